@@ -1,0 +1,247 @@
+"""The talk with the card networks: what was submitted, what came back, what it means.
+
+Message type indicators and data elements are those of ISO 8583:1987: 0100/0110 authorization, 0400/0410
+reversal with 0401 for its repeats. ``stan`` is DE 11 (six digits), ``rrn`` DE 37 (twelve characters),
+``response_code`` DE 39, ``auth_code`` DE 38, ``mid`` DE 42.
+"""
+
+from enum import StrEnum
+from typing import ClassVar
+
+from events.base import Event
+from events.lifecycle import PAYMENT
+
+
+class MessageKind(StrEnum):
+    """What a message to a network was for."""
+
+    AUTHORIZATION = "authorization"
+    REVERSAL = "reversal"
+
+
+class DeclineReason(StrEnum):
+    """Why there was no approval, in one vocabulary for all networks."""
+
+    RISK_BLOCKED = "risk_blocked"
+    NO_ROUTE = "no_route"
+    INSUFFICIENT_FUNDS = "insufficient_funds"
+    DO_NOT_HONOUR = "do_not_honour"
+    EXPIRED_CARD = "expired_card"
+    INVALID_CARD = "invalid_card"
+    LOST_OR_STOLEN = "lost_or_stolen"
+    SUSPECTED_FRAUD = "suspected_fraud"
+    LIMIT_EXCEEDED = "limit_exceeded"
+    ISSUER_UNAVAILABLE = "issuer_unavailable"
+    OTHER = "other"
+
+
+class RetryAdvice(StrEnum):
+    """What the merchant may do after a decline."""
+
+    NEVER = "never"
+    LATER = "later"
+    OTHER_CARD = "other_card"
+
+
+class ReversalReason(StrEnum):
+    """Why an authorization was taken back."""
+
+    TIMEOUT = "timeout"
+    VOID = "void"
+
+
+class LateApprovalAction(StrEnum):
+    """What was done about an approval that came after its time-out."""
+
+    COVERED_BY_REVERSAL = "covered_by_reversal"
+
+
+class UnmatchedReason(StrEnum):
+    """Why an answer was put aside."""
+
+    DUPLICATE = "duplicate"
+    UNKNOWN = "unknown"
+
+
+class AuthorizationSubmitted(Event, frozen=True):
+    """An authorization request for the adapter to send, at most once."""
+
+    KEY: ClassVar[tuple[str, ...]] = PAYMENT
+
+    payment_id: str
+    merchant: str
+    network: str
+    mid: str
+    attempt: int
+    mti: str
+    stan: str
+    rrn: str
+    card_id: str
+    bin: str
+    amount: int
+    currency: str
+    mcc: str
+    timeout_ms: int
+
+
+class ReversalSubmitted(Event, frozen=True):
+    """A reversal for the adapter to send; repeated at ticks, with the same STAN and RRN, until acknowledged."""
+
+    KEY: ClassVar[tuple[str, ...]] = PAYMENT
+
+    payment_id: str
+    merchant: str
+    network: str
+    mid: str
+    attempt: int
+    mti: str
+    stan: str
+    rrn: str
+    card_id: str
+    amount: int
+    currency: str
+    reason: ReversalReason
+    timeout_ms: int
+
+
+class NetworkReplyReceived(Event, frozen=True):
+    """A network's answer, redacted. ``attempt`` counts the submissions of its ``kind`` for the payment.
+
+    ``late`` marks an answer that came after its attempt was declared timed out. ``frame`` holds the redacted
+    bytes of the answer and ``frame_sha256`` their hash; both are empty where the network has no byte format.
+    """
+
+    KEY: ClassVar[tuple[str, ...]] = PAYMENT
+
+    payment_id: str
+    network: str
+    kind: MessageKind
+    attempt: int
+    late: bool
+    mti: str
+    stan: str
+    rrn: str
+    response_code: str
+    approved_amount: int
+    currency: str
+    auth_code: str
+    avs_result: str
+    cvv_result: str
+    network_transaction_id: str
+    frame: bytes
+    frame_sha256: bytes
+
+
+class NetworkReplyTimedOut(Event, frozen=True):
+    """No answer within ``waited_ms`` of the write on the wire: the outcome is unknown."""
+
+    KEY: ClassVar[tuple[str, ...]] = PAYMENT
+
+    payment_id: str
+    network: str
+    kind: MessageKind
+    attempt: int
+    stan: str
+    rrn: str
+    waited_ms: int
+
+
+class NetworkNotSent(Event, frozen=True):
+    """The message provably never left: no reversal is needed, another network may be tried."""
+
+    KEY: ClassVar[tuple[str, ...]] = PAYMENT
+
+    payment_id: str
+    network: str
+    kind: MessageKind
+    attempt: int
+    stan: str
+    rrn: str
+
+
+class NetworkReplyUnmatched(Event, frozen=True):
+    """An answer that no open attempt waits for."""
+
+    KEY: ClassVar[tuple[str, ...]] = PAYMENT
+
+    payment_id: str
+    kind: MessageKind
+    attempt: int
+    rrn: str
+    reason: UnmatchedReason
+
+
+class PaymentAuthorized(Event, frozen=True):
+    """The issuer holds ``approved_amount`` (at most ``amount``) until ``valid_until_at``."""
+
+    KEY: ClassVar[tuple[str, ...]] = PAYMENT
+
+    payment_id: str
+    merchant: str
+    network: str
+    attempt: int
+    amount: int
+    approved_amount: int
+    currency: str
+    response_code: str
+    auth_code: str
+    avs_result: str
+    cvv_result: str
+    network_transaction_id: str
+    valid_until_at: int
+
+
+class PaymentDeclined(Event, frozen=True):
+    """The payment ends without money: by risk, for want of a route, or by the issuer."""
+
+    KEY: ClassVar[tuple[str, ...]] = PAYMENT
+
+    payment_id: str
+    merchant: str
+    amount: int
+    currency: str
+    network: str
+    response_code: str
+    reason: DeclineReason
+    advice: RetryAdvice
+
+
+class AuthorizationOutcomeUnknown(Event, frozen=True):
+    """Nobody knows whether the issuer holds the money; a reversal goes out."""
+
+    KEY: ClassVar[tuple[str, ...]] = PAYMENT
+
+    payment_id: str
+    merchant: str
+    network: str
+    attempt: int
+    amount: int
+    currency: str
+    waited_ms: int
+
+
+class AuthorizationReversed(Event, frozen=True):
+    """The network has acknowledged the reversal. ``hold_released`` is 0 where no hold was ever booked."""
+
+    KEY: ClassVar[tuple[str, ...]] = PAYMENT
+
+    payment_id: str
+    merchant: str
+    network: str
+    reason: ReversalReason
+    amount: int
+    hold_released: int
+    currency: str
+
+
+class LateApprovalReceived(Event, frozen=True):
+    """An approval after the time-out: recorded once, and covered by the reversal that is under way or done."""
+
+    KEY: ClassVar[tuple[str, ...]] = PAYMENT
+
+    payment_id: str
+    network: str
+    attempt: int
+    approved_amount: int
+    currency: str
+    action: LateApprovalAction

@@ -1,0 +1,106 @@
+"""What became of a request: taken, a duplicate, a conflict or refused. The log ``intake``, by merchant and key."""
+
+from enum import StrEnum
+from typing import ClassVar
+
+from events.base import Event
+from events.requests import CaptureRequest, Operation, PaymentRequest, RefundRequest, VoidRequest
+
+MERCHANT_KEY = ("merchant", "idempotency_key")
+
+
+class RequestRejection(StrEnum):
+    """Why a request was refused before any payment was touched. Refusal leaves the key free for another body."""
+
+    AMOUNT_NOT_POSITIVE = "amount_not_positive"
+    AMOUNT_TOO_LARGE = "amount_too_large"
+    CURRENCY_UNKNOWN = "currency_unknown"
+    CURRENCY_NOT_ACCEPTED = "currency_not_accepted"
+    CARD_MALFORMED = "card_malformed"
+    CARD_NUMBER_IN_CLEAR = "card_number_in_clear"
+    PAYMENT_ID_MALFORMED = "payment_id_malformed"
+    IDENTIFIER_MALFORMED = "identifier_malformed"
+    MERCHANT_UNKNOWN = "merchant_unknown"
+    MERCHANT_BLOCKED = "merchant_blocked"
+    TIME_OUT_OF_TOLERANCE = "time_out_of_tolerance"
+
+
+class Outcome(StrEnum):
+    """What the first delivery of a request led to."""
+
+    ACCEPTED = "accepted"
+    REJECTED = "rejected"
+    CONFLICT = "conflict"
+
+
+class RequestReceived(Event, frozen=True):
+    """A request as it was taken from ``payments.requests`` or, forwarded, from ``intake.inbox``.
+
+    ``body_mac`` is the keyed hash of the canonical body (hexadecimal): equal for equal bodies, and no way
+    back to what it covers.
+    """
+
+    KEY: ClassVar[tuple[str, ...]] = ("request.merchant", "request.idempotency_key")
+
+    request: PaymentRequest | CaptureRequest | VoidRequest | RefundRequest
+    body_mac: str
+
+
+class RequestForwarded(Event, frozen=True):
+    """A request that a foreign partitioner brought here, handed to the partition that holds its claim."""
+
+    request: PaymentRequest | CaptureRequest | VoidRequest | RefundRequest
+    body_mac: str
+    home_partition: int
+
+
+class RequestAccepted(Event, frozen=True):
+    """The first delivery of a good request: the claim on its key."""
+
+    KEY: ClassVar[tuple[str, ...]] = MERCHANT_KEY
+
+    merchant: str
+    idempotency_key: str
+    operation: Operation
+    payment_id: str
+    body_mac: str
+
+
+class DuplicateRequestObserved(Event, frozen=True):
+    """The same key and body again: the same answer, no effect."""
+
+    KEY: ClassVar[tuple[str, ...]] = MERCHANT_KEY
+
+    merchant: str
+    idempotency_key: str
+    payment_id: str
+    body_mac: str
+    outcome: Outcome
+
+
+class IdempotencyConflictObserved(Event, frozen=True):
+    """The same key with another body: nothing is done, both sides are named."""
+
+    KEY: ClassVar[tuple[str, ...]] = MERCHANT_KEY
+
+    merchant: str
+    idempotency_key: str
+    payment_id: str
+    original_mac: str
+    body_mac: str
+
+
+class RequestRejected(Event, frozen=True):
+    """A request that no payment can come of; ``field`` names the offender."""
+
+    KEY: ClassVar[tuple[str, ...]] = MERCHANT_KEY
+
+    merchant: str
+    idempotency_key: str
+    operation: Operation
+    payment_id: str
+    reason: RequestRejection
+    field: str
+    amount: int
+    currency: str
+    body_mac: str

@@ -1,0 +1,93 @@
+"""What a log partition says of itself: how it was opened, what time it is, what came into force."""
+
+from enum import StrEnum
+
+from events.base import Event, Part
+
+
+class ClockKind(StrEnum):
+    """Whose time a log lives in."""
+
+    VIRTUAL = "virtual"
+    WALL = "wall"
+
+
+class DeadLetterReason(StrEnum):
+    """Why an input could not be taken."""
+
+    NOT_DECODABLE = "not_decodable"
+    UNKNOWN_SCHEMA = "unknown_schema"
+    NOT_EXPECTED_HERE = "not_expected_here"
+    CARD_NUMBER_IN_CLEAR = "card_number_in_clear"
+    DECISION_FAILED = "decision_failed"
+
+
+class LogOpened(Event, frozen=True):
+    """The first record of every partition: what the log is, and for which run.
+
+    ``run`` is the canonical JSON of the run's arguments (seed, input hash, last tick); a start with other
+    arguments is refused. ``key_ids`` name the keys whose MACs and seals the log holds.
+    """
+
+    log: str
+    partition: int
+    partitions: int
+    clock: ClockKind
+    behaviour: int
+    opened_at: int
+    last_tick: int
+    run: str
+    key_ids: list[str]
+
+
+class MarkerSeen(Part, frozen=True):
+    """A marker and where it stood."""
+
+    topic: str
+    partition: int
+    offset: int
+    sender: str
+    tick: int
+    at: int
+    reference_version: int
+
+
+class MarkersTaken(Event, frozen=True):
+    """Markers that were read one after the other: their taking is recorded like any input's."""
+
+    markers: list[MarkerSeen]
+
+
+class TickStepped(Event, frozen=True):
+    """Tick ``tick`` had more to do than fits into one step: step ``step`` (from 2) begins."""
+
+    tick: int
+    step: int
+
+
+class TickPassed(Event, frozen=True):
+    """Tick ``tick`` is over; recorded also when it changed nothing, for what reads the log waits for it."""
+
+    tick: int
+    at: int
+    steps: int
+
+
+class ReferenceApplied(Event, frozen=True):
+    """Reference data as it was read here; in force from the first tick that names its version."""
+
+    kind: str
+    ref_id: str
+    version: int
+    sha256: str
+    content: str
+
+
+class EventDeadLettered(Event, frozen=True):
+    """An input that could not be taken: its bytes are sealed in ``dead-letters``, its reason stands here."""
+
+    reason: DeadLetterReason
+    detail: str
+    size: int
+    sealed_sha256: str
+    key_id: str

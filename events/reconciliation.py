@@ -1,0 +1,158 @@
+"""Our books against the bank's and the networks'. The log ``reconciliation``, by bank account.
+
+Amounts are minor units of ``currency``; on bank lines and settlements positive is money in.
+"""
+
+from enum import StrEnum
+from typing import ClassVar
+
+from events.base import Event
+
+ACCOUNT = ("account",)
+ITEM = ("item",)
+
+
+class DiscrepancyKind(StrEnum):
+    """How two records differ."""
+
+    MISSING = "missing"
+    EXTRA = "extra"
+    AMOUNT = "amount"
+    FEE = "fee"
+
+
+class BankLineRecorded(Event, frozen=True):
+    """One line of our bank's statement. Nothing else touches the bank account in our books."""
+
+    KEY: ClassVar[tuple[str, ...]] = ACCOUNT
+
+    account: str
+    statement_id: str
+    line: int
+    amount: int
+    currency: str
+    booked_on: int
+    reference: str
+
+
+class NetworkSettlementAdvised(Event, frozen=True):
+    """A network's own account of one cycle."""
+
+    KEY: ClassVar[tuple[str, ...]] = ACCOUNT
+
+    account: str
+    network: str
+    cycle: str
+    currency: str
+    records: int
+    presented: int
+    refunded: int
+    interchange: int
+    net: int
+
+
+class PayoutAnnounced(Event, frozen=True):
+    """A payout that the settlement log has initiated: a line to expect on the statement."""
+
+    KEY: ClassVar[tuple[str, ...]] = ACCOUNT
+
+    account: str
+    payout_id: str
+    merchant: str
+    currency: str
+    amount: int
+    value_on: int
+
+
+class NetworkSettlementReceived(Event, frozen=True):
+    """A bank line settles a cycle. ``amount`` may be negative: then we paid the network."""
+
+    KEY: ClassVar[tuple[str, ...]] = ACCOUNT
+
+    account: str
+    statement_id: str
+    line: int
+    network: str
+    cycle: str
+    currency: str
+    amount: int
+
+
+class SchemeInvoicePaid(Event, frozen=True):
+    """A bank line pays a network's invoice; ``amount`` is positive."""
+
+    KEY: ClassVar[tuple[str, ...]] = ACCOUNT
+
+    account: str
+    statement_id: str
+    line: int
+    network: str
+    period: str
+    currency: str
+    amount: int
+
+
+class PayoutPaid(Event, frozen=True):
+    """A bank line shows that a payout has left."""
+
+    KEY: ClassVar[tuple[str, ...]] = ("payout_id",)
+
+    payout_id: str
+    merchant: str
+    account: str
+    statement_id: str
+    line: int
+    currency: str
+    amount: int
+
+
+class PayoutReturned(Event, frozen=True):
+    """A bank line brings a payout back; ``return_code`` is the bank's (ACH return codes: Nacha rules)."""
+
+    KEY: ClassVar[tuple[str, ...]] = ("payout_id",)
+
+    payout_id: str
+    merchant: str
+    account: str
+    statement_id: str
+    line: int
+    currency: str
+    amount: int
+    return_code: str
+
+
+class ReconciliationMatched(Event, frozen=True):
+    """Two records of the same thing agree."""
+
+    KEY: ClassVar[tuple[str, ...]] = ITEM
+
+    item: str
+    left: str
+    right: str
+    rule: str
+    currency: str
+    amount: int
+
+
+class DiscrepancyDetected(Event, frozen=True):
+    """Two records differ, or one of them is not there; the event that would settle it is named."""
+
+    KEY: ClassVar[tuple[str, ...]] = ITEM
+
+    item: str
+    kind: DiscrepancyKind
+    currency: str
+    ours: int
+    theirs: int
+    expected_event: str
+
+
+class DiscrepancyResolved(Event, frozen=True):
+    """What was missing came, and agrees."""
+
+    KEY: ClassVar[tuple[str, ...]] = ITEM
+
+    item: str
+    resolution: str
+    currency: str
+    amount: int

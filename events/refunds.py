@@ -1,0 +1,67 @@
+"""Money on its way back to the card."""
+
+from enum import StrEnum
+from typing import ClassVar
+
+from events.base import Event
+from events.lifecycle import PAYMENT, OperationRejection
+
+
+class RefundFailure(StrEnum):
+    """Why an approved refund did not reach the card."""
+
+    CLEARING_REJECTED = "clearing_rejected"
+
+
+class RefundRequested(Event, frozen=True):
+    """The merchant wants ``amount`` to go back to the card."""
+
+    KEY: ClassVar[tuple[str, ...]] = PAYMENT
+
+    payment_id: str
+    merchant: str
+    idempotency_key: str
+    refund_id: str
+    amount: int
+    currency: str
+    note: str
+
+
+class RefundApproved(Event, frozen=True):
+    """The refund is ours to carry out; its clearing record leaves at the next cut-off."""
+
+    KEY: ClassVar[tuple[str, ...]] = PAYMENT
+
+    payment_id: str
+    merchant: str
+    network: str
+    refund_id: str
+    amount: int
+    currency: str
+
+
+class RefundRejected(Event, frozen=True):
+    """The refund cannot be done."""
+
+    KEY: ClassVar[tuple[str, ...]] = PAYMENT
+
+    payment_id: str
+    merchant: str
+    refund_id: str
+    amount: int
+    currency: str
+    reason: OperationRejection
+
+
+class RefundFailed(Event, frozen=True):
+    """An approved refund came back: the merchant has the money again."""
+
+    KEY: ClassVar[tuple[str, ...]] = PAYMENT
+
+    payment_id: str
+    merchant: str
+    network: str
+    refund_id: str
+    amount: int
+    currency: str
+    reason: RefundFailure

@@ -1,0 +1,131 @@
+"""What producers ask for: the messages of ``payments.requests``, and the tick that walks behind them.
+
+A producer may compute every id before an answer is in (:mod:`events.identity`), so a capture can name its
+payment at once. Amounts are minor units of ``currency`` (ISO 4217); ``occurred_at`` is the producer's claim,
+microseconds UTC, refused when it is further from the transport's stamp than the stated tolerance.
+A card is named by its vault token alone: no message has room for a card number.
+"""
+
+from enum import StrEnum
+
+from events.base import Message
+
+
+class Channel(StrEnum):
+    """How the card was presented."""
+
+    ECOMMERCE = "ecommerce"
+    POINT_OF_SALE = "point_of_sale"
+    MAIL_OR_TELEPHONE = "mail_or_telephone"
+    RECURRING = "recurring"
+
+
+class CaptureMode(StrEnum):
+    """Who decides that the money is taken: we at once, or the merchant by a capture of its own."""
+
+    AUTOMATIC = "automatic"
+    MANUAL = "manual"
+
+
+class Operation(StrEnum):
+    """What a request asks for."""
+
+    PAYMENT = "payment"
+    CAPTURE = "capture"
+    VOID = "void"
+    REFUND = "refund"
+
+
+class PaymentRequest(Message, frozen=True):
+    """Authorize ``amount`` on a card, and capture it too when ``capture_mode`` is automatic.
+
+    ``bin`` is the first 8 digits of a 16-digit number, the first 6 of a 15-digit one; ``last4`` the last four.
+    ``device_ref``, ``ip_ref`` and ``email_ref`` are surrogates made by the vault, empty where unknown.
+    """
+
+    merchant: str
+    idempotency_key: str
+    card_id: str
+    bin: str
+    last4: str
+    amount: int
+    currency: str
+    channel: Channel
+    capture_mode: CaptureMode
+    device_ref: str
+    ip_ref: str
+    email_ref: str
+    occurred_at: int
+    producer: str
+    simulated: bool
+
+
+class CaptureRequest(Message, frozen=True):
+    """Take ``amount`` of an authorized payment; ``final`` releases whatever then remains on hold."""
+
+    merchant: str
+    idempotency_key: str
+    payment_id: str
+    amount: int
+    currency: str
+    final: bool
+    occurred_at: int
+    producer: str
+    simulated: bool
+
+
+class VoidRequest(Message, frozen=True):
+    """Let go of the whole payment: the hold, and captures whose clearing record has not left."""
+
+    merchant: str
+    idempotency_key: str
+    payment_id: str
+    occurred_at: int
+    producer: str
+    simulated: bool
+
+
+class RefundRequest(Message, frozen=True):
+    """Give ``amount`` of what was captured back to the card."""
+
+    merchant: str
+    idempotency_key: str
+    payment_id: str
+    amount: int
+    currency: str
+    note: str
+    occurred_at: int
+    producer: str
+    simulated: bool
+
+
+class Tick(Message, frozen=True):
+    """The time of ``payments.requests``: everything before it in its partition belongs to tick ``tick``.
+
+    ``at`` is the business time the tick stands for, microseconds UTC; ``reference_version`` names the
+    highest entry of the reference topic that is in force from here on.
+    """
+
+    tick: int
+    at: int
+    reference_version: int
+
+
+class ReferencePublished(Message, frozen=True):
+    """One version of one piece of reference data, as JSON (:mod:`events.reference` has the types).
+
+    ``version`` counts all entries of the reference topic from 1, without gaps.
+    """
+
+    kind: str
+    ref_id: str
+    version: int
+    sha256: str
+    content: str
+
+
+class InputRow(Message, frozen=True):
+    """One row of an input file: what to publish, and the transport's stamp in virtual time."""
+
+    ingested_at: int
+    entry: PaymentRequest | CaptureRequest | VoidRequest | RefundRequest | ReferencePublished
