@@ -14,6 +14,7 @@ from events.reconciliation import BankLineRecorded, NetworkSettlementAdvised, Pa
 from events.refunds import RefundRequested
 from events.settlement import MerchantEntryReceived, PayoutOutcomeReceived
 
+
 class Handover(Message, frozen=True):
     """A fact for another log: the receiver records ``fact`` as its own event, once."""
 
