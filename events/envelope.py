@@ -12,11 +12,15 @@ from events.base import Event, Part
 
 
 class Source(Part, frozen=True):
-    """Where a recorded input stood: provenance only, never part of an id or a decision."""
+    """Where a recorded input stood and who handed it over: provenance, never part of an id.
+
+    ``sender`` (``intake/3``) is the upstream partition whose markers say which interval the input is of.
+    """
 
     topic: str
     partition: int
     offset: int
+    sender: str
 
 
 class Versions(Part, frozen=True):
