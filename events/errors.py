@@ -57,4 +57,11 @@ class LogDamaged(Broken):
 
 
 class ReplayDiffers(Broken):
-    """Deciding again gave something else than what was recorded."""
+    """Deciding again gave something else than what was recorded: ``field`` of the record at ``place``."""
+
+    def __init__(self, place: str, field: str, recorded: str, decided: str) -> None:
+        super().__init__(f"{place}: {field} was recorded as {recorded}, is decided as {decided}")
+        self.place = place
+        self.field = field
+        self.recorded = recorded
+        self.decided = decided

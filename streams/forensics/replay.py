@@ -1,0 +1,168 @@
+"""Replay with verification: take every recorded input again and compare every byte of what follows.
+
+Four accounts of one run are held against each other: the chain of every topic, the decisions of every log
+against deciding them again, what each engine handed over against what stands in the inboxes, and positions
+and states against their own hashes and against the log. Nothing is written and nothing outside is called.
+"""
+
+import hashlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Final
+
+from events.errors import LogDamaged, WireError
+from events.messages import Handover, Marker
+from events.partitions import ClockKind, LogOpened
+from events.wire import decode_event, decode_message, encode_message
+from streams.hosts.admission import Keys
+from streams.hosts.embedded import EmbeddedLog
+from streams.hosts.engine import Sent
+from streams.hosts.index import Index, Run
+from streams.hosts.log import GENESIS, Log, Stored, link
+from streams.hosts.snapshots import unseal
+from streams.topology import ENGINES, LOGS
+
+_READ: Final = 5_000
+
+Progress = Callable[[int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """What a verification has covered."""
+
+    partitions: int
+    records: int
+    events: int
+    handovers: int
+    snapshots: int
+    summaries: list[str] = field(repr=False)
+
+
+def run_of(log: Log) -> Run:
+    """The run a log was opened for, from its own first record. Raises LogDamaged where there is none."""
+    first = log.read(LOGS[0], 0, 0, 1)
+    if not first:
+        raise LogDamaged("the log is empty: there is nothing to replay")
+    try:
+        body = decode_event(first[0].value).body
+    except WireError as error:
+        raise LogDamaged(f"{LOGS[0]}/0 at 0: {error}") from error
+    if not isinstance(body, LogOpened):
+        raise LogDamaged(f"{LOGS[0]}/0 does not begin with LogOpened")
+    return Run(body.partitions, ClockKind(body.clock), body.opened_at, body.last_tick, body.run)
+
+
+def keys_of(log: Log) -> Keys:
+    """Keys that name what the log was opened with and can do nothing: a replay makes no MAC and seals nothing."""
+    opened = decode_event(log.read(LOGS[0], 0, 0, 1)[0].value).body
+    assert isinstance(opened, LogOpened)
+    mac_key_id, seal_key_id = opened.key_ids
+
+    def refuse(*_: object) -> str:
+        raise AssertionError("a replay takes recorded inputs: it never admits one")
+
+    def refuse_bytes(_: bytes) -> bytes:
+        raise AssertionError("a replay takes recorded inputs: it never admits one")
+
+    return Keys(mac_key_id, refuse, seal_key_id, refuse_bytes)
+
+
+def verify(log: EmbeddedLog, progress: Progress = lambda _: None) -> Verified:
+    """Compare everything; raises ReplayDiffers or LogDamaged at the first difference.
+
+    ``progress`` is told how many records have been looked at, once per block.
+    """
+    records = sum(_check_chain(log, topic, partition, progress) for topic, partition in log.places())
+    run = run_of(log)
+    keys = keys_of(log)
+    events = handovers = snapshots = 0
+    summaries: list[str] = []
+    handed: dict[tuple[str, int, str], "hashlib._Hash"] = {}
+    for number in range(run.partitions):
+        index = Index(number, run, keys)
+
+        def note(name: str, sent: Sent, number: int = number) -> None:
+            nonlocal handovers
+            handovers += 1
+            place = (sent.topic, sent.partition, f"{name}/{number}")
+            _running(handed, place).update(encode_message(sent.message))
+
+        if not index.restore(log, on_sent=note, snapshots=False):
+            raise LogDamaged(f"index {number} of {run.partitions} has no log")
+        events += sum(index.log_ends.values())
+        progress(events)
+        summaries += index.summary()
+    _check_handovers(log, handed)
+    for owner in log.owners():
+        _check_owner(log, owner)
+        snapshots += log.state(owner) is not None
+    return Verified(run.partitions, records, events, handovers, snapshots, summaries)
+
+
+def _records(log: Log, topic: str, partition: int) -> Iterator[list[Stored]]:
+    offset = 0
+    while block := log.read(topic, partition, offset, _READ):
+        yield block
+        offset = block[-1].offset + 1
+
+
+def _check_chain(log: Log, topic: str, partition: int, progress: Progress) -> int:
+    chain, expected = GENESIS, 0
+    for block in _records(log, topic, partition):
+        for stored in block:
+            where = f"{topic}/{partition} at {expected}"
+            if stored.offset != expected:
+                raise LogDamaged(f"{where}: the next record stands at {stored.offset}")
+            if not isinstance(stored.value, bytes) or not isinstance(stored.at, int):
+                raise LogDamaged(f"{where}: the row does not hold a stamp and bytes")
+            computed = link(chain, stored.at, stored.value)
+            if stored.chain != computed:
+                kept = stored.chain.hex() if isinstance(stored.chain, bytes) else repr(stored.chain)
+                raise LogDamaged(f"{where}: chain is {kept}, the bytes give {computed.hex()}")
+            chain = computed
+            expected += 1
+        progress(len(block))
+    return expected
+
+
+def _running(
+    handed: dict[tuple[str, int, str], "hashlib._Hash"], place: tuple[str, int, str]
+) -> "hashlib._Hash":
+    digest = handed.get(place)
+    if digest is None:
+        digest = handed[place] = hashlib.sha256()
+    return digest
+
+
+def _check_handovers(log: EmbeddedLog, handed: dict[tuple[str, int, str], "hashlib._Hash"]) -> None:
+    """What the engines hand over again must be, sender by sender, what stands in the inboxes."""
+    found: dict[tuple[str, int, str], "hashlib._Hash"] = {}
+    for topic, partition in log.places():
+        if not topic.endswith(".inbox"):
+            continue
+        for block in _records(log, topic, partition):
+            for stored in block:
+                message = decode_message(stored.value)
+                if not isinstance(message, Handover | Marker):
+                    raise LogDamaged(f"{topic}/{partition} at {stored.offset} is no hand-over")
+                _running(found, (topic, partition, message.sender)).update(stored.value)
+    for place in sorted(handed.keys() | found.keys()):
+        ours, theirs = handed.get(place), found.get(place)
+        if ours is None or theirs is None or ours.digest() != theirs.digest():
+            topic, partition, sender = place
+            raise LogDamaged(
+                f"{topic}/{partition}: what {sender} hands over by its log is not what stands there"
+            )
+
+
+def _check_owner(log: EmbeddedLog, owner: str) -> None:
+    for (topic, partition), position in log.positions(owner).items():
+        end = log.end(topic, partition)
+        if position > end:
+            raise LogDamaged(f"{owner} has read {topic}/{partition} up to {position}, but it ends at {end}")
+    state = log.state(owner)
+    if state is not None and owner.startswith("index/"):
+        snapshot = unseal(state)
+        if snapshot is not None and any(name not in snapshot.engines for name in (e.name for e in ENGINES)):
+            raise LogDamaged(f"the snapshot of {owner} lacks an engine")

@@ -1,0 +1,200 @@
+"""The actors of one house: indexes, edges and the publisher, each of which reads, works and commits in turns.
+
+An actor's turn is one commit. It may die at any moment; a new one of the same name, made on the same log, goes
+on where the last commit ends. Who calls them, in which order and how often is the host's business, and what
+comes out does not depend on it.
+"""
+
+import logging
+from collections.abc import Callable, Sequence
+from typing import Any, Final, NamedTuple, Protocol
+
+import msgspec
+
+from events.base import Message
+from events.errors import Broken, LogDamaged, Retry, WireError
+from events.wire import decode_event, encode_message, type_of
+from streams.hosts.edges import Edge
+from streams.hosts.admission import Keys
+from streams.hosts.index import Index, Run
+from streams.hosts.log import Append, Log, Stored
+from streams.topology import ENGINES, EngineSpec
+
+LOGGER: Final = logging.getLogger("tallystick.actors")
+
+#: How much a log has to grow before its index is worth another snapshot: a quarter, and at least this many
+#: records, so that the work of all snapshots stays proportional to the log.
+SNAPSHOT_RECORDS: Final = 100_000
+
+
+class Actor(Protocol):
+    """Whoever takes turns."""
+
+    name: str
+
+    def turn(self, limit: int) -> bool:
+        """Read at most ``limit`` records from each input, work, commit. False where there was nothing to do."""
+
+
+class IndexActor:
+    """An index on its log."""
+
+    def __init__(self, log: Log, number: int, run: Run, keys: Keys) -> None:
+        self.name = f"index/{number}"
+        self._log = log
+        self._number = number
+        self._run = run
+        self._keys = keys
+        self.index = self._restored()
+
+    def _restored(self) -> Index:
+        index = Index(self._number, self._run, self._keys)
+        if not index.restore(self._log):
+            staged = index.opening()
+            self._log.commit(index.owner, staged.appends, staged.positions)
+        self._snapshot_end = sum(index.log_ends.values())
+        return index
+
+    def turn(self, limit: int) -> bool:
+        index = self.index
+        read = [
+            (spec, topic, self._log.read(topic, index.place(topic)[1], position, limit))
+            for spec, topic, position in index.inputs()
+        ]
+        if not index.unfinished and not any(records for _, _, records in read):
+            return False
+        try:
+            staged = index.take(read)
+        except (Broken, Retry):
+            raise
+        except Exception:
+            LOGGER.exception("%s: deciding a batch failed; taking it again one by one", self.name)
+            self._take_one_by_one(read)
+            return True
+        self._log.commit(index.owner, staged.appends, staged.positions, self._snapshot())
+        return True
+
+    def _snapshot(self) -> bytes | None:
+        end = sum(self.index.log_ends.values())
+        if end - self._snapshot_end < max(SNAPSHOT_RECORDS, self._snapshot_end // 4):
+            return None
+        self._snapshot_end = end
+        return self.index.snapshot()
+
+    def _take_one_by_one(self, read: Sequence[tuple[EngineSpec, str, Sequence[Stored]]]) -> None:
+        """A raise leaves the engines ahead of the log: restore, and find the one input that raises again."""
+        self.index = self._restored()
+        for spec, topic, records in read:
+            for stored in records:
+                try:
+                    staged = self.index.take([(spec, topic, [stored])])
+                except (Broken, Retry):
+                    raise
+                except Exception as error:
+                    LOGGER.critical(
+                        "%s: %s at %s cannot be decided (%s); dead-lettered",
+                        self.name,
+                        topic,
+                        stored.offset,
+                        type(error).__name__,
+                    )
+                    self.index = self._restored()
+                    staged = self.index.dead_letter(spec, topic, stored, error)
+                self._log.commit(self.index.owner, staged.appends, staged.positions)
+
+
+class EdgeActor:
+    """An edge on its log: position, state and answers in one commit."""
+
+    def __init__(self, log: Log, edge: Edge) -> None:
+        self.name = edge.name
+        self.edge = edge
+        self._log = log
+        self._hears = frozenset(edge.HEARS)
+        self._positions = {place: 0 for place in edge.reads()} | log.positions(edge.name)
+        saved = log.state(edge.name)
+        if saved is not None:
+            try:
+                edge.state = msgspec.msgpack.decode(saved, type=type(edge.state))
+            except msgspec.MsgspecError as error:
+                raise LogDamaged(f"the state of {edge.name} cannot be read: {error}") from error
+
+    def turn(self, limit: int) -> bool:
+        appends: list[Append] = []
+        moved = {}
+        for (topic, partition), position in self._positions.items():
+            records = self._log.read(topic, partition, position, limit)
+            if not records:
+                continue
+            for stored in records:
+                appends += self._see(topic, partition, stored)
+            moved[(topic, partition)] = records[-1].offset + 1
+        if not moved:
+            return False
+        self._log.commit(self.name, appends, moved, msgspec.msgpack.encode(self.edge.state))
+        self._positions.update(moved)
+        return True
+
+    def _see(self, topic: str, partition: int, stored: Stored) -> list[Append]:
+        try:
+            if type_of(stored.value) not in self._hears:
+                return []
+            recorded = decode_event(stored.value)
+        except WireError as error:
+            raise LogDamaged(f"{topic}/{partition} at {stored.offset}: {error}") from error
+        at = recorded.meta.recorded_at
+        return [
+            Append(answer.topic, answer.partition, at, encode_message(answer.message))
+            for answer in self.edge.see(topic, partition, recorded)
+        ]
+
+
+class Published(NamedTuple):
+    """A message with its virtual stamp, microseconds UTC."""
+
+    topic: str
+    partition: int
+    ingested_at: int
+    message: Message
+
+
+class InputSource(Protocol):
+    """What brings requests, reference data and ticks. Its state, kept with what it gave, is where it goes on."""
+
+    state: Any
+
+    def allow_tick(self, up_to: int) -> None:
+        """Ticks up to this one may be given."""
+
+    def next_block(self, limit: int) -> Sequence[Published]:
+        """The next messages; empty while the next tick is not allowed, and at the end."""
+
+
+class PublisherActor:
+    """The producers' side: publishes a plan and stays at most ``ahead`` ticks ahead of the slowest index."""
+
+    name: Final = "publisher"
+
+    def __init__(self, log: Log, source: InputSource, slowest_tick: Callable[[], int], ahead: int) -> None:
+        self._log = log
+        self._source = source
+        self._slowest_tick = slowest_tick
+        self._ahead = ahead
+        saved = log.state(self.name)
+        if saved is not None:
+            try:
+                source.state = msgspec.msgpack.decode(saved, type=type(source.state))
+            except msgspec.MsgspecError as error:
+                raise LogDamaged(f"the state of {self.name} cannot be read: {error}") from error
+
+    def turn(self, limit: int) -> bool:
+        self._source.allow_tick(self._slowest_tick() + self._ahead)
+        block = self._source.next_block(limit)
+        if not block:
+            return False
+        appends = [
+            Append(item.topic, item.partition, item.ingested_at, encode_message(item.message))
+            for item in block
+        ]
+        self._log.commit(self.name, appends, {}, msgspec.msgpack.encode(self._source.state))
+        return True

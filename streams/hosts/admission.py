@@ -1,0 +1,154 @@
+"""Admission: from the bytes on a topic to an input that an engine may take.
+
+Everything that can be wrong with an input is found here, before any processor sees it: bytes that are no Avro,
+schemas nobody published, facts that do not belong on the topic, a card number in clear. Such an input becomes
+an :class:`~events.partitions.EventDeadLettered` in the log, with its reason, and its bytes go to the dead
+letters, sealed, for they may hold a card number. The stream goes on.
+"""
+
+import hashlib
+from collections.abc import Callable
+from typing import Final, NamedTuple
+
+from events.envelope import Source
+from events.errors import ValidationError, WireError
+from events.identity import partition_of_name
+from events.intake import RequestForwarded, RequestReceived
+from events.messages import DeadLetter, Handover, Marker
+from events.partitions import DeadLetterReason, EventDeadLettered, MarkerSeen, ReferenceApplied
+from events.reference import decode_reference
+from events.requests import (
+    CaptureRequest,
+    PaymentRequest,
+    ReferencePublished,
+    RefundRequest,
+    Tick,
+    VoidRequest,
+)
+from events.wire import decode_message
+from streams.hosts.engine import Fact
+from streams.hosts.log import Stored
+from streams.intake import card_number_in_clear
+from streams.topology import EngineSpec
+
+Request = PaymentRequest | CaptureRequest | VoidRequest | RefundRequest
+
+
+class Keys(NamedTuple):
+    """What admission needs of the deployment's secrets: functions, so that no secret is held here.
+
+    ``body_mac`` gives the keyed hash of a request's canonical body; ``seal`` seals bytes to the vault's public
+    key. ``mac_key_id`` and ``seal_key_id`` name the keys.
+    """
+
+    mac_key_id: str
+    body_mac: Callable[[Request], str]
+    seal_key_id: str
+    seal: Callable[[bytes], bytes]
+
+
+class Refusal(NamedTuple):
+    """A dead letter in both its forms: what the log says and what the sealed topic keeps."""
+
+    fact: Fact
+    letter: DeadLetter
+
+
+Admitted = Fact | MarkerSeen | Refusal
+
+_NOBODY: Final = ""
+
+
+def admit(
+    spec: EngineSpec, partition: int, partitions: int, keys: Keys, topic: str, stored: Stored
+) -> Admitted:
+    """What the engine shall take for this record. Total: never raises for bad bytes."""
+    try:
+        message = decode_message(stored.value)
+    except WireError as error:
+        reason = (
+            DeadLetterReason.UNKNOWN_SCHEMA if "schema" in str(error) else DeadLetterReason.NOT_DECODABLE
+        )
+        return refuse(keys, topic, partition, stored, reason, str(error))
+    if isinstance(message, Marker):
+        return MarkerSeen(
+            topic, partition, stored.offset, message.sender, message.tick, message.at, message.reference_version
+        )
+    if isinstance(message, Handover) and type(message.fact) in spec.facts.get(topic, frozenset()):
+        return Fact(
+            message.fact,
+            Source(topic, partition, stored.offset, message.sender),
+            message.causation_id,
+            message.correlation_id,
+            message.occurred_at,
+            # An inbox brings the stamp of the request it goes back to; an outside answer is stamped on arrival.
+            message.ingested_at or stored.at,
+            message.simulated,
+        )
+    if topic == "payments.requests":
+        if isinstance(message, Tick):
+            return MarkerSeen(
+                topic,
+                partition,
+                stored.offset,
+                f"requests/{partition}",
+                message.tick,
+                message.at,
+                message.reference_version,
+            )
+        if isinstance(message, Request):
+            return _admit_request(partition, partitions, keys, topic, stored, message)
+    if topic == "reference" and isinstance(message, ReferencePublished):
+        return _admit_reference(keys, topic, stored, message)
+    what = type(message.fact if isinstance(message, Handover) else message).__name__
+    return refuse(
+        keys, topic, partition, stored, DeadLetterReason.NOT_EXPECTED_HERE, f"{what} does not belong on {topic}"
+    )
+
+
+def _admit_request(
+    partition: int, partitions: int, keys: Keys, topic: str, stored: Stored, request: Request
+) -> Fact | Refusal:
+    if card_number_in_clear(request):
+        return refuse(
+            keys,
+            topic,
+            partition,
+            stored,
+            DeadLetterReason.CARD_NUMBER_IN_CLEAR,
+            "a field holds what looks like a card number; send the vault's token instead",
+        )
+    mac = keys.body_mac(request)
+    home = partition_of_name(f"{request.merchant}/{request.idempotency_key}", partitions)
+    body = (
+        RequestReceived(request, mac) if home == partition else RequestForwarded(request, mac, home)
+    )
+    source = Source(topic, partition, stored.offset, f"requests/{partition}")
+    return Fact(body, source, "", "", request.occurred_at, stored.at, request.simulated)
+
+
+def _admit_reference(keys: Keys, topic: str, stored: Stored, entry: ReferencePublished) -> Fact | Refusal:
+    # A bad entry leaves its version unread, and the tick that names it waits until the version comes again, good.
+    try:
+        if hashlib.sha256(entry.content.encode()).hexdigest() != entry.sha256:
+            raise ValidationError("sha256", "the content does not have this hash")
+        decode_reference(entry.kind, entry.content)
+    except ValidationError as error:
+        return refuse(keys, topic, 0, stored, DeadLetterReason.NOT_DECODABLE, str(error))
+    applied = ReferenceApplied(entry.kind, entry.ref_id, entry.version, entry.sha256, entry.content)
+    return Fact(applied, Source(topic, 0, stored.offset, _NOBODY), "", "", stored.at, stored.at, False)
+
+
+def refuse(
+    keys: Keys, topic: str, partition: int, stored: Stored, reason: DeadLetterReason, detail: str
+) -> Refusal:
+    """Seal an input that cannot be taken."""
+    sealed = keys.seal(stored.value)
+    body = EventDeadLettered(
+        reason, detail, len(stored.value), hashlib.sha256(sealed).hexdigest(), keys.seal_key_id
+    )
+    source = Source(topic, partition, stored.offset, _NOBODY)
+    letter = DeadLetter(topic, partition, stored.offset, reason, detail, keys.seal_key_id, sealed)
+    return Refusal(Fact(body, source, "", "", stored.at, stored.at, False), letter)
+
+

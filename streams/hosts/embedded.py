@@ -1,0 +1,247 @@
+"""The log in one SQLite file: one process writes, any number may read, nothing needs to be installed.
+
+Every commit belongs to a *round* (:meth:`EmbeddedLog.round`), one SQLite transaction. Within a round the commits
+of several owners follow one another; a crash takes the whole round back, as if none of it had happened, which is
+what each of them may rely on anyway. So a round costs one synchronisation of the disk however many take part.
+
+Every row carries a check: records by the chain, everything else by a SHA-256 of its own. A row that was altered
+is found when it is read.
+"""
+
+import hashlib
+import sqlite3
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+from events.errors import LogDamaged, Refused, Unavailable
+from streams.hosts.log import GENESIS, Append, Stored, TopicPartition, link
+from streams.topology import TOPICS
+
+_FORMAT: Final = "tallystick embedded log 1"
+
+#: A record's rowid is topic, partition and offset side by side, so that each partition grows at one place of
+#: the tree and a read is a range.
+_TOPIC_BITS, _PARTITION_BITS, _OFFSET_BITS = 10, 12, 41
+_NUMBERS: Final = {topic.name: number for number, topic in enumerate(TOPICS, start=1)}
+_LAST_OFFSET: Final = (1 << _OFFSET_BITS) - 1
+
+_SCHEMA: Final = """
+CREATE TABLE IF NOT EXISTS record (
+    id INTEGER PRIMARY KEY, at INTEGER NOT NULL, value BLOB NOT NULL, chain BLOB NOT NULL
+);
+CREATE TABLE IF NOT EXISTS position (
+    owner TEXT NOT NULL, topic TEXT NOT NULL, partition INTEGER NOT NULL, next INTEGER NOT NULL,
+    sha256 BLOB NOT NULL, PRIMARY KEY (owner, topic, partition)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS state (
+    owner TEXT PRIMARY KEY, body BLOB NOT NULL, sha256 BLOB NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS about (
+    name TEXT PRIMARY KEY, value TEXT NOT NULL, sha256 BLOB NOT NULL
+) WITHOUT ROWID;
+"""
+
+
+def _base(topic: str, partition: int) -> int:
+    return ((_NUMBERS[topic] << _PARTITION_BITS) | partition) << _OFFSET_BITS
+
+
+def _check(*parts: str | int | bytes) -> bytes:
+    """A hash over length-prefixed parts: two rows never have the same text by accident of where parts end."""
+    digest = hashlib.sha256()
+    for part in parts:
+        data = part if isinstance(part, bytes) else str(part).encode()
+        digest.update(len(data).to_bytes(8, "big") + data)
+    return digest.digest()
+
+
+class EmbeddedLog:
+    """A :class:`streams.hosts.log.Log` in the file ``path``.
+
+    ``read_only`` opens it beside the process that writes it. Raises Refused where the file is something else,
+    Unavailable where it cannot be opened, LogDamaged where its content has been altered.
+    """
+
+    def __init__(self, path: Path, *, read_only: bool = False) -> None:
+        self.path = path
+        if read_only and not path.exists():
+            raise Unavailable(f"there is no log at {path}: run the job first, or name another with --log")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        mode = "ro" if read_only else "rwc"
+        try:
+            self._db = sqlite3.connect(
+                f"file:{path}?mode={mode}", uri=True, isolation_level=None, check_same_thread=False
+            )
+            if not read_only:
+                self._take_possession()
+            self._recognise(read_only)
+        except sqlite3.OperationalError as error:
+            raise Unavailable(
+                f"cannot open the log {path}: {error}; is another process writing it?"
+            ) from error
+        except sqlite3.DatabaseError as error:
+            raise LogDamaged(f"{path} is not a log that can be read: {error}") from error
+        self._heads: dict[TopicPartition, tuple[int, bytes]] = {}
+        self._in_round = False
+
+    def _take_possession(self) -> None:
+        # WAL lets readers go on while a round is written. NORMAL: a killed process loses nothing, a machine that
+        # loses power may lose the last rounds, whole, and is consistent: nothing outside has seen them but through
+        # this same file.
+        self._db.execute("PRAGMA journal_mode=WAL")
+        self._db.execute("PRAGMA synchronous=NORMAL")
+        self._db.execute("PRAGMA wal_autocheckpoint=4000")
+        self._db.execute("PRAGMA cache_size=-65536")
+        self._db.executescript(_SCHEMA)
+        with self._db:
+            self._db.execute(
+                "INSERT OR IGNORE INTO about VALUES ('format', ?, ?)",
+                (_FORMAT, _check("format", _FORMAT)),
+            )
+
+    def _recognise(self, read_only: bool) -> None:
+        try:
+            row = self._db.execute("SELECT value, sha256 FROM about WHERE name = 'format'").fetchone()
+        except sqlite3.OperationalError as error:
+            if read_only and "no such table" in str(error):
+                raise Refused(f"{self.path} is not a Tallystick log") from error
+            raise
+        if row is None or row[0] != _FORMAT or row[1] != _check("format", row[0]):
+            raise LogDamaged(f"{self.path}: the format row is not {_FORMAT!r} with its hash")
+
+    # -- rounds ------------------------------------------------------------------------------------
+
+    @contextmanager
+    def round(self) -> Iterator[None]:
+        """One SQLite transaction around the commits made inside."""
+        if self._in_round:
+            yield
+            return
+        self._run("BEGIN IMMEDIATE")
+        self._in_round = True
+        try:
+            yield
+        except BaseException:
+            self._in_round = False
+            self._heads.clear()
+            self._db.execute("ROLLBACK")
+            raise
+        self._in_round = False
+        self._run("COMMIT")
+
+    def _run(self, statement: str) -> None:
+        try:
+            self._db.execute(statement)
+        except sqlite3.OperationalError as error:
+            raise Unavailable(f"{self.path}: {error}") from error
+
+    # -- the port ----------------------------------------------------------------------------------
+
+    def read(self, topic: str, partition: int, offset: int, limit: int) -> list[Stored]:
+        base = _base(topic, partition)
+        try:
+            rows = self._db.execute(
+                "SELECT id, at, value, chain FROM record WHERE id BETWEEN ? AND ? ORDER BY id LIMIT ?",
+                (base + offset, base + _LAST_OFFSET, limit),
+            ).fetchall()
+        except sqlite3.DatabaseError as error:
+            raise LogDamaged(f"{topic}/{partition} from {offset} cannot be read: {error}") from error
+        return [Stored(row[0] - base, row[1], row[2], row[3]) for row in rows]
+
+    def end(self, topic: str, partition: int) -> int:
+        return self._head(topic, partition)[0]
+
+    def _head(self, topic: str, partition: int) -> tuple[int, bytes]:
+        head = self._heads.get((topic, partition))
+        if head is None:
+            base = _base(topic, partition)
+            try:
+                row = self._db.execute(
+                    "SELECT id, chain FROM record WHERE id BETWEEN ? AND ? ORDER BY id DESC LIMIT 1",
+                    (base, base + _LAST_OFFSET),
+                ).fetchone()
+            except sqlite3.DatabaseError as error:
+                raise LogDamaged(f"{topic}/{partition} has no readable end: {error}") from error
+            head = (0, GENESIS) if row is None else (row[0] - base + 1, row[1])
+            if self._in_round:
+                self._heads[(topic, partition)] = head
+        return head
+
+    def commit(
+        self,
+        owner: str,
+        appends: Sequence[Append],
+        positions: Mapping[TopicPartition, int],
+        state: bytes | None = None,
+    ) -> None:
+        with self.round():
+            heads = self._heads
+            rows = []
+            for topic, partition, at, value in appends:
+                place = (topic, partition)
+                end, chain = heads.get(place) or self._head(topic, partition)
+                chain = link(chain, at, value)
+                rows.append((_base(topic, partition) + end, at, value, chain))
+                heads[place] = (end + 1, chain)
+            try:
+                self._db.executemany("INSERT INTO record VALUES (?, ?, ?, ?)", rows)
+                self._db.executemany(
+                    "INSERT OR REPLACE INTO position VALUES (?, ?, ?, ?, ?)",
+                    [
+                        (owner, topic, partition, following, _check(owner, topic, partition, following))
+                        for (topic, partition), following in positions.items()
+                    ],
+                )
+                if state is not None:
+                    self._db.execute(
+                        "INSERT OR REPLACE INTO state VALUES (?, ?, ?)", (owner, state, _check(owner, state))
+                    )
+            except sqlite3.OperationalError as error:
+                raise Unavailable(f"{self.path}: {error}") from error
+
+    def positions(self, owner: str) -> dict[TopicPartition, int]:
+        found = {}
+        for topic, partition, following, check in self._select(
+            "SELECT topic, partition, next, sha256 FROM position WHERE owner = ?", owner
+        ):
+            if check != _check(owner, topic, partition, following):
+                raise LogDamaged(f"the position of {owner} in {topic}/{partition} has been altered")
+            found[(topic, partition)] = following
+        return found
+
+    def state(self, owner: str) -> bytes | None:
+        for body, check in self._select("SELECT body, sha256 FROM state WHERE owner = ?", owner):
+            if check != _check(owner, body):
+                raise LogDamaged(f"the state of {owner} has been altered")
+            return bytes(body)
+        return None
+
+    def owners(self) -> list[str]:
+        """Everybody who has committed here, sorted; whoever has an altered row is found by reading it."""
+        rows = self._select("SELECT owner FROM position UNION SELECT owner FROM state ORDER BY 1")
+        return [owner for (owner,) in rows]
+
+    def places(self) -> list[TopicPartition]:
+        """Every topic partition that holds a record."""
+        names = {number: name for name, number in _NUMBERS.items()}
+        found: list[TopicPartition] = []
+        key = -1
+        while row := self._select("SELECT id FROM record WHERE id > ? ORDER BY id LIMIT 1", key):
+            packed = row[0][0] >> _OFFSET_BITS
+            number, partition = packed >> _PARTITION_BITS, packed & ((1 << _PARTITION_BITS) - 1)
+            if number not in names:
+                raise LogDamaged(f"a record stands in a topic that does not exist (row {row[0][0]})")
+            found.append((names[number], partition))
+            key = (packed << _OFFSET_BITS) | _LAST_OFFSET
+        return found
+
+    def _select(self, statement: str, *arguments: str | int) -> list[tuple[Any, ...]]:
+        try:
+            return self._db.execute(statement, arguments).fetchall()
+        except sqlite3.DatabaseError as error:
+            raise LogDamaged(f"{self.path} cannot be read: {error}") from error
+
+    def close(self) -> None:
+        self._db.close()

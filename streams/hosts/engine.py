@@ -1,0 +1,428 @@
+"""The engine: takes outside facts in order, asks pure processors what follows, and knows what time it is.
+
+One engine decides one partition of one log. Each input leaves one recorded event; what is decided because of
+it follows in the log. Time is moved by ticks alone, and a tick is a barrier: tick t is taken when every
+upstream partition has handed t over (``../topology.py`` says who, and with what lag), and a record belongs to
+the interval behind its own sender's last marker. What arrives for a later interval is recorded and set aside.
+
+The engine reads no clock, draws nothing and does no input or output, so that the recorded inputs of a log, taken
+again in order, give every decision again: restart, replay and audit are the same operation (:meth:`Engine.retake`).
+"""
+
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from operator import attrgetter
+from typing import Any, Final, NamedTuple, cast
+
+from events.base import Event, Message
+from events.envelope import Meta, Recorded, Source, Versions
+from events.errors import Broken
+from events.messages import Handover, Marker
+from events.partitions import (
+    EventDeadLettered,
+    LogOpened,
+    MarkerSeen,
+    MarkersTaken,
+    ReferenceApplied,
+    TickPassed,
+    TickStepped,
+)
+from streams.handovers import HandoverFunction
+from streams.hosts.snapshots import EngineSnapshot, TickInfo
+from streams.processor import Processor, TimedProcessor, Work
+from streams.topology import EngineSpec
+
+#: How many works one step of a tick does: about 5 ms, so that a cut-off of a hundred thousand records never
+#: makes a transaction that outlives its time-out.
+STEP_WORKS: Final = 1_000
+
+#: Which reference kind moves which version of the envelope.
+_VERSIONED: Final = {"rules": "rules", "fees": "fees", "bins": "bin"}
+
+
+class Fact(NamedTuple):
+    """An admitted input: the body to record, where it stood, and what its sender said of it."""
+
+    body: Event
+    source: Source
+    causation_id: str
+    correlation_id: str
+    occurred_at: int
+    ingested_at: int
+    simulated: bool
+
+
+class Sent(NamedTuple):
+    """A message for a topic partition."""
+
+    topic: str
+    partition: int
+    message: Message
+
+
+class Output(NamedTuple):
+    """What taking something gave: events for the own log, messages for others."""
+
+    events: list[Recorded]
+    messages: list[Sent]
+
+
+class _Part(NamedTuple):
+    """A processor at work, and its place in ``Engine.states``."""
+
+    place: int
+    processor: Processor
+
+
+class Engine:
+    """One partition of one log. Not thread-safe; owned by one host."""
+
+    def __init__(self, spec: EngineSpec, partition: int, partitions: int, *, simulated: bool) -> None:
+        """``simulated`` marks what ticks decide; what inputs lead to carries the mark of its input."""
+        self.spec = spec
+        self.simulated = simulated
+        self.partition = partition
+        self.partitions = partitions
+        self.sender = f"{spec.name}/{partition}"
+        self._own_key = f"{spec.name}-{partition}"
+        self._lags = {
+            sender: upstream.lag
+            for upstream in spec.upstreams
+            for sender in upstream.senders(partition, partitions)
+        }
+        self._parts = [_Part(place, processor) for place, processor in enumerate(spec.processors)]
+        self._timed = [
+            (part.place, cast(TimedProcessor, part.processor))
+            for part in self._parts
+            if hasattr(part.processor, "due")
+        ]
+        self._holds = [
+            (part.place, cast("Callable[[Any], int]", part.processor.open_attempts))
+            for part in self._parts
+            if hasattr(part.processor, "open_attempts")
+        ]
+        self._hears: dict[type[Event], list[_Part]] = {}
+        self._decides: dict[type[Event], list[_Part]] = {}
+        for part in self._parts:
+            for kind in part.processor.HEARS:
+                self._hears.setdefault(kind, []).append(part)
+            for kind in part.processor.DECIDES:
+                self._decides.setdefault(kind, []).append(part)
+        self._key_of: dict[type[Event], Callable[[Event], str]] = {}
+
+        # What a snapshot keeps.
+        self.states: list[Any] = [part.processor.initial() for part in self._parts]
+        self.sequences: dict[str, int] = {}
+        self.marks: dict[str, int] = dict.fromkeys(self._lags, 0)
+        self.ticks: dict[int, TickInfo] = {}
+        self.tick = 0
+        self.now = 0
+        self.step_number = 0
+        self.works: deque[tuple[int, Work]] | None = None
+        self.deferred: dict[int, list[Recorded]] = {}
+        self.references: list[Recorded] = []
+        self.references_read = 0
+        self.versions = Versions()
+
+        self._events: list[Recorded] = []
+        self._messages: list[Sent] = []
+        self._cause = ""
+
+    # -- what a host calls -------------------------------------------------------------------------
+
+    def open(self, opened: LogOpened) -> Output:
+        """The first record of the partition."""
+        self.now = opened.opened_at
+        self._stamp(opened, "", "", opened.opened_at, opened.opened_at, None, False)
+        return self._taken()
+
+    def take(self, fact: Fact) -> Output:
+        """Record an input and decide it, now or when its interval has come."""
+        recorded = self._stamp(
+            fact.body,
+            fact.causation_id,
+            fact.correlation_id,
+            fact.occurred_at,
+            fact.ingested_at,
+            fact.source,
+            fact.simulated,
+        )
+        self._cause = recorded.meta.event_id
+        self._handle_in_time(recorded)
+        self._go_on()
+        return self._taken()
+
+    def take_markers(self, markers: list[MarkerSeen]) -> Output:
+        """Record that upstream partitions have handed ticks over. A repeat changes nothing."""
+        taken = self._stamp(MarkersTaken(markers), "", "", self.now, self.now, None, False)
+        self._cause = taken.meta.event_id
+        for marker in markers:
+            if marker.tick <= self.marks.get(marker.sender, marker.tick):
+                continue
+            self.marks[marker.sender] = marker.tick
+            self.ticks.setdefault(marker.tick, TickInfo(marker.at, marker.reference_version))
+            if marker.sender.startswith("requests/"):
+                # Requests on a foreign partition were handed over ahead of this marker.
+                self._mark("intake.inbox", marker.tick, marker.at, marker.reference_version)
+        self._go_on()
+        return self._taken()
+
+    @property
+    def unfinished(self) -> bool:
+        """Whether the tick at hand has more to do; :meth:`step` does it."""
+        return self.works is not None
+
+    def step(self) -> Output:
+        """Go on with a tick that had more to do than one step may."""
+        if self.works is None:
+            raise Broken(f"{self.sender}: no tick is under way at tick {self.tick}")
+        self.step_number += 1
+        step = TickStepped(self.tick, self.step_number)
+        self._cause = self._stamp(step, "", "", self.now, self.now, None, False).meta.event_id
+        self._fire()
+        self._go_on()
+        return self._taken()
+
+    def retake(self, recorded: Recorded) -> Output | None:
+        """Take a recorded event again if it was an input; None when it was a decision."""
+        meta, body = recorded.meta, recorded.body
+        if isinstance(body, MarkersTaken):
+            return self.take_markers(body.markers)
+        if isinstance(body, TickStepped):
+            return self.step()
+        if isinstance(body, LogOpened):
+            return self.open(body)
+        if meta.source is None:
+            return None
+        fact = Fact(
+            body,
+            meta.source,
+            meta.causation_id,
+            meta.correlation_id,
+            meta.occurred_at,
+            meta.ingested_at,
+            meta.simulated,
+        )
+        return self.take(fact)
+
+    def open_attempts(self) -> int:
+        """Submissions to networks that nobody has answered: what back-pressure looks at."""
+        return sum(count(self.states[index]) for index, count in self._holds)
+
+    def summary(self) -> Iterable[str]:
+        """The business content of the state, one line an entity, in no particular order."""
+        for part in self._parts:
+            yield from part.processor.summary(self.states[part.place])
+
+    # -- intervals and ticks -----------------------------------------------------------------------
+
+    def _handle_in_time(self, recorded: Recorded) -> None:
+        source = recorded.meta.source
+        assert source is not None
+        body = recorded.body
+        if isinstance(body, ReferenceApplied):
+            # In force from the tick that names its version; entries come in version order, repeats do nothing.
+            if body.version == self.references_read + 1:
+                self.references_read = body.version
+                self.references.append(recorded)
+            return
+        if isinstance(body, EventDeadLettered):
+            return
+        mark = self.marks.get(source.sender)
+        if mark is None:
+            self._decide(recorded)
+            return
+        interval = mark + 1 + self._lags[source.sender]
+        if self.works is None and interval <= self.tick + 1:
+            self._decide(recorded)
+        else:
+            self.deferred.setdefault(interval, []).append(recorded)
+
+    def _go_on(self) -> None:
+        """Begin the ticks that are ready. Called after everything taken, so replay begins them at the same place."""
+        while self.works is None and self._ready():
+            self._begin()
+
+    def _ready(self) -> bool:
+        tick = self.tick + 1
+        lags = self._lags
+        for sender, mark in self.marks.items():
+            if mark + lags[sender] < tick:
+                return False
+        if self.ticks[tick].reference_version > self.references_read:
+            return False
+        return not any(count(self.states[index]) for index, count in self._holds)
+
+    def _begin(self) -> None:
+        self.tick += 1
+        self.step_number = 1
+        info = self.ticks[self.tick]
+        self.now = info.at
+        while self.references and self._version_of(self.references[0]) <= info.reference_version:
+            recorded = self.references.pop(0)
+            self._put_in_force(cast(ReferenceApplied, recorded.body))
+            self._hear(recorded)
+            self._decide(recorded)
+        works = [
+            (work.phase, index, work.key, work.kind, work)
+            for index, processor in self._timed
+            for work in processor.due(self.states[index], self.now)
+        ]
+        works.sort(key=_work_order)
+        self.works = deque((index, work) for _, index, _, _, work in works)
+        self._fire()
+
+    def _fire(self) -> None:
+        works = self.works
+        assert works is not None
+        for _ in range(min(STEP_WORKS, len(works))):
+            index, work = works.popleft()
+            processor = cast(TimedProcessor, self.spec.processors[index])
+            bodies = processor.fire(self.states[index], work, self.now)
+            if bodies:
+                occurred_at = work.occurred_at or self.now
+                cause = work.causation_id or self._cause
+                fired = [
+                    self._stamp(body, cause, "", occurred_at, self.now, None, self.simulated)
+                    for body in bodies
+                ]
+                self._cascade(None, fired)
+        if not works:
+            self._finish()
+
+    def _finish(self) -> None:
+        tick, info = self.tick, self.ticks.pop(self.tick)
+        self.works = None
+        passed = TickPassed(tick, info.at, self.step_number)
+        self._stamp(passed, self._cause, "", self.now, self.now, None, False)
+        for topic in self.spec.marks:
+            self._mark(topic, tick, info.at, info.reference_version)
+        for recorded in self.deferred.pop(tick + 1, ()):
+            self._decide(recorded)
+
+    def _mark(self, topic: str, tick: int, at: int, reference_version: int) -> None:
+        marker = Marker(self.sender, tick, at, reference_version)
+        self._messages.extend(Sent(topic, partition, marker) for partition in range(self.partitions))
+
+    @staticmethod
+    def _version_of(recorded: Recorded) -> int:
+        return cast(ReferenceApplied, recorded.body).version
+
+    def _put_in_force(self, applied: ReferenceApplied) -> None:
+        name = _VERSIONED.get(applied.kind)
+        if name is not None:
+            values = {field: getattr(self.versions, field) for field in Versions.__struct_fields__}
+            self.versions = Versions(**{**values, name: applied.version})
+
+    # -- the cascade -------------------------------------------------------------------------------
+
+    def _decide(self, recorded: Recorded) -> None:
+        self._hear(recorded)
+        self._cascade(recorded, [recorded])
+
+    def _cascade(self, root: Recorded | None, pending: Sequence[Recorded]) -> None:
+        """Let everybody decide on what happened, then on what was decided, breadth first."""
+        queue = deque(pending)
+        handovers = self.spec.handovers
+        while queue:
+            recorded = queue.popleft()
+            kind = type(recorded.body)
+            hand = handovers.get(kind)
+            if hand is not None:
+                self._hand_over(hand, root, recorded)
+            for part in self._decides.get(kind, ()):
+                bodies = part.processor.decide(self.states[part.place], recorded)
+                if bodies:
+                    meta = recorded.meta
+                    cause = f"{meta.key}.{meta.sequence}"
+                    for body in bodies:
+                        queue.append(
+                            self._stamp(
+                                body, cause, "", meta.occurred_at, meta.ingested_at, None, meta.simulated
+                            )
+                        )
+
+    def _hand_over(self, hand: HandoverFunction, root: Recorded | None, recorded: Recorded) -> None:
+        meta = recorded.meta
+        for topic, partition, fact in hand(root, recorded, self.partitions):
+            handover = Handover(
+                self.sender,
+                f"{meta.key}.{meta.sequence}",
+                meta.key if root is None else root.meta.correlation_id or root.meta.key,
+                meta.occurred_at,
+                meta.ingested_at,
+                meta.simulated,
+                cast(Any, fact),
+            )
+            self._messages.append(Sent(topic, partition, handover))
+
+    def _stamp(
+        self,
+        body: Event,
+        causation_id: str,
+        correlation_id: str,
+        occurred_at: int,
+        ingested_at: int,
+        source: Source | None,
+        simulated: bool,
+    ) -> Recorded:
+        """Put a body into its envelope and into the log; a decision is heard at once, an input in its time."""
+        kind = type(body)
+        key_of = self._key_of.get(kind)
+        if key_of is None:
+            key_of = self._key_of[kind] = self._key_function(kind)
+        key = key_of(body)
+        sequence = self.sequences.get(key, 0) + 1
+        self.sequences[key] = sequence
+        meta = Meta(
+            key,
+            sequence,
+            self.now,
+            occurred_at,
+            ingested_at,
+            causation_id,
+            correlation_id,
+            source,
+            self.versions,
+            simulated,
+        )
+        recorded = Recorded(meta, body)
+        self._events.append(recorded)
+        if source is None:
+            self._hear(recorded)
+        return recorded
+
+    def _key_function(self, kind: type[Event]) -> Callable[[Event], str]:
+        match kind.KEY:
+            case ():
+                own_key = self._own_key
+                return lambda _: own_key
+            case (name,):
+                return attrgetter(name)
+            case names:
+                values = attrgetter(*names)
+                return lambda body: "/".join(values(body))
+
+    def _hear(self, recorded: Recorded) -> None:
+        states = self.states
+        for part in self._hears.get(type(recorded.body), ()):
+            states[part.place] = part.processor.evolve(states[part.place], recorded)
+
+    def _taken(self) -> Output:
+        output = Output(self._events, self._messages)
+        self._events, self._messages = [], []
+        return output
+
+    # -- snapshots ---------------------------------------------------------------------------------
+
+    def snapshot(self) -> EngineSnapshot:
+        """Everything that :meth:`restore` needs, between two inputs."""
+        return EngineSnapshot.of(self)
+
+    def restore(self, snapshot: EngineSnapshot) -> None:
+        """Become what a snapshot was taken of."""
+        snapshot.put_into(self)
+
+
+def _work_order(item: tuple[int, int, str, str, Work]) -> tuple[int, int, str, str]:
+    return item[:4]

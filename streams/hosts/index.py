@@ -1,0 +1,369 @@
+"""An index: the four engines that own partition p of every log, and the one transaction that they share.
+
+The host reads records, :meth:`Index.take` turns them into what is to be committed, the host commits it. Engines
+change their state while they decide, so a commit that fails leaves an index that is ahead of its log: the only
+way on is a new :class:`Index`, restored. Restoring takes the recorded inputs of the log again and checks, event
+by event, that the same is decided.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from events.base import Event
+from events.envelope import Recorded
+from events.errors import LogDamaged, Refused, ReplayDiffers, WireError
+from events.partitions import (
+    ClockKind,
+    DeadLetterReason,
+    LogOpened,
+    MarkerSeen,
+    MarkersTaken,
+)
+from events.wire import decode_event, encode_event, encode_message
+from streams.hosts.admission import Keys, Refusal, admit, refuse
+from streams.hosts.engine import Engine, Fact, Output, Sent
+from streams.hosts.log import Append, Log, Stored, TopicPartition
+from streams.hosts.snapshots import FORMAT, IndexSnapshot, seal, unseal
+from streams.topology import BROADCAST, ENGINES, EngineSpec
+
+#: Raised with every change of what processors decide; older stretches of a log carry their own.
+BEHAVIOUR: Final = 1
+
+#: Submissions without an answer at which new requests are left on their topic. Everything else goes on, so
+#: that answers and hand-overs can never wait for requests that wait for them.
+OUTSTANDING_CAP: Final = 20_000
+
+#: How many records of a log are read at once while restoring.
+_RESTORE_READ: Final = 5_000
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What a log is opened for. ``arguments`` is canonical JSON; a log with other arguments is refused."""
+
+    partitions: int
+    clock: ClockKind
+    opened_at: int
+    last_tick: int
+    arguments: str
+
+
+@dataclass(slots=True)
+class Staged:
+    """What one transaction shall hold, and what of it the host may tell others once it is committed."""
+
+    appends: list[Append] = field(default_factory=list)
+    positions: dict[TopicPartition, int] = field(default_factory=dict)
+    events: dict[str, list[Recorded]] = field(default_factory=dict)
+
+    def __bool__(self) -> bool:
+        return bool(self.appends or self.positions)
+
+
+class Index:
+    """Index ``number`` of ``run.partitions``."""
+
+    def __init__(self, number: int, run: Run, keys: Keys) -> None:
+        self.number = number
+        self.run = run
+        self.keys = keys
+        self.owner = f"index/{number}"
+        simulated = run.clock is ClockKind.VIRTUAL
+        self.engines = {
+            spec.name: Engine(spec, number, run.partitions, simulated=simulated) for spec in ENGINES
+        }
+        #: The next offset to read of every input, and to write of every log.
+        self.positions: dict[TopicPartition, int] = {
+            self.place(topic): 0 for spec in ENGINES for topic in spec.inputs if topic not in BROADCAST
+        }
+        self.broadcast: dict[str, int] = {spec.name: 0 for spec in ENGINES}
+        self.log_ends = {spec.name: 0 for spec in ENGINES}
+
+    def place(self, topic: str) -> TopicPartition:
+        """The partition of a topic that this index reads."""
+        return (topic, 0 if topic in BROADCAST else self.number)
+
+    # -- life --------------------------------------------------------------------------------------
+
+    def opening(self) -> Staged:
+        """The first record of each log."""
+        staged = Staged()
+        for name, engine in self.engines.items():
+            opened = LogOpened(
+                name,
+                self.number,
+                self.run.partitions,
+                self.run.clock,
+                BEHAVIOUR,
+                self.run.opened_at,
+                self.run.last_tick,
+                self.run.arguments,
+                [self.keys.mac_key_id, self.keys.seal_key_id],
+            )
+            self._stage(staged, name, engine.open(opened))
+        return staged
+
+    def wants(self, topic: str) -> bool:
+        """Whether records of this input may be taken now (back-pressure holds requests alone)."""
+        return topic != "payments.requests" or self.open_attempts() < OUTSTANDING_CAP
+
+    def open_attempts(self) -> int:
+        """Submissions that no network has answered yet."""
+        return sum(engine.open_attempts() for engine in self.engines.values())
+
+    @property
+    def unfinished(self) -> bool:
+        """Whether an engine has more of a tick to do without any input."""
+        return any(engine.unfinished for engine in self.engines.values())
+
+    @property
+    def done(self) -> bool:
+        """Whether the last tick of the run is behind every engine."""
+        last = self.run.last_tick
+        return all(engine.tick >= last and not engine.unfinished for engine in self.engines.values())
+
+    def tick(self, engine: str = "payments") -> int:
+        """The last tick an engine has passed."""
+        working = self.engines[engine]
+        return working.tick - working.unfinished
+
+    # -- work --------------------------------------------------------------------------------------
+
+    def inputs(self) -> Iterator[tuple[EngineSpec, str, int]]:
+        """Every (engine, topic, next offset) to read, in the order in which it is taken."""
+        for spec in ENGINES:
+            for topic in spec.inputs:
+                if topic in BROADCAST:
+                    yield spec, topic, self.broadcast[spec.name]
+                elif self.wants(topic):
+                    yield spec, topic, self.positions[self.place(topic)]
+
+    def take(self, read: Iterable[tuple[EngineSpec, str, Sequence[Stored]]]) -> Staged:
+        """Decide a batch of records, and one step of every tick that is under way."""
+        staged = Staged()
+        for spec, topic, records in read:
+            if records:
+                self._take_topic(staged, spec, topic, records)
+        for name, engine in self.engines.items():
+            if engine.unfinished:
+                self._stage(staged, name, engine.step())
+        return staged
+
+    def _take_topic(self, staged: Staged, spec: EngineSpec, topic: str, records: Sequence[Stored]) -> None:
+        engine = self.engines[spec.name]
+        partition = self.place(topic)[1]
+        markers: list[MarkerSeen] = []
+        for stored in records:
+            admitted = admit(spec, partition, self.run.partitions, self.keys, topic, stored)
+            if isinstance(admitted, MarkerSeen):
+                markers.append(admitted)
+                continue
+            if markers:
+                self._stage(staged, spec.name, engine.take_markers(markers))
+                markers = []
+            self._take_one(staged, spec.name, admitted)
+        if markers:
+            self._stage(staged, spec.name, engine.take_markers(markers))
+        following = records[-1].offset + 1
+        if topic in BROADCAST:
+            self.broadcast[spec.name] = following
+        else:
+            self.positions[self.place(topic)] = following
+            staged.positions[self.place(topic)] = following
+
+    def _take_one(self, staged: Staged, name: str, admitted: Fact | Refusal) -> None:
+        if isinstance(admitted, Refusal):
+            letter = admitted.letter
+            staged.appends.append(
+                Append("dead-letters", 0, admitted.fact.ingested_at, encode_message(letter))
+            )
+            admitted = admitted.fact
+        self._stage(staged, name, self.engines[name].take(admitted))
+
+    def _stage(self, staged: Staged, name: str, output: Output) -> None:
+        now = self.engines[name].now
+        appends, number = staged.appends, self.number
+        for recorded in output.events:
+            appends.append(Append(name, number, now, encode_event(recorded)))
+        for sent in output.messages:
+            appends.append(Append(sent.topic, sent.partition, now, encode_message(sent.message)))
+        self.log_ends[name] += len(output.events)
+        staged.events.setdefault(name, []).extend(output.events)
+
+    def dead_letter(self, spec: EngineSpec, topic: str, stored: Stored, error: Exception) -> Staged:
+        """Put aside the one input that makes a processor raise: a defect of ours, and no reason to stop."""
+        partition = self.place(topic)[1]
+        detail = f"deciding it raised {type(error).__name__}; the stream went on without it"
+        refusal = refuse(self.keys, topic, partition, stored, DeadLetterReason.DECISION_FAILED, detail)
+        staged = Staged()
+        self._take_one(staged, spec.name, refusal)
+        following = stored.offset + 1
+        if topic in BROADCAST:
+            self.broadcast[spec.name] = following
+        else:
+            self.positions[self.place(topic)] = following
+            staged.positions[self.place(topic)] = following
+        return staged
+
+    # -- restoring ---------------------------------------------------------------------------------
+
+    def restore(
+        self, log: Log, on_sent: Callable[[str, Sent], None] | None = None, *, snapshots: bool = True
+    ) -> bool:
+        """Become what the log says; False where the log is empty.
+
+        Takes every recorded input again (from the last snapshot on, where there is one) and compares what is
+        decided with what was recorded, byte for byte; ``on_sent`` is told what is handed over again. Raises
+        Refused where the log was opened for another run, LogDamaged and ReplayDiffers where it is not what it
+        was.
+        """
+        if log.end(ENGINES[0].name, self.number) == 0:
+            return False
+        snapshot = self._fitting_snapshot(log) if snapshots else None
+        if snapshot is not None:
+            for name, engine in self.engines.items():
+                engine.restore(snapshot.engines[name])
+            self.log_ends = dict(snapshot.log_ends)
+            self.positions = {self.place(topic): at for topic, at in snapshot.positions.items()}
+            self.broadcast = dict(snapshot.broadcast)
+        for spec in ENGINES:
+            self._fold(log, spec, on_sent)
+        self._agree_with(log)
+        return True
+
+    def _fitting_snapshot(self, log: Log) -> IndexSnapshot | None:
+        data = log.state(self.owner)
+        snapshot = None if data is None else unseal(data)
+        if snapshot is None or snapshot.behaviour != BEHAVIOUR or snapshot.partitions != self.run.partitions:
+            return None
+        # Ahead of the log: somebody put an older log beside a newer snapshot. The log is the truth.
+        ahead = any(end > log.end(name, self.number) for name, end in snapshot.log_ends.items())
+        return None if ahead else snapshot
+
+    def _fold(self, log: Log, spec: EngineSpec, on_sent: Callable[[str, Sent], None] | None) -> None:
+        engine, name = self.engines[spec.name], spec.name
+        expected: list[Recorded] = []
+        position = self.log_ends[name]
+        self._read_first(log, name)
+        for stored in _records(log, name, self.number, position):
+            if not expected:
+                # Only inputs are decoded; decisions are made again and compared as bytes.
+                recorded = self._decoded(name, stored)
+                output = engine.retake(recorded)
+                if output is None:
+                    raise ReplayDiffers(
+                        f"{name}/{self.number} at {stored.offset}",
+                        "type",
+                        type(recorded.body).__name__,
+                        "nothing: no event before it leads to it",
+                    )
+                self._note_position(name, recorded)
+                if on_sent is not None:
+                    for sent in output.messages:
+                        on_sent(name, sent)
+                expected = output.events[::-1]
+            decided = expected.pop()
+            if encode_event(decided) != stored.value:
+                raise self._difference(name, stored, decided)
+            position = stored.offset + 1
+        if expected:
+            raise ReplayDiffers(
+                f"{name}/{self.number} at {position}",
+                "type",
+                "nothing: the log ends",
+                type(expected[-1].body).__name__,
+            )
+        self.log_ends[name] = position
+
+    def _read_first(self, log: Log, name: str) -> None:
+        first = log.read(name, self.number, 0, 1)
+        body: Event | None = self._decoded(name, first[0]).body if first else None
+        if not isinstance(body, LogOpened):
+            raise LogDamaged(f"{name}/{self.number} does not begin with LogOpened")
+        run = self.run
+        for what, recorded, wanted in (
+            ("partitions", body.partitions, run.partitions),
+            ("clock", body.clock, run.clock),
+            ("behaviour version", body.behaviour, BEHAVIOUR),
+            ("last tick", body.last_tick, run.last_tick),
+            ("arguments", body.run, run.arguments),
+            ("keys", body.key_ids, [self.keys.mac_key_id, self.keys.seal_key_id]),
+        ):
+            if recorded != wanted:
+                raise Refused(
+                    f"this log was opened with {what} {recorded}, not {wanted}: "
+                    "give the same arguments again, another log, or --fresh to begin anew"
+                )
+
+    def _decoded(self, name: str, stored: Stored) -> Recorded:
+        try:
+            return decode_event(stored.value)
+        except WireError as error:
+            raise LogDamaged(f"{name}/{self.number} at {stored.offset}: {error}") from error
+
+    def _note_position(self, name: str, recorded: Recorded) -> None:
+        body, source = recorded.body, recorded.meta.source
+        if isinstance(body, MarkersTaken):
+            for marker in body.markers:
+                self._advance(name, marker.topic, marker.partition, marker.offset)
+        elif source is not None:
+            self._advance(name, source.topic, source.partition, source.offset)
+
+    def _advance(self, name: str, topic: str, partition: int, offset: int) -> None:
+        if topic in BROADCAST:
+            self.broadcast[name] = max(self.broadcast[name], offset + 1)
+        else:
+            self.positions[(topic, partition)] = offset + 1
+
+    def _agree_with(self, log: Log) -> None:
+        """Recorded sources and committed positions are two accounts of the same reading."""
+        committed = log.positions(self.owner)
+        for place, position in self.positions.items():
+            if committed.get(place, 0) != position:
+                raise LogDamaged(
+                    f"{self.owner} has read {place[0]}/{place[1]} up to {position} by its log, "
+                    f"but up to {committed.get(place, 0)} by its committed position"
+                )
+
+    def _difference(self, name: str, stored: Stored, decided: Recorded) -> ReplayDiffers:
+        place = f"{name}/{self.number} at {stored.offset}"
+        recorded = self._decoded(name, stored)
+        kind = type(decided.body).__name__
+        if type(recorded.body) is not type(decided.body):
+            return ReplayDiffers(place, "type", type(recorded.body).__name__, kind)
+        for part in ("meta", "body"):
+            before, after = getattr(recorded, part), getattr(decided, part)
+            for field_name in before.__struct_fields__:
+                was, now = getattr(before, field_name), getattr(after, field_name)
+                if was != now:
+                    return ReplayDiffers(place, f"{kind}.{part}.{field_name}", repr(was), repr(now))
+        return ReplayDiffers(place, f"{kind} (bytes)", stored.value.hex(), encode_event(decided).hex())
+
+    # -- snapshots ---------------------------------------------------------------------------------
+
+    def snapshot(self) -> bytes:
+        """The index as of the last commit, sealed."""
+        snapshot = IndexSnapshot(
+            FORMAT,
+            BEHAVIOUR,
+            self.run.partitions,
+            dict(self.log_ends),
+            {topic: position for (topic, _), position in self.positions.items()},
+            dict(self.broadcast),
+            {name: engine.snapshot() for name, engine in self.engines.items()},
+        )
+        return seal(snapshot)
+
+    def summary(self) -> Iterator[str]:
+        """The business content of all engines, one line an entity."""
+        for name, engine in self.engines.items():
+            for line in engine.summary():
+                yield f"{name} {line}"
+
+
+def _records(log: Log, topic: str, partition: int, offset: int) -> Iterator[Stored]:
+    while records := log.read(topic, partition, offset, _RESTORE_READ):
+        yield from records
+        offset = records[-1].offset + 1
+

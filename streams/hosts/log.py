@@ -1,0 +1,67 @@
+"""The port of a log: what an engine's host may ask of it, and what each implementation guarantees.
+
+A log holds topics, each of one or more partitions, each a chained sequence of records. An *owner* (an index of
+the engines, an edge, the publisher) commits what it made, how far it has read and, where it keeps one, its
+state, in one transaction: all of it or nothing. What a crash leaves behind is the last commit.
+"""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from typing import Final, NamedTuple, Protocol
+
+#: The chain value before the first record of a partition.
+GENESIS: Final = bytes(32)
+
+
+def link(previous: bytes, at: int, value: bytes) -> bytes:
+    """The chain value of a record: SHA-256 over the previous one, the stamp and the record's bytes."""
+    return hashlib.sha256(previous + at.to_bytes(8, "big", signed=True) + value).digest()
+
+
+class Stored(NamedTuple):
+    """A record as a log keeps it. ``at`` is the transport's stamp, microseconds UTC."""
+
+    offset: int
+    at: int
+    value: bytes
+    chain: bytes
+
+
+class Append(NamedTuple):
+    """A record to be."""
+
+    topic: str
+    partition: int
+    at: int
+    value: bytes
+
+
+TopicPartition = tuple[str, int]
+
+
+class Log(Protocol):
+    """What hosts ask of a log."""
+
+    def read(self, topic: str, partition: int, offset: int, limit: int) -> list[Stored]:
+        """Up to ``limit`` committed records from ``offset`` on, in order, without gaps in this owner's view."""
+
+    def end(self, topic: str, partition: int) -> int:
+        """The offset that the next record will get."""
+
+    def commit(
+        self,
+        owner: str,
+        appends: Sequence[Append],
+        positions: Mapping[TopicPartition, int],
+        state: bytes | None = None,
+    ) -> None:
+        """Append, move positions and (unless None) replace the owner's state, in one transaction."""
+
+    def positions(self, owner: str) -> dict[TopicPartition, int]:
+        """The next offset to read, for every partition the owner has ever committed."""
+
+    def state(self, owner: str) -> bytes | None:
+        """What the owner last committed as its state."""
+
+    def close(self) -> None:
+        """Let go of what is held; committed records stay."""

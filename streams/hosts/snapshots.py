@@ -1,0 +1,123 @@
+"""Snapshots: what an engine is between two inputs, so that a restart need not fold the whole log.
+
+A snapshot is an optimisation and never the truth: it carries its format, the behaviour version and the log
+positions it was taken at, and one that does not fit is discarded and the log folded instead.
+"""
+
+import hashlib
+from collections import deque
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import msgspec
+
+from events.envelope import Recorded, Versions
+from events.errors import LogDamaged
+from events.wire import decode_event, encode_event
+from streams.processor import Work
+
+if TYPE_CHECKING:
+    from streams.hosts.engine import Engine
+
+#: Raised whenever the layout below, or the state of any processor, changes its meaning.
+FORMAT: Final = 1
+
+
+class TickInfo(NamedTuple):
+    """What a tick stands for: business time (microseconds UTC) and the reference version in force."""
+
+    at: int
+    reference_version: int
+
+
+class EngineSnapshot(msgspec.Struct, frozen=True):
+    """One engine. Recorded events are kept as log bytes, states as msgpack of their own types."""
+
+    sequences: dict[str, int]
+    marks: dict[str, int]
+    ticks: dict[int, tuple[int, int]]
+    tick: int
+    now: int
+    step_number: int
+    works: list[tuple[int, Work]] | None
+    deferred: dict[int, list[bytes]]
+    references: list[bytes]
+    references_read: int
+    versions: Versions
+    states: list[bytes]
+
+    @classmethod
+    def of(cls, engine: "Engine") -> "EngineSnapshot":
+        """Take a snapshot."""
+        return cls(
+            engine.sequences,
+            engine.marks,
+            {tick: (info.at, info.reference_version) for tick, info in engine.ticks.items()},
+            engine.tick,
+            engine.now,
+            engine.step_number,
+            None if engine.works is None else list(engine.works),
+            {interval: _encoded(waiting) for interval, waiting in engine.deferred.items()},
+            _encoded(engine.references),
+            engine.references_read,
+            engine.versions,
+            [msgspec.msgpack.encode(state) for state in engine.states],
+        )
+
+    def put_into(self, engine: "Engine") -> None:
+        """Give an engine everything back."""
+        engine.sequences = dict(self.sequences)
+        engine.marks = dict(self.marks)
+        engine.ticks = {tick: TickInfo(*info) for tick, info in self.ticks.items()}
+        engine.tick = self.tick
+        engine.now = self.now
+        engine.step_number = self.step_number
+        engine.works = None if self.works is None else deque(self.works)
+        engine.deferred = {interval: _decoded(waiting) for interval, waiting in self.deferred.items()}
+        engine.references = _decoded(self.references)
+        engine.references_read = self.references_read
+        engine.versions = self.versions
+        engine.states = [
+            msgspec.msgpack.decode(state, type=type(initial))
+            for state, initial in zip(self.states, engine.states, strict=True)
+        ]
+
+
+def _encoded(events: list[Recorded]) -> list[bytes]:
+    return [encode_event(recorded) for recorded in events]
+
+
+def _decoded(events: list[bytes]) -> list[Recorded]:
+    return [decode_event(value) for value in events]
+
+
+class IndexSnapshot(msgspec.Struct, frozen=True):
+    """All engines of an index at one commit: where its logs ended and how far it had read its inputs."""
+
+    format: int
+    behaviour: int
+    partitions: int
+    log_ends: dict[str, int]
+    positions: dict[str, int]
+    broadcast: dict[str, int]
+    engines: dict[str, EngineSnapshot]
+
+
+def seal(snapshot: IndexSnapshot) -> bytes:
+    """The bytes of a snapshot behind their SHA-256."""
+    body = msgspec.msgpack.encode(snapshot)
+    return hashlib.sha256(body).digest() + body
+
+
+def unseal(data: bytes) -> IndexSnapshot | None:
+    """The snapshot, or None where its format is another; LogDamaged where its bytes have changed."""
+    digest, body = data[:32], data[32:]
+    if hashlib.sha256(body).digest() != digest:
+        raise LogDamaged("a snapshot is damaged: its bytes do not have the hash they were kept with")
+    header: Any = msgspec.msgpack.decode(body, type=_Header)
+    if header.format != FORMAT:
+        return None
+    return msgspec.msgpack.decode(body, type=IndexSnapshot)
+
+
+class _Header(msgspec.Struct):
+    format: int
