@@ -5,7 +5,7 @@ IndexError, KeyError or UnicodeDecodeError on damaged bytes, and may return a pl
 :mod:`events.wire`, which turns all of it into WireError.
 """
 # fmt: off
-# ruff: noqa
+# ruff: noqa: E501, I001
 
 from collections.abc import Callable
 from typing import Any, Final
@@ -773,11 +773,14 @@ _READ_REQUEST_RECEIVED_REQUEST: Final[dict[int, Callable[[bytes, str, int], tupl
 }
 
 
+def _write_request_received_request(value: PaymentRequest | CaptureRequest | VoidRequest | RefundRequest) -> bytes:
+    branch, write = _WRITE_REQUEST_RECEIVED_REQUEST[type(value)]
+    return branch + write(value)
+
+
 def _write_request_received(value: RequestReceived) -> bytes:
-    request_ = value.request
-    request_branch, request_write = _WRITE_REQUEST_RECEIVED_REQUEST[type(request_)]
     return b"".join((
-        request_branch, request_write(request_),
+        _write_request_received_request(value.request),
         TEXTS[value.body_mac],
     ))
 
@@ -796,10 +799,8 @@ def _read_request_received(data: bytes, text: str, end: int) -> tuple[RequestRec
 
 
 def _write_request_forwarded(value: RequestForwarded) -> bytes:
-    request_ = value.request
-    request_branch, request_write = _WRITE_REQUEST_RECEIVED_REQUEST[type(request_)]
     return b"".join((
-        request_branch, request_write(request_),
+        _write_request_received_request(value.request),
         TEXTS[value.body_mac],
         LONGS[value.home_partition],
     ))
@@ -1654,8 +1655,8 @@ def _read_risk_assessed(data: bytes, text: str, end: int) -> tuple[RiskAssessed,
     else:
         score_, end = read_long(data, end)
     rules_: list[str] = []
-    count, end = read_count(data, end)
-    for _ in range(count):
+    rules_count, end = read_count(data, end)
+    for _ in range(rules_count):
         octet = data[end]
         start = end + 1
         end = start + (octet >> 1)
@@ -1665,7 +1666,7 @@ def _read_risk_assessed(data: bytes, text: str, end: int) -> tuple[RiskAssessed,
         if not rules_entry.isascii():
             rules_entry = read_utf8(data, start, end)
         rules_.append(rules_entry)
-    if count:
+    if rules_count:
         end = read_end(data, end)
     octet = data[end]
     if octet < 128:
@@ -1674,8 +1675,8 @@ def _read_risk_assessed(data: bytes, text: str, end: int) -> tuple[RiskAssessed,
     else:
         feature_set_, end = read_long(data, end)
     features_: list[int] = []
-    count, end = read_count(data, end)
-    for _ in range(count):
+    features_count, end = read_count(data, end)
+    for _ in range(features_count):
         octet = data[end]
         if octet < 128:
             features_entry = SMALL[octet]
@@ -1683,7 +1684,7 @@ def _read_risk_assessed(data: bytes, text: str, end: int) -> tuple[RiskAssessed,
         else:
             features_entry, end = read_long(data, end)
         features_.append(features_entry)
-    if count:
+    if features_count:
         end = read_end(data, end)
     return RiskAssessed(payment_id_, merchant_, verdict_, score_, rules_, feature_set_, features_), end
 
@@ -1784,11 +1785,11 @@ def _read_route_selected(data: bytes, text: str, end: int) -> tuple[RouteSelecte
         start, end = read_span(data, start - 1)
     reason_ = _READ_ROUTE_REASON[text[start:end]]
     candidates_: list[RouteCandidate] = []
-    count, end = read_count(data, end)
-    for _ in range(count):
+    candidates_count, end = read_count(data, end)
+    for _ in range(candidates_count):
         candidates_entry, end = _read_route_candidate(data, text, end)
         candidates_.append(candidates_entry)
-    if count:
+    if candidates_count:
         end = read_end(data, end)
     return RouteSelected(payment_id_, attempt_, network_, brand_, mid_, reason_, candidates_), end
 
@@ -1862,8 +1863,8 @@ def _read_route_exhausted(data: bytes, text: str, end: int) -> tuple[RouteExhaus
     if not brand_.isascii():
         brand_ = read_utf8(data, start, end)
     tried_: list[str] = []
-    count, end = read_count(data, end)
-    for _ in range(count):
+    tried_count, end = read_count(data, end)
+    for _ in range(tried_count):
         octet = data[end]
         start = end + 1
         end = start + (octet >> 1)
@@ -1873,7 +1874,7 @@ def _read_route_exhausted(data: bytes, text: str, end: int) -> tuple[RouteExhaus
         if not tried_entry.isascii():
             tried_entry = read_utf8(data, start, end)
         tried_.append(tried_entry)
-    if count:
+    if tried_count:
         end = read_end(data, end)
     return RouteExhausted(payment_id_, brand_, tried_), end
 
@@ -4268,11 +4269,11 @@ def _read_funds_made_available(data: bytes, text: str, end: int) -> tuple[FundsM
     else:
         chunks_, end = read_long(data, end)
     entries_: list[Entry] = []
-    count, end = read_count(data, end)
-    for _ in range(count):
+    entries_count, end = read_count(data, end)
+    for _ in range(entries_count):
         entries_entry, end = _read_entry(data, text, end)
         entries_.append(entries_entry)
-    if count:
+    if entries_count:
         end = read_end(data, end)
     octet = data[end]
     if octet < 128:
@@ -5355,8 +5356,8 @@ def _read_log_opened(data: bytes, text: str, end: int) -> tuple[LogOpened, int]:
     if not run_.isascii():
         run_ = read_utf8(data, start, end)
     key_ids_: list[str] = []
-    count, end = read_count(data, end)
-    for _ in range(count):
+    key_ids_count, end = read_count(data, end)
+    for _ in range(key_ids_count):
         octet = data[end]
         start = end + 1
         end = start + (octet >> 1)
@@ -5366,7 +5367,7 @@ def _read_log_opened(data: bytes, text: str, end: int) -> tuple[LogOpened, int]:
         if not key_ids_entry.isascii():
             key_ids_entry = read_utf8(data, start, end)
         key_ids_.append(key_ids_entry)
-    if count:
+    if key_ids_count:
         end = read_end(data, end)
     return LogOpened(log_, partition_, partitions_, clock_, behaviour_, opened_at_, last_tick_, run_, key_ids_), end
 
@@ -5441,11 +5442,11 @@ def _write_markers_taken(value: MarkersTaken) -> bytes:
 
 def _read_markers_taken(data: bytes, text: str, end: int) -> tuple[MarkersTaken, int]:
     markers_: list[MarkerSeen] = []
-    count, end = read_count(data, end)
-    for _ in range(count):
+    markers_count, end = read_count(data, end)
+    for _ in range(markers_count):
         markers_entry, end = _read_marker_seen(data, text, end)
         markers_.append(markers_entry)
-    if count:
+    if markers_count:
         end = read_end(data, end)
     return MarkersTaken(markers_), end
 
@@ -5703,12 +5704,15 @@ _READ_INPUT_ROW_ENTRY: Final[dict[int, Callable[[bytes, str, int], tuple[Any, in
 }
 
 
+def _write_input_row_entry(value: PaymentRequest | CaptureRequest | VoidRequest | RefundRequest | ReferencePublished) -> bytes:
+    branch, write = _WRITE_INPUT_ROW_ENTRY[type(value)]
+    return branch + write(value)
+
+
 def _write_input_row(value: InputRow) -> bytes:
-    entry_ = value.entry
-    entry_branch, entry_write = _WRITE_INPUT_ROW_ENTRY[type(entry_)]
     return b"".join((
         LONGS[value.ingested_at],
-        entry_branch, entry_write(entry_),
+        _write_input_row_entry(value.entry),
     ))
 
 
@@ -5761,9 +5765,12 @@ _READ_HANDOVER_FACT: Final[dict[int, Callable[[bytes, str, int], tuple[Any, int]
 }
 
 
+def _write_handover_fact(value: RequestReceived | PaymentRequested | CaptureRequested | VoidRequested | RefundRequested | NetworkReplyReceived | NetworkReplyTimedOut | NetworkNotSent | ClearingRecordAnswered | MerchantEntryReceived | PayoutOutcomeReceived | ClearingCycleTotalled | SchemePeriodTotalled | PayoutAnnounced | BankLineRecorded | NetworkSettlementAdvised) -> bytes:
+    branch, write = _WRITE_HANDOVER_FACT[type(value)]
+    return branch + write(value)
+
+
 def _write_handover(value: Handover) -> bytes:
-    fact_ = value.fact
-    fact_branch, fact_write = _WRITE_HANDOVER_FACT[type(fact_)]
     return b"".join((
         TEXTS[value.sender],
         TEXTS[value.causation_id],
@@ -5771,7 +5778,7 @@ def _write_handover(value: Handover) -> bytes:
         LONGS[value.occurred_at],
         LONGS[value.ingested_at],
         b"\x01" if value.simulated else b"\x00",
-        fact_branch, fact_write(fact_),
+        _write_handover_fact(value.fact),
     ))
 
 

@@ -34,7 +34,7 @@ IndexError, KeyError or UnicodeDecodeError on damaged bytes, and may return a pl
 :mod:`events.wire`, which turns all of it into WireError.
 """
 # fmt: off
-# ruff: noqa
+# ruff: noqa: E501, I001
 
 from collections.abc import Callable
 from typing import Any, Final
@@ -85,14 +85,14 @@ class _Emitter:
     """Remembers which unions have their tables already."""
 
     def __init__(self) -> None:
-        self._unions: dict[tuple[type[Any], ...], str] = {}
+        self._unions: dict[Shape, str] = {}
 
     def record(self, cls: type[Any]) -> Iterator[str]:
         """Both functions of a class, behind the tables of its unions."""
         fields = fields_of(cls)
         for field in fields:
-            if field.shape.kind == "union":
-                yield from self._union_tables(cls, field)
+            for shape in _unions_within(field.shape):
+                yield from self._union(shape, f"{snake(cls)}_{field.name}")
         if cls in SHARED:
             yield f"_{snake(cls)}_memo: tuple[{cls.__name__}, bytes] | None = None"
             yield ""
@@ -100,32 +100,31 @@ class _Emitter:
         yield from self._writer(cls, fields)
         yield from self._reader(cls, fields)
 
-    def _union_tables(self, cls: type[Any], field: Field) -> Iterator[str]:
-        members = tuple(branch.cls for branch in field.shape.of)
-        if members in self._unions:
+    def _union(self, shape: Shape, name: str) -> Iterator[str]:
+        """The tables of a union, and the function that writes it: once, under the first field that has it."""
+        if shape in self._unions:
             return
-        name = f"{snake(cls)}_{field.name}".upper()
-        self._unions[members] = name
-        yield f"_WRITE_{name}: Final[dict[type[Any], tuple[bytes, Callable[[Any], bytes]]]] = {{"
-        for branch, member in enumerate(members):
-            yield f'    {member.__name__}: (b"\\x{branch * 2:02x}", _write_{snake(member)}),'
+        self._unions[shape] = name
+        yield f"_WRITE_{name.upper()}: Final[dict[type[Any], tuple[bytes, Callable[[Any], bytes]]]] = {{"
+        for number, branch in enumerate(shape.of):
+            yield f'    {branch.cls.__name__}: (b"\\x{number * 2:02x}", _write_{snake(branch.cls)}),'
         yield "}"
-        yield f"_READ_{name}: Final[dict[int, Callable[[bytes, str, int], tuple[Any, int]]]] = {{"
-        for branch, member in enumerate(members):
-            yield f"    {branch * 2}: _read_{snake(member)},"
+        yield f"_READ_{name.upper()}: Final[dict[int, Callable[[bytes, str, int], tuple[Any, int]]]] = {{"
+        for number, branch in enumerate(shape.of):
+            yield f"    {number * 2}: _read_{snake(branch.cls)},"
         yield "}"
+        yield ""
+        yield ""
+        yield f"def _write_{name}(value: {_hint(shape)}) -> bytes:"
+        yield f"    branch, write = _WRITE_{name.upper()}[type(value)]"
+        yield "    return branch + write(value)"
         yield ""
         yield ""
 
     def _writer(self, cls: type[Any], fields: tuple[Field, ...]) -> Iterator[str]:
         name = snake(cls)
         yield f"def _write_{name}(value: {cls.__name__}) -> bytes:"
-        unions = [field for field in fields if field.shape.kind == "union"]
-        for field in unions:
-            table = self._unions[tuple(branch.cls for branch in field.shape.of)]
-            yield f"    {field.name}_ = value.{field.name}"
-            yield f"    {field.name}_branch, {field.name}_write = _WRITE_{table}[type({field.name}_)]"
-        parts = [self._write(field.shape, f"value.{field.name}", field.name) for field in fields]
+        parts = [self._write(field.shape, f"value.{field.name}") for field in fields]
         if cls in SHARED:
             yield f"    global _{name}_memo"
             yield f"    memo = _{name}_memo"
@@ -143,7 +142,7 @@ class _Emitter:
         yield ""
         yield ""
 
-    def _write(self, shape: Shape, value: str, name: str) -> str:
+    def _write(self, shape: Shape, value: str) -> str:
         """The expression for the bytes of ``value``."""
         match shape.kind:
             case "string":
@@ -159,12 +158,12 @@ class _Emitter:
             case "record":
                 return f"_write_{snake(shape.cls)}({value})"
             case "list":
-                return f"write_list([{self._write(shape.of[0], 'entry', name)} for entry in {value}])"
+                return f"write_list([{self._write(shape.of[0], 'entry')} for entry in {value}])"
             case "optional":
-                inner = self._write(shape.of[0], value, name)
+                inner = self._write(shape.of[0], value)
                 return f'b"\\x00" if {value} is None else b"\\x02" + ({inner})'
             case "union":
-                return f"{name}_branch, {name}_write({name}_)"
+                return f"_write_{self._unions[shape]}({value})"
 
     def _reader(self, cls: type[Any], fields: tuple[Field, ...]) -> Iterator[str]:
         yield f"def _read_{snake(cls)}(data: bytes, text: str, end: int) -> tuple[{cls.__name__}, int]:"
@@ -228,11 +227,11 @@ class _Emitter:
                 yield f"{target}, end = _read_{snake(shape.cls)}(data, text, end)"
             case "list":
                 yield f"{target}: list[{_hint(shape.of[0])}] = []"
-                yield "count, end = read_count(data, end)"
-                yield "for _ in range(count):"
+                yield f"{target}count, end = read_count(data, end)"
+                yield f"for _ in range({target}count):"
                 yield from (f"    {line}" for line in self._read(shape.of[0], f"{target}entry", name))
                 yield f"    {target}.append({target}entry)"
-                yield "if count:"
+                yield f"if {target}count:"
                 yield "    end = read_end(data, end)"
             case "optional":
                 yield f"{target}: {_hint(shape)} = None"
@@ -244,7 +243,7 @@ class _Emitter:
                 yield "elif octet != 0:"
                 yield "    raise not_a_branch(octet)"
             case "union":
-                table = self._unions[tuple(branch.cls for branch in shape.of)]
+                table = self._unions[shape].upper()
                 yield f"{target}, end = _READ_{table}[data[end]](data, text, end + 1)"
 
 
@@ -256,6 +255,14 @@ _SPAN: Final = (
     "if octet & 129:",
     "    start, end = read_span(data, start - 1)",
 )
+
+
+def _unions_within(shape: Shape) -> Iterator[Shape]:
+    """The unions of a field, in lists too."""
+    if shape.kind == "union":
+        yield shape
+    elif shape.kind in ("list", "optional"):
+        yield from _unions_within(shape.of[0])
 
 
 def _hint(shape: Shape) -> str:

@@ -71,7 +71,15 @@ def read_generic(schema: Any, encoded: bytes) -> Fields:
     (longer integers, several blocks, bytes behind the end) is refused, as it is for a current schema."""
     try:
         fields = cast(
-            "Fields", fastavro.schemaless_reader(io.BytesIO(encoded), schema, None, return_record_name=True)
+            "Fields",
+            fastavro.schemaless_reader(
+                io.BytesIO(encoded),
+                schema,
+                None,
+                return_record_name=True,
+                # Only where it tells branches apart: not for a record that may be missing.
+                return_record_name_override=True,
+            ),
         )
         again = write_generic(schema, fields)
     except _DAMAGE as error:
@@ -144,8 +152,7 @@ def _typed(shape: Shape, value: Any) -> Any:
             except ValueError:
                 raise WireError(f"a value that {shape.cls.__name__} does not know") from None
         case "record":
-            # fastavro names the record where it stands in a union, also in that with null.
-            return build(shape.cls, value[1] if isinstance(value, tuple) else value)
+            return build(shape.cls, value)
         case "list":
             if len(value) > LIST_LIMIT:
                 raise WireError(f"a list of {len(value)} entries is longer than {LIST_LIMIT}")
