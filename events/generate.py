@@ -53,8 +53,6 @@ class Contract:
     rows: list[Published]
     schemas: dict[str, avro.Schema]
     """Today's schema of every class, by class name."""
-    fresh: list[Published]
-    """The rows that were not in the lock yet."""
 
 
 def resolve(classes: Iterable[type[Any]], root: Path) -> Contract:
@@ -69,38 +67,41 @@ def resolve(classes: Iterable[type[Any]], root: Path) -> Contract:
         if issubclass(cls, Event):
             avro.check_key(cls)
         today[name] = schema = avro.schema_of(cls)
-        fingerprint = avro.fingerprint(schema)
-        older = [row for row in rows if row["name"] == name]
-        latest = max((row["version"] for row in older), default=0)
-        same = [row for row in older if row["version"] == version]
-        if same and version == latest:
-            if same[0]["fingerprint"] != fingerprint:
-                raise Refused(
-                    f"{name} version {version} is published and its schema has changed: set VERSION to "
-                    f"{version + 1} (or undo the change; a class inside it may be what changed)"
-                )
-            continue
-        if version != latest + 1:
-            raise Refused(f"{name}: VERSION is {version}, the next one after {latest} is {latest + 1}")
-        _check_compatible(name, avro.kind_of(cls), schema, older, root)
-        fresh.append(
-            Published(
-                id=max((row["id"] for row in (*rows, *fresh)), default=0) + 1,
-                name=name,
-                kind=avro.kind_of(cls),
-                version=version,
-                fingerprint=fingerprint,
-            )
+        row = Published(
+            id=max((row["id"] for row in (*rows, *fresh)), default=0) + 1,
+            name=name,
+            kind=avro.kind_of(cls),
+            version=version,
+            fingerprint=avro.fingerprint(schema),
         )
-    for row in rows:
-        if row["name"] in today and row["version"] < max(
-            r["version"] for r in (*rows, *fresh) if r["name"] == row["name"]
-        ):
-            _published(row, root)
+        if _is_new(row, schema, [row for row in rows if row["name"] == name], root):
+            fresh.append(row)
     gone = sorted({row["name"] for row in rows} - today.keys())
     if gone:
         raise Refused(f"published and gone: {', '.join(gone)}. Logs may hold records of it: keep the class")
-    return Contract([*rows, *fresh], today, fresh)
+    return Contract([*rows, *fresh], today)
+
+
+def _is_new(row: Published, schema: avro.Schema, known: list[Published], root: Path) -> bool:
+    """Whether a version is still to be published; Refused when it neither is nor may be."""
+    name, version = row["name"], row["version"]
+    latest = known[-1] if known else None
+    older = [_published(other, root) for other in known if other["version"] < version]
+    if latest is not None and latest["version"] == version:
+        if latest["fingerprint"] != row["fingerprint"]:
+            raise Refused(
+                f"{name} version {version} is published and its schema has changed: set VERSION to "
+                f"{version + 1} (or undo the change; a class inside it may be what changed)"
+            )
+        return False
+    following = latest["version"] + 1 if latest is not None else 1
+    if version != following:
+        raise Refused(f"{name}: VERSION is {version}, the next one after {following - 1} is {following}")
+    mode: compatibility.Mode = "full" if row["kind"] == "event" else "backward"
+    found = compatibility.problems(schema, older, mode)
+    if found:
+        raise Refused(f"{name} is not compatible ({mode}) with what is published:\n  " + "\n  ".join(found))
+    return True
 
 
 def outputs(classes: Iterable[type[Any]], contract: Contract, root: Path) -> dict[Path, bytes]:
@@ -175,16 +176,6 @@ def main(
         else:
             print(f"left alone: {path}, which nothing published names")
     return 0
-
-
-def _check_compatible(
-    name: str, kind: avro.Kind, schema: avro.Schema, older: list[Published], root: Path
-) -> None:
-    """Refuse a version that cannot live beside the older ones."""
-    mode: compatibility.Mode = "full" if kind == "event" else "backward"
-    found = compatibility.problems(schema, [_published(row, root) for row in older], mode)
-    if found:
-        raise Refused(f"{name} is not compatible ({mode}) with what is published:\n  " + "\n  ".join(found))
 
 
 def _published(row: Published, root: Path) -> avro.Schema:

@@ -37,9 +37,7 @@ _BY_EXPONENT: Final[dict[int, str]] = {
 }
 _GONE: Final[dict[str, int]] = {"ANG": 2, "BGN": 2, "CUC": 2, "HRK": 2, "SLL": 2, "ZWL": 2}
 
-WITHOUT_MINOR_UNIT: Final = frozenset(
-    "XAG XAU XBA XBB XBC XBD XDR XPD XPT XSU XTS XUA XXX".split()  # noqa: SIM905 (a table reads better)
-)
+WITHOUT_MINOR_UNIT: Final = frozenset("XAG XAU XBA XBB XBC XBD XDR XPD XPT XSU XTS XUA XXX".split())
 EXPONENTS: Final[dict[str, int]] = {
     entry[:3]: exponent for exponent, entries in _BY_EXPONENT.items() for entry in entries.split()
 }

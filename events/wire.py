@@ -40,9 +40,10 @@ _TYPES: Final[dict[int, type[Any]]] = {
 }
 _DEAD_LETTER_HEADER: Final = SCHEMA_IDS[DeadLetter].to_bytes(HEADER_BYTES, "big")
 
-# Everything that reading damaged bytes, or writing an object whose fields are not what its class says,
-# can raise beside WireError. UnicodeError is a ValueError; the last two come from wrong types.
-_DAMAGE: Final = (IndexError, KeyError, ValueError, TypeError, AttributeError)
+# What reading damaged bytes raises beside WireError, and what writing an object does whose fields are not what
+# its class says (msgspec checks no types): an unknown enum value, a lone surrogate, None where a text belongs.
+_NOT_READABLE: Final = (IndexError, KeyError, UnicodeDecodeError)
+_NOT_WRITABLE: Final = (KeyError, ValueError, TypeError, AttributeError)
 
 
 def encode_event(recorded: Recorded) -> bytes:
@@ -51,7 +52,7 @@ def encode_event(recorded: Recorded) -> bytes:
     try:
         header, write = EVENT_WRITERS[type(body)]
         data = header + write_meta(recorded.meta) + write(body)
-    except _DAMAGE as error:
+    except _NOT_WRITABLE as error:
         _refuse_to_write(body, error)
     if len(data) > RECORD_LIMIT:
         raise WireError(f"{type(body).__name__} takes {len(data)} bytes, {RECORD_LIMIT} are possible")
@@ -72,7 +73,7 @@ def decode_event(data: bytes) -> Recorded:
         text = data.decode("latin-1")
         meta, end = read_meta(data, text, HEADER_BYTES)
         body, end = read(data, text, end)
-    except _DAMAGE as error:
+    except _NOT_READABLE as error:
         _refuse_to_read(data, error)
     if end != size:
         _refuse_length(data, end)
@@ -84,7 +85,7 @@ def encode_message(message: Message) -> bytes:
     try:
         header, write = MESSAGE_WRITERS[type(message)]
         data = header + write(message)
-    except _DAMAGE as error:
+    except _NOT_WRITABLE as error:
         _refuse_to_write(message, error)
     if len(data) > RECORD_LIMIT and (type(message) is not DeadLetter or len(data) > DEAD_LETTER_LIMIT):
         raise WireError(f"{type(message).__name__} takes {len(data)} bytes, {RECORD_LIMIT} are possible")
@@ -104,7 +105,7 @@ def decode_message(data: bytes) -> Message:
         raise WireError(f"a record of {size} bytes; {RECORD_LIMIT} are possible")
     try:
         message, end = read(data, data.decode("latin-1"), HEADER_BYTES)
-    except _DAMAGE as error:
+    except _NOT_READABLE as error:
         _refuse_to_read(data, error)
     if end != size:
         _refuse_length(data, end)
@@ -155,16 +156,11 @@ def _refuse_to_write(value: object, error: Exception) -> NoReturn:
 
 def _refuse_to_read(data: bytes, error: Exception) -> NoReturn:
     name = type_of(data).__name__
-    match error:
-        case IndexError():
-            reason = "ends too early"
-        case KeyError():
-            reason = "holds a value or a branch that its schema does not know"
-        case UnicodeDecodeError():
-            reason = "holds a text that is not UTF-8"
-        case _:
-            raise error
-    raise WireError(f"{name} {reason}") from None
+    if isinstance(error, IndexError):
+        raise WireError(f"{name} ends too early") from None
+    if isinstance(error, KeyError):
+        raise WireError(f"{name} holds a value or a branch that its schema does not know") from None
+    raise WireError(f"{name} holds a text that is not UTF-8") from None
 
 
 def _refuse_length(data: bytes, end: int) -> NoReturn:
