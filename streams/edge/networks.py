@@ -1,0 +1,472 @@
+"""The card networks, simulated: who answers a submission, and who answers a clearing record.
+
+Two edges for each payments partition. The :class:`Adapter` stands where a line to a network would be: it
+answers authorizations and reversals. The :class:`ClearingHouse` is the network's back office: it takes clearing
+records, prices them from its own table with its own code, and says in which cycle they settle.
+
+What is answered is a function of (seed, RRN, kind, attempt), the amount and whether the network is having a bad
+hour. It knows no clock, no order of arrival and no partition, so an edge that is asked again after a crash says
+the same again. A network's bad hour is the reference fact ``health``, in force from the tick that names it.
+"""
+
+import hashlib
+from typing import Final, NamedTuple
+
+import msgspec
+
+from events.authorization import (
+    AuthorizationSubmitted,
+    MessageKind,
+    NetworkNotSent,
+    NetworkReplyReceived,
+    NetworkReplyTimedOut,
+    ReversalReason,
+    ReversalSubmitted,
+)
+from events.base import Event
+from events.calendar import day_of, iso_day, iso_week
+from events.clearing import ClearingRecordAnswered, ClearingRecordCreated, ClearingRejection, RecordKind
+from events.envelope import Recorded
+from events.messages import Handover, Marker
+from events.partitions import MarkersTaken, ReferenceApplied, TickPassed
+from events.reference import NetworkHealth, decode_reference
+from streams.edge.port import Outgoing
+
+MILLION: Final = 1_000_000
+
+#: From this attempt on a reversal is always acknowledged, so that every run comes to an end.
+REVERSAL_PATIENCE: Final = 6
+
+
+def chance(seed: int, *parts: str | int) -> int:
+    """0 to 999,999, evenly: what a die would show for these names. The same names, the same number, for ever."""
+    text = "/".join(map(str, (seed, *parts)))
+    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big") % MILLION
+
+
+def digits(seed: int, length: int, *parts: str | int) -> str:
+    """A made-up number of ``length`` digits for these names."""
+    text = "/".join(map(str, (seed, *parts)))
+    number = int.from_bytes(hashlib.blake2b(text.encode(), digest_size=16).digest(), "big")
+    return str(number % 10**length).rjust(length, "0")
+
+
+# --- what is in force ---------------------------------------------------------------------------------
+
+
+class Announced(msgspec.Struct, frozen=True, gc=False):
+    """A piece of reference data that was read and waits for its tick."""
+
+    version: int
+    ref_id: str
+    content: str
+
+
+class Onset(msgspec.Struct, frozen=True, gc=False):
+    """From business time ``at`` on, everything up to ``version`` is in force."""
+
+    at: int
+    version: int
+
+
+class Announcements(msgspec.Struct):
+    """Reference data of one kind on its way into force, as an edge sees it in the logs it reads.
+
+    A log records an entry when it reads it, which is early or late by chance; it is in force from the first tick
+    that names its version, and the markers that the log has taken say which tick that is.
+    """
+
+    waiting: list[Announced] = []
+    onsets: list[Onset] = []
+    read: int = 0
+    named: int = 0
+
+    def hear(self, body: ReferenceApplied | MarkersTaken, kind: str) -> None:
+        """Take what a log says. The same from a second log, or again, changes nothing."""
+        if isinstance(body, ReferenceApplied):
+            if body.version > self.read:
+                self.read = body.version
+                if body.kind == kind:
+                    self.waiting.append(Announced(body.version, body.ref_id, body.content))
+            return
+        for marker in body.markers:
+            # A sender's markers come in order, so the first that names a version is of that version's first tick.
+            if marker.reference_version > self.named:
+                self.named = marker.reference_version
+                self.onsets.append(Onset(marker.at, marker.reference_version))
+
+    def come(self, now: int) -> list[Announced]:
+        """What has come into force up to ``now`` since this was last asked."""
+        version = 0
+        while self.onsets and self.onsets[0].at <= now:
+            version = self.onsets.pop(0).version
+        come = [entry for entry in self.waiting if entry.version <= version]
+        if come:
+            self.waiting = self.waiting[len(come) :]
+        return come
+
+
+# --- authorizations and reversals ---------------------------------------------------------------------
+
+
+class Shares(NamedTuple):
+    """How a network answers, in millionths of its authorizations. What is left over is approved in full."""
+
+    not_sent: int
+    timed_out: int
+    declined: int
+    partial: int
+
+
+CALM: Final = Shares(not_sent=3_000, timed_out=6_000, declined=41_000, partial=4_000)
+BAD_HOUR: Final = Shares(not_sent=3_000, timed_out=330_000, declined=30_000, partial=2_000)
+
+#: Of reversals: left unanswered in calm and in a bad hour.
+REVERSALS_LOST: Final = 150_000
+REVERSALS_LOST_IN_A_BAD_HOUR: Final = 500_000
+REVERSALS_NOT_SENT: Final = 10_000
+#: Of authorizations that timed out: approved all the same, and the answer comes after the time-out.
+LATE_APPROVALS: Final = 300_000
+#: Of answers: delivered twice.
+TWICE: Final = 8_000
+
+#: Response codes (DE 39) of declines with their weights: what issuers say most, first.
+DECLINES: Final[tuple[tuple[str, int], ...]] = (
+    ("51", 420_000),  # insufficient funds
+    ("05", 260_000),  # do not honour
+    ("61", 80_000),  # exceeds amount limit
+    ("54", 70_000),  # expired card
+    ("65", 40_000),  # exceeds frequency limit
+    ("14", 40_000),  # invalid card number
+    ("59", 30_000),  # suspected fraud
+    ("91", 25_000),  # issuer unavailable
+    ("43", 15_000),  # stolen card
+    ("41", 10_000),  # lost card
+    ("57", 10_000),  # not permitted to cardholder
+)
+
+APPROVED: Final = "00"
+PARTIALLY_APPROVED: Final = "10"
+LONGEST_FAILOVER: Final = 16
+
+
+class Answer(NamedTuple):
+    """What a network makes of an authorization. ``response_code`` is empty where there is no answer."""
+
+    sent: bool
+    response_code: str
+    approved_amount: int
+
+
+NOT_SENT: Final = Answer(False, "", 0)
+TIMED_OUT: Final = Answer(True, "", 0)
+
+
+def not_sent(seed: int, rrn: str, attempt: int) -> bool:
+    """Whether the line is dead for this attempt. The same in good hours and bad: a late approval must know it."""
+    return chance(seed, "line", rrn, attempt) < CALM.not_sent
+
+
+def authorize(seed: int, rrn: str, attempt: int, amount: int, *, healthy: bool) -> Answer:
+    """A network's answer to an authorization."""
+    if not_sent(seed, rrn, attempt):
+        return NOT_SENT
+    shares = CALM if healthy else BAD_HOUR
+    drawn = chance(seed, "authorization", rrn, attempt) - shares.timed_out
+    if drawn < 0:
+        return TIMED_OUT
+    drawn -= shares.declined
+    if drawn < 0:
+        return Answer(True, _decline(chance(seed, "decline", rrn, attempt)), 0)
+    drawn -= shares.partial
+    if drawn < 0 and amount > 1:
+        share = 200_000 + chance(seed, "partial", rrn, attempt) * 7 // 10
+        return Answer(True, PARTIALLY_APPROVED, max(1, amount * share // MILLION))
+    return Answer(True, APPROVED, amount)
+
+
+def _decline(drawn: int) -> str:
+    for code, weight in DECLINES:
+        drawn -= weight
+        if drawn < 0:
+            return code
+    raise AssertionError("the weights of DECLINES add up to a million")
+
+
+class AdapterState(msgspec.Struct):
+    """Which networks are having a bad hour, and what has been announced of that."""
+
+    announcements: Announcements = msgspec.field(default_factory=Announcements)
+    unhealthy: list[str] = []
+
+
+class Adapter:
+    """Edge ``adapter/<p>``: answers what payments partition p submits, on ``network.replies``."""
+
+    HEARS: tuple[type[Event], ...] = (
+        AuthorizationSubmitted,
+        ReversalSubmitted,
+        ReferenceApplied,
+        MarkersTaken,
+    )
+
+    def __init__(self, partition: int, seed: int) -> None:
+        self.partition = partition
+        self.seed = seed
+        self.name = f"adapter/{partition}"
+        self.state = AdapterState()
+
+    def reads(self) -> list[tuple[str, int]]:
+        return [("payments", self.partition)]
+
+    def see(self, topic: str, partition: int, recorded: Recorded) -> list[Outgoing]:
+        match recorded.body:
+            case ReferenceApplied() | MarkersTaken() as body:
+                self.state.announcements.hear(body, "health")
+                return []
+            case AuthorizationSubmitted() as body:
+                self._look_at_health(recorded.meta.recorded_at)
+                return self._answers(recorded, self._authorization(body))
+            case ReversalSubmitted() as body:
+                self._look_at_health(recorded.meta.recorded_at)
+                return self._answers(recorded, self._reversal(body))
+            case _:
+                return []
+
+    def _look_at_health(self, now: int) -> None:
+        for entry in self.state.announcements.come(now):
+            health = decode_reference("health", entry.content)
+            assert isinstance(health, NetworkHealth)
+            others = [network for network in self.state.unhealthy if network != health.network]
+            self.state.unhealthy = others if health.healthy else sorted([*others, health.network])
+
+    def _authorization(self, body: AuthorizationSubmitted) -> list[Event]:
+        healthy = body.network not in self.state.unhealthy
+        answer = authorize(self.seed, body.rrn, body.attempt, body.amount, healthy=healthy)
+        kind = MessageKind.AUTHORIZATION
+        if answer is NOT_SENT:
+            return [NetworkNotSent(body.payment_id, body.network, kind, body.attempt, body.stan, body.rrn)]
+        if answer is TIMED_OUT:
+            return [_timed_out(body, kind)]
+        reply = _reply(self.seed, body, kind, body.attempt, answer, late=False)
+        twice = chance(self.seed, "twice", body.rrn, body.attempt) < TWICE
+        return [reply, reply] if twice else [reply]
+
+    def _reversal(self, body: ReversalSubmitted) -> list[Event]:
+        answered = self._reversal_answer(body)
+        if body.attempt > 1 or body.reason is not ReversalReason.TIMEOUT:
+            return [answered]
+        if chance(self.seed, "late", body.rrn) >= LATE_APPROVALS:
+            return [answered]
+        # The approval that the time-out did not wait for crosses the reversal on the line, before or behind its
+        # answer. Published with it: any later, and whether it still finds the payment open would be chance.
+        attempt = next(n for n in range(1, LONGEST_FAILOVER) if not not_sent(self.seed, body.rrn, n))
+        approval = Answer(True, APPROVED, body.amount)
+        late = _reply(self.seed, body, MessageKind.AUTHORIZATION, attempt, approval, late=True)
+        return [late, answered] if chance(self.seed, "first", body.rrn) < MILLION // 2 else [answered, late]
+
+    def _reversal_answer(self, body: ReversalSubmitted) -> Event:
+        kind = MessageKind.REVERSAL
+        acknowledged = _reply(self.seed, body, kind, body.attempt, Answer(True, APPROVED, 0), late=False)
+        if body.attempt >= REVERSAL_PATIENCE:
+            return acknowledged
+        drawn = chance(self.seed, "reversal", body.rrn, body.attempt)
+        if drawn < REVERSALS_NOT_SENT:
+            return NetworkNotSent(body.payment_id, body.network, kind, body.attempt, body.stan, body.rrn)
+        bad = body.network in self.state.unhealthy
+        lost = REVERSALS_LOST_IN_A_BAD_HOUR if bad else REVERSALS_LOST
+        return _timed_out(body, kind) if drawn < REVERSALS_NOT_SENT + lost else acknowledged
+
+    def _answers(self, recorded: Recorded, facts: list[Event]) -> list[Outgoing]:
+        return [
+            Outgoing("network.replies", self.partition, handover(self.name, recorded, fact)) for fact in facts
+        ]
+
+
+def handover(sender: str, recorded: Recorded, fact: Event) -> Handover:
+    """An outside fact on its way to a log: caused by what the edge saw, at that record's logical time."""
+    meta = recorded.meta
+    return Handover(
+        sender,
+        meta.event_id,
+        meta.correlation_id,
+        meta.recorded_at,
+        meta.recorded_at,
+        True,
+        fact,  # type: ignore[arg-type]  # callers make only facts of the union; listing it again says no more
+    )
+
+
+def _timed_out(body: AuthorizationSubmitted | ReversalSubmitted, kind: MessageKind) -> NetworkReplyTimedOut:
+    return NetworkReplyTimedOut(
+        body.payment_id, body.network, kind, body.attempt, body.stan, body.rrn, body.timeout_ms
+    )
+
+
+def _reply(
+    seed: int,
+    body: AuthorizationSubmitted | ReversalSubmitted,
+    kind: MessageKind,
+    attempt: int,
+    answer: Answer,
+    *,
+    late: bool,
+) -> NetworkReplyReceived:
+    authorization = kind is MessageKind.AUTHORIZATION
+    approved = authorization and answer.approved_amount > 0
+    return NetworkReplyReceived(
+        payment_id=body.payment_id,
+        network=body.network,
+        kind=kind,
+        attempt=attempt,
+        late=late,
+        mti="0110" if authorization else "0410",
+        stan=body.stan,
+        rrn=body.rrn,
+        response_code=answer.response_code,
+        approved_amount=answer.approved_amount,
+        currency=body.currency,
+        auth_code=digits(seed, 6, "code", body.rrn, attempt) if approved else "",
+        avs_result=_one_of("YYYYYYAZN", chance(seed, "avs", body.rrn)) if approved else "",
+        cvv_result=_one_of("MMMMMMMMMN", chance(seed, "cvv", body.rrn)) if approved else "",
+        network_transaction_id=digits(seed, 15, "transaction", body.rrn, attempt) if authorization else "",
+        frame=b"",
+        frame_sha256=b"",
+    )
+
+
+def _one_of(letters: str, drawn: int) -> str:
+    return letters[drawn * len(letters) // MILLION]
+
+
+# --- clearing -----------------------------------------------------------------------------------------
+
+
+class Price(NamedTuple):
+    """What carrying one record costs: a share in millionths and a fixed part in minor units."""
+
+    rate_ppm: int
+    fixed: int
+
+
+class Tariff(NamedTuple):
+    """A network's own price list: what the issuer keeps, and what is invoiced by the week."""
+
+    interchange: Price
+    scheme: tuple[Price, ...]
+
+
+#: The networks' own figures. They are not read from our fee table on purpose: reconciliation compares two
+#: records that were made apart, and a mistake in ours shows as a difference.
+TARIFFS: Final[dict[str, Tariff]] = {
+    "visa": Tariff(Price(15_100, 10), (Price(1_400, 2),)),
+    "mastercard": Tariff(Price(15_800, 10), (Price(1_380, 2),)),
+    "amex": Tariff(Price(19_000, 10), (Price(1_500, 0),)),
+    "discover": Tariff(Price(15_600, 10), (Price(1_300, 2),)),
+    "jcb": Tariff(Price(16_000, 10), (Price(1_400, 2),)),
+    "unionpay": Tariff(Price(14_000, 10), (Price(1_200, 1),)),
+    "star": Tariff(Price(8_000, 15), (Price(900, 2),)),
+}
+
+#: In millionths of records: refused at the first presentment and at the second.
+REFUSED_FIRST: Final = 5_000
+REFUSED_AGAIN: Final = 100_000
+REFUSED_FOR_GOOD: Final = 400
+
+
+class Presented(NamedTuple):
+    """What a network makes of one record. ``presented`` and ``refunded`` exclude each other."""
+
+    rejection: ClearingRejection
+    cycle: str
+    presented: int
+    refunded: int
+    interchange: int
+    scheme_fee: int
+    period: str
+
+    @property
+    def accepted(self) -> bool:
+        """Whether it settles."""
+        return self.rejection is ClearingRejection.NONE
+
+
+def priced(amount: int, price: Price) -> int:
+    """A share of an amount, half to even, and the fixed part."""
+    whole, millionths = divmod(amount * price.rate_ppm, MILLION)
+    half = MILLION // 2
+    up = millionths > half or (millionths == half and whole % 2 == 1)
+    return whole + up + price.fixed
+
+
+def present(seed: int, record: ClearingRecordCreated, recorded_at: int) -> Presented:
+    """What the network says to a clearing record that left at ``recorded_at``. The bank's settlement agrees."""
+    rejection = _rejection(seed, record)
+    if rejection is not ClearingRejection.NONE:
+        return Presented(rejection, "", 0, 0, 0, 0, "")
+    day_on = day_of(recorded_at)
+    cycle = f"{record.network}-{record.currency}-{iso_day(day_on)}"
+    tariff = TARIFFS[record.network]
+    interchange = priced(record.amount, tariff.interchange)
+    if record.kind is RecordKind.REFUND:
+        return Presented(rejection, cycle, 0, record.amount, -interchange, 0, iso_week(day_on))
+    scheme_fee = sum(priced(record.amount, price) for price in tariff.scheme)
+    return Presented(rejection, cycle, record.amount, 0, interchange, scheme_fee, iso_week(day_on))
+
+
+def _rejection(seed: int, record: ClearingRecordCreated) -> ClearingRejection:
+    drawn = chance(seed, "clearing", record.source_id, record.presentment)
+    if record.presentment > 1:
+        refused = drawn < REFUSED_AGAIN
+        return ClearingRejection.AUTHORIZATION_NOT_FOUND if refused else ClearingRejection.NONE
+    if drawn < REFUSED_FOR_GOOD:
+        return ClearingRejection.DUPLICATE_PRESENTMENT
+    return ClearingRejection.INVALID_DATA if drawn < REFUSED_FIRST else ClearingRejection.NONE
+
+
+class ClearingHouseState(msgspec.Struct):
+    """Nothing: each record is answered as it is seen."""
+
+
+class ClearingHouse:
+    """Edge ``network/<p>``: answers the clearing records of payments partition p on ``network.notices``.
+
+    The answers to the records of tick t stand before its marker t, so they take effect at tick t + lag.
+    """
+
+    HEARS: tuple[type[Event], ...] = (ClearingRecordCreated, TickPassed)
+
+    def __init__(self, partition: int, seed: int) -> None:
+        self.partition = partition
+        self.seed = seed
+        self.name = f"network/{partition}"
+        self.state = ClearingHouseState()
+
+    def reads(self) -> list[tuple[str, int]]:
+        return [("payments", self.partition)]
+
+    def see(self, topic: str, partition: int, recorded: Recorded) -> list[Outgoing]:
+        match recorded.body:
+            case ClearingRecordCreated() as record:
+                answer = self._answer(record, present(self.seed, record, recorded.meta.recorded_at))
+                message: Handover | Marker = handover(self.name, recorded, answer)
+            case TickPassed() as passed:
+                message = Marker(self.name, passed.tick, passed.at, 0)
+            case _:
+                return []
+        return [Outgoing("network.notices", self.partition, message)]
+
+    def _answer(self, record: ClearingRecordCreated, said: Presented) -> ClearingRecordAnswered:
+        return ClearingRecordAnswered(
+            payment_id=record.payment_id,
+            network=record.network,
+            record_id=record.record_id,
+            accepted=said.accepted,
+            rejection=said.rejection,
+            cycle=said.cycle,
+            amount=record.amount,
+            currency=record.currency,
+            settlement_amount=record.amount if said.accepted else 0,
+            settlement_currency=record.currency,
+            interchange=said.interchange,
+        )
