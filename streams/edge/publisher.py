@@ -1,0 +1,293 @@
+"""From the rows of an input to the topics, with the time that walks behind them.
+
+Virtual time is made here: tick t stands in every partition of ``payments.requests`` behind the requests that
+belong to it. Ticks come on every quarter-hour while the input lasts, and once more before a card's second payment
+within one of them (what a limit decides about the second may depend on the first, so they must not share an
+interval). Behind the last row the hours tick on until every obligation that the input can have made is over:
+holds run out, refused records are presented again, payouts come back and are paid again, invoices are paid.
+
+How many ticks that makes is a function of the input alone. :func:`schedule` finds it in one pass beforehand, for
+the first record of every log holds it; :class:`Publisher` then does the same walk and publishes.
+"""
+
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from typing import Final, NamedTuple
+
+import msgspec
+
+from events.base import Message
+from events.calendar import (
+    DAY,
+    HOUR,
+    MINUTE,
+    NO_HOLIDAYS,
+    add_business_days,
+    day_of,
+    next_business_day,
+    on_or_after,
+    start_of,
+    weekday,
+)
+from events.errors import Refused, ValidationError
+from events.identity import partition_of_name, slot_of_name
+from events.reference import Holidays, MerchantTerms, NetworkProfile, decode_reference
+from events.requests import InputRow, PaymentRequest, ReferencePublished, Tick
+
+TICK_MINUTES: Final = 15
+TAIL_TICK: Final = HOUR
+
+# What the horizon is made of. Each is a bound, not a forecast: a day too many costs twenty-four empty ticks, a
+# day too few leaves money on its way when the run ends.
+DAYS_TO_FIRST_CUT_OFF: Final = 1
+DAYS_TO_SECOND_PRESENTMENT: Final = 2
+DAYS_OF_LAGS: Final = 1
+DAYS_TO_PAYOUT_RUN: Final = 1
+BUSINESS_DAYS_TO_RETURN: Final = 2
+BUSINESS_DAYS_TO_NET: Final = 1
+DAYS_FROM_WEEK_END_TO_INVOICE: Final = 3
+
+#: More than this between two rows is a mistake in their stamps, and would be ticked through for long.
+LONGEST_GAP_DAYS: Final = 366
+
+MILLION: Final = 1_000_000
+
+
+class Schedule(NamedTuple):
+    """What is known of a run before it begins. ``ends_at`` is the time of the last tick."""
+
+    first_at: int
+    ends_at: int
+    last_tick: int
+    rows: int
+
+
+class Published(NamedTuple):
+    """A message for a topic partition, with the transport's stamp."""
+
+    topic: str
+    partition: int
+    ingested_at: int
+    message: Message
+
+
+class PublisherState(msgspec.Struct):
+    """Where the publisher stands; commits together with what it published.
+
+    ``cards`` are the cards since the last tick, each with the request it was first used for.
+    """
+
+    rows: int = 0
+    tick: int = 0
+    at: int = 0
+    next_at: int = 0
+    reference_version: int = 0
+    cards: dict[str, str] = {}
+
+
+class Walk:
+    """The order of rows and ticks, without topics: what :func:`schedule` counts and the publisher publishes."""
+
+    def __init__(self, state: PublisherState, tick_minutes: int) -> None:
+        if not 1 <= tick_minutes <= 24 * 60:
+            raise Refused(f"a tick every {tick_minutes} minutes: 1 to 1440 are possible")
+        self.state = state
+        self.every = tick_minutes * MINUTE
+
+    def tick_before(self, row: InputRow) -> int | None:
+        """The time of the tick that must stand before this row, if one must."""
+        state = self.state
+        if state.next_at == 0:
+            state.next_at = self._next(row.ingested_at)
+        if state.next_at <= row.ingested_at:
+            return state.next_at
+        entry = row.entry
+        if isinstance(entry, PaymentRequest):
+            # A repeat of the same request is no second payment, wherever it is taken.
+            seen = state.cards.get(entry.card_id)
+            if seen is not None and seen != f"{entry.merchant}/{entry.idempotency_key}":
+                return max(row.ingested_at, state.at)
+        return None
+
+    def take_tick(self, at: int) -> None:
+        """Count a tick that has been placed. Business time moves on with each, so that it names one tick alone."""
+        state = self.state
+        state.tick += 1
+        state.at = max(at, state.at + 1)
+        state.cards.clear()
+        if at >= state.next_at:
+            state.next_at = self._next(at)
+
+    def take_row(self, row: InputRow) -> None:
+        """Count a row that has been placed."""
+        state = self.state
+        state.rows += 1
+        entry = row.entry
+        if isinstance(entry, PaymentRequest):
+            state.cards.setdefault(entry.card_id, f"{entry.merchant}/{entry.idempotency_key}")
+        elif isinstance(entry, ReferencePublished):
+            if entry.version != state.reference_version + 1:
+                raise Refused(
+                    f"row {state.rows}: reference data of version {entry.version} where "
+                    f"{state.reference_version + 1} comes next"
+                )
+            state.reference_version = entry.version
+
+    def _next(self, at: int) -> int:
+        return (at // self.every + 1) * self.every
+
+
+# --- before the run -----------------------------------------------------------------------------------
+
+
+class Terms(msgspec.Struct):
+    """The longest obligations that the reference data of an input allows."""
+
+    hold_days: int = 0
+    settlement_days: int = 0
+    holidays: frozenset[int] = NO_HOLIDAYS
+
+    def hear(self, entry: ReferencePublished) -> None:
+        """Take a piece of reference data into account. What is not well-formed is refused at its row."""
+        match decode_reference(entry.kind, entry.content):
+            case NetworkProfile() as profile:
+                self.hold_days = max(self.hold_days, profile.hold_days)
+            case MerchantTerms() as terms:
+                self.settlement_days = max(self.settlement_days, terms.settlement_days)
+            case Holidays() as holidays:
+                self.holidays = self.holidays | frozenset(holidays.days_on)
+            case _:
+                pass
+
+
+def schedule(rows: Iterable[InputRow], tick_minutes: int = TICK_MINUTES) -> Schedule:
+    """Walk through an input and say when it begins and with which tick it ends."""
+    walk = Walk(PublisherState(), tick_minutes)
+    terms = Terms()
+    first_at: int | None = None
+    last_at = 0
+    for row in rows:
+        if first_at is None:
+            first_at = last_at = row.ingested_at
+        if row.ingested_at - last_at > LONGEST_GAP_DAYS * DAY:
+            raise Refused(
+                f"row {walk.state.rows + 1} comes more than {LONGEST_GAP_DAYS} days after the row before it"
+            )
+        while (at := walk.tick_before(row)) is not None:
+            walk.take_tick(at)
+        walk.take_row(row)
+        last_at = row.ingested_at
+        if isinstance(row.entry, ReferencePublished):
+            try:
+                terms.hear(row.entry)
+            except ValidationError as error:
+                raise Refused(f"row {walk.state.rows}: {error}") from error
+    if first_at is None:
+        raise Refused("the input has no rows")
+    ends_at = horizon(last_at, terms)
+    tail = ends_at // TAIL_TICK - last_at // TAIL_TICK
+    return Schedule(first_at, ends_at, walk.state.tick + tail, walk.state.rows)
+
+
+def horizon(last_at: int, terms: Terms) -> int:
+    """The instant by which everything that a row at ``last_at`` can lead to is over. On the hour."""
+    last_on, holidays = day_of(last_at), terms.holidays
+    cycle_on = last_on + DAYS_TO_FIRST_CUT_OFF + DAYS_TO_SECOND_PRESENTMENT + DAYS_OF_LAGS
+    net_on = add_business_days(cycle_on, BUSINESS_DAYS_TO_NET, holidays)
+    week_end_on = cycle_on - weekday(cycle_on) + 6
+    invoice_on = on_or_after(week_end_on + DAYS_FROM_WEEK_END_TO_INVOICE, holidays)
+    # A capture of the last row waits for its settlement days; a refund that fails is the merchant's only then.
+    available_on = max(cycle_on, add_business_days(last_on + 1, terms.settlement_days, holidays))
+    paid_on = next_business_day(available_on + DAYS_TO_PAYOUT_RUN, holidays)
+    returned_on = add_business_days(paid_on, BUSINESS_DAYS_TO_RETURN, holidays) + DAYS_OF_LAGS
+    paid_again_on = next_business_day(returned_on + DAYS_TO_PAYOUT_RUN, holidays)
+    expired_on = last_on + terms.hold_days
+    # Statements are drawn up at the close of their day; one day more lets them be read and answered.
+    return start_of(max(net_on, invoice_on, paid_again_on, expired_on) + 1 + DAYS_OF_LAGS)
+
+
+# --- the run ------------------------------------------------------------------------------------------
+
+
+class Publisher:
+    """Gives out the messages of a run block by block.
+
+    The host publishes a block and saves :attr:`state` in one commit; after a crash it makes a publisher with the
+    rows from the beginning and the state it saved, and the next block is the one that was not committed.
+    """
+
+    def __init__(
+        self,
+        rows: Iterable[InputRow],
+        plan: Schedule,
+        partitions: int,
+        state: PublisherState | None = None,
+        *,
+        tick_minutes: int = TICK_MINUTES,
+        foreign_ppm: int = 0,
+    ) -> None:
+        """``foreign_ppm``: how many of a million keys go to a partition that is not theirs (for tests)."""
+        self.state = PublisherState() if state is None else state
+        self.plan = plan
+        self.partitions = partitions
+        self.foreign_ppm = foreign_ppm
+        self.allowed = 0
+        self._walk = Walk(self.state, tick_minutes)
+        self._rows = islice(iter(rows), self.state.rows, None)
+        self._row: InputRow | None = next(self._rows, None)
+
+    @property
+    def finished(self) -> bool:
+        """Whether the last tick has been given out."""
+        return self.state.tick >= self.plan.last_tick
+
+    def allow_tick(self, up_to: int) -> None:
+        """Give out no tick behind ``up_to``: the host keeps the publisher close to its slowest reader."""
+        self.allowed = up_to
+
+    def next_block(self, limit: int) -> list[Published]:
+        """The next messages, about ``limit`` of them; none when a tick must wait or everything is out.
+
+        A tick stands in every partition or in none, so a block may be longer by the partitions.
+        """
+        block: list[Published] = []
+        while len(block) < limit and not self.finished:
+            at = self._tick_due()
+            if at is not None:
+                if self.state.tick >= self.allowed:
+                    break
+                block += self._tick(at)
+            else:
+                block.append(self._publish_row())
+        return block
+
+    def _tick_due(self) -> int | None:
+        if self._row is not None:
+            return self._walk.tick_before(self._row)
+        # Counted back from the end, which does not depend on where the ticks before stood.
+        return self.plan.ends_at - (self.plan.last_tick - self.state.tick - 1) * TAIL_TICK
+
+    def _tick(self, at: int) -> Iterator[Published]:
+        self._walk.take_tick(at)
+        state = self.state
+        tick = Tick(state.tick, state.at, state.reference_version)
+        for partition in range(self.partitions):
+            yield Published("payments.requests", partition, state.at, tick)
+
+    def _publish_row(self) -> Published:
+        row = self._row
+        assert row is not None, "without rows there are only ticks left"
+        self._walk.take_row(row)
+        self._row = next(self._rows, None)
+        entry = row.entry
+        if isinstance(entry, ReferencePublished):
+            return Published("reference", 0, row.ingested_at, entry)
+        key = f"{entry.merchant}/{entry.idempotency_key}"
+        return Published("payments.requests", self._partition(key), row.ingested_at, entry)
+
+    def _partition(self, key: str) -> int:
+        home = partition_of_name(key, self.partitions)
+        # By key, not by row: whoever uses another partitioner uses it for all requests of a key.
+        if self.foreign_ppm and slot_of_name(f"foreign/{key}") * MILLION < self.foreign_ppm * 1024:
+            return (home + 1) % self.partitions
+        return home
