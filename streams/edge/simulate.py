@@ -1,0 +1,382 @@
+"""A day of card payments at a dozen merchants, made up from a seed.
+
+The day is Monday, 2026-03-02, UTC. Everything that producers send is in it: payments with their captures, voids
+and refunds (up to five days later), requests delivered twice or late, keys used again for something else,
+requests that no payment can come of, follow-ups from merchants who do not own the payment, a card that a thief
+tries out, and a network that is slow for an hour.
+
+Exactly the number of payments asked for can be accepted; what is bad, repeated or in conflict comes on top. A
+merchant knows whether its payment was approved before it captures or refunds it, so follow-ups are made with the
+networks' own answer in mind (:func:`streams.edge.networks.authorize`), and a few without.
+
+The same seed gives the same rows on every machine: of Python's generator only ``random()`` is used, whose values
+for a seed are promised, and amounts are made with whole numbers.
+"""
+
+import heapq
+from array import array
+from collections.abc import Iterator
+from random import Random
+from typing import Final, NamedTuple, TypeVar
+
+import msgspec
+
+from events.calendar import DAY, HOUR, MILLISECOND, MINUTE, SECOND, day_number, start_of
+from events.errors import Refused
+from events.identity import payment_id, rrn
+from events.requests import (
+    CaptureMode,
+    CaptureRequest,
+    InputRow,
+    PaymentRequest,
+    ReferencePublished,
+    RefundRequest,
+    VoidRequest,
+)
+from streams.edge import networks, reference
+from streams.edge.market import TRADES, Card, Cards, Trade, amount_of, channel_of, seconds_of_day
+
+DAY_ON: Final = day_number(2026, 3, 2)
+DAY_AT: Final = start_of(DAY_ON)
+#: Reference data is stamped one tick before midnight, so that it is in force when the first request comes.
+REFERENCE_LEAD: Final = 15 * MINUTE
+MOST_PAYMENTS: Final = 2_000_000
+LAST_FOLLOW_UP_AT: Final = DAY_AT + 6 * DAY - MINUTE
+
+SLOW_NETWORK: Final = "mastercard"
+SLOW_FROM: Final = DAY_AT + 13 * HOUR
+SLOW_UNTIL: Final = DAY_AT + 14 * HOUR
+
+# How likely what is: shares of payments, unless another thing is named.
+DUPLICATES: Final = 0.010  # of all requests
+LATE_DELIVERIES: Final = 0.012  # of all requests
+CONFLICTS: Final = 0.0015
+BAD_REQUESTS: Final = 0.004
+CORRECTED: Final = 0.001
+CARD_TESTS: Final = 0.0003
+CARD_TEST_PAYMENTS: Final = 8
+RETURNING_SOON: Final = 0.02  # of payments whose card was just used
+FOREIGN_FOLLOW_UPS: Final = 0.001
+STUBBORN: Final = 0.03  # of declined payments: followed up all the same
+CANCELLED_UNHEARD: Final = 0.5  # of payments without an answer: the merchant voids
+AUTOMATIC_VOIDED: Final = 0.015
+REFUNDED: Final = 0.045
+REFUNDED_IN_FULL: Final = 0.6  # of refunds
+REFUNDED_AGAIN: Final = 0.06  # of refunds: more than there was
+MANUAL_FORGOTTEN: Final = 0.07  # of manual captures, and so the next three
+MANUAL_VOIDED: Final = 0.05
+MANUAL_IN_PARTS: Final = 0.15
+MANUAL_LESS: Final = 0.15
+
+_Request = PaymentRequest | CaptureRequest | VoidRequest | RefundRequest
+_T = TypeVar("_T")
+
+
+def simulate(payments: int, seed: int) -> Iterator[InputRow]:
+    """The rows of a day with exactly ``payments`` payments that can be accepted."""
+    if not 1 <= payments <= MOST_PAYMENTS:
+        raise Refused(f"{payments} payments: 1 to {MOST_PAYMENTS:,} are possible")
+    return _Day(payments, seed).rows()
+
+
+class _Waiting(NamedTuple):
+    """A row on its way. ``number`` keeps the order of rows with one stamp."""
+
+    at: int
+    number: int
+    entry: _Request | ReferencePublished
+
+
+class _Day:
+    def __init__(self, payments: int, seed: int) -> None:
+        self.payments = payments
+        self.seed = seed
+        self.draw = Random(seed).random  # noqa: S311 - a scenario must come again, nothing is kept secret
+        self.cards = Cards(seed, payments)
+        self.used: dict[str, int] = {}
+        self.waiting: list[_Waiting] = []
+        self.pushed = 0
+        self.keys = 0
+        self.version = 0
+
+    # -- the order of rows -----------------------------------------------------------------------------
+
+    def rows(self) -> Iterator[InputRow]:
+        for entry in reference.published(reference.starter()):
+            self.version = entry.version
+            yield InputRow(DAY_AT - REFERENCE_LEAD, entry)
+        self._publish_health(SLOW_FROM, healthy=False)
+        self._publish_health(SLOW_UNTIL, healthy=True)
+        skip = 0
+        for number, begun in enumerate(self._beginnings()):
+            at, trade = divmod(begun, len(TRADES))
+            yield from self._come(at)
+            if skip:
+                skip -= 1
+            elif self.payments - number >= CARD_TEST_PAYMENTS and self._chance(CARD_TESTS):
+                self._test_card(at)
+                skip = CARD_TEST_PAYMENTS - 1
+            else:
+                self._pay(at, TRADES[trade])
+        yield from self._come(LAST_FOLLOW_UP_AT + DAY)
+
+    def _beginnings(self) -> list[int]:
+        """When each payment begins and at which merchant, in one number, in order of time."""
+        shares = [trade.share for trade in TRADES]
+        begun = array("q")
+        for _ in range(self.payments):
+            trade = self._weighted(shares)
+            second = seconds_of_day(self.draw(), self.draw(), TRADES[trade].hours_east)
+            at = DAY_AT + second * SECOND + int(self.draw() * SECOND)
+            begun.append(at * len(TRADES) + trade)
+        return sorted(begun)
+
+    def _come(self, until: int) -> Iterator[InputRow]:
+        while self.waiting and self.waiting[0].at < until:
+            row = heapq.heappop(self.waiting)
+            yield InputRow(row.at, row.entry)
+
+    def _push(self, at: int, entry: _Request | ReferencePublished) -> None:
+        self.pushed += 1
+        heapq.heappush(self.waiting, _Waiting(at, self.pushed, entry))
+
+    def _send(self, at: int, entry: _Request) -> int:
+        """Deliver a request made at ``at``: soon, or minutes late; now and then twice. Returns when it arrived."""
+        if self._chance(LATE_DELIVERIES):
+            arrived = at + MINUTE + self._up_to(8 * MINUTE)
+        else:
+            arrived = at + 40 * MILLISECOND + self._up_to(900 * MILLISECOND)
+        self._push(arrived, entry)
+        if self._chance(DUPLICATES):
+            self._push(arrived + SECOND + self._up_to(20 * MINUTE), entry)
+        return arrived
+
+    def _publish_health(self, at: int, *, healthy: bool) -> None:
+        note = (
+            "answers come in time again" if healthy else "every third answer takes longer than the time-out"
+        )
+        self.version += 1
+        entry = reference.health(SLOW_NETWORK, healthy=healthy, note=note)
+        for published in reference.published([entry], self.version):
+            self._push(at, published)
+
+    # -- payments --------------------------------------------------------------------------------------
+
+    def _pay(self, at: int, trade: Trade) -> None:
+        currency, median = self._pick(tuple(trade.median.items()))
+        card = self._card(trade, at)
+        request = self._request(at, trade, card, currency, amount_of(self.draw, median, trade.spread))
+        if self._chance(CORRECTED):
+            # Sent without an amount, refused, and put right under the same key.
+            self._push(at, msgspec.structs.replace(request, amount=0))
+            at += 30 * SECOND + self._up_to(MINUTE)
+            request = msgspec.structs.replace(request, occurred_at=at)
+        arrived = self._send(at, request)
+        if self._chance(CONFLICTS):
+            other = msgspec.structs.replace(request, amount=request.amount + 100)
+            self._push(arrived + MINUTE + self._up_to(HOUR), other)
+        if self._chance(BAD_REQUESTS):
+            self._send_bad(at + self._up_to(MINUTE), trade, card, currency)
+        self._follow_up(at, trade, card, request)
+
+    def _request(
+        self, at: int, trade: Trade, card: Card, currency: str, amount: int, *, manual: bool | None = None
+    ) -> PaymentRequest:
+        channel = channel_of(self.draw, trade)
+        manual = trade.capture_hours > 0 if manual is None else manual
+        return PaymentRequest(
+            merchant=trade.merchant,
+            idempotency_key=self._key(trade.producer),
+            card_id=card.card_id,
+            bin=card.bin,
+            last4=card.last4,
+            amount=amount,
+            currency=currency,
+            channel=channel,
+            capture_mode=CaptureMode.MANUAL if manual else CaptureMode.AUTOMATIC,
+            device_ref=card.device(trade.merchant, channel),
+            ip_ref=card.ip(channel),
+            email_ref=card.email(channel),
+            occurred_at=at,
+            producer=trade.producer,
+            simulated=True,
+        )
+
+    def _card(self, trade: Trade, at: int) -> Card:
+        """A card of the merchant's region; seldom one that was used in this quarter of an hour."""
+        quarter = at // (15 * MINUTE)
+        for _ in range(8):
+            card = self.cards.pick(self.draw, trade.region)
+            if self.used.get(card.card_id) != quarter or self._chance(RETURNING_SOON):
+                break
+        self.used[card.card_id] = quarter
+        return card
+
+    def _test_card(self, at: int) -> None:
+        """A thief tries a stolen number out: small amounts, one after the other, in the same shop."""
+        trade = self._pick([trade for trade in TRADES if trade.producer == "webshop"])
+        card = self.cards.stolen(self.pushed)
+        currency = next(iter(trade.median))
+        for number in range(CARD_TEST_PAYMENTS):
+            request = self._request(at, trade, card, currency, 100 + number * 50, manual=False)
+            self._push(at + 50 * MILLISECOND, request)
+            at += 20 * SECOND + self._up_to(40 * SECOND)
+
+    def _send_bad(self, at: int, trade: Trade, card: Card, currency: str) -> None:
+        """A request that intake refuses, for one of its reasons."""
+        good = self._request(at, trade, card, currency, 1_000, manual=False)
+        change = msgspec.structs.replace
+        bad = self._pick(
+            (
+                change(good, amount=0),
+                change(good, amount=-good.amount),
+                change(good, amount=10**15),
+                change(good, currency="EURO"),
+                change(good, currency="SEK"),
+                change(good, card_id=card.card_id[:-1]),
+                change(good, merchant="nobody-knows"),
+                change(good, merchant="midnight-pharmacy"),
+                change(good, occurred_at=at - 9 * DAY),
+                change(good, occurred_at=at + HOUR),
+            )
+        )
+        self._push(at, bad)
+
+    # -- what comes after ------------------------------------------------------------------------------
+
+    def _follow_up(self, at: int, trade: Trade, card: Card, request: PaymentRequest) -> None:
+        payment = payment_id(request.merchant, request.idempotency_key, request.card_id)
+        heard = self._heard(at, card.brand, payment, request)
+        if heard.response_code == "":
+            if heard.sent and self._chance(CANCELLED_UNHEARD):
+                self._void(at + 2 * MINUTE + self._up_to(10 * MINUTE), request, payment)
+            return
+        amount = heard.approved_amount
+        if amount == 0:
+            if not self._chance(STUBBORN):
+                return
+            amount = request.amount
+        if self._chance(FOREIGN_FOLLOW_UPS):
+            stranger = self._pick([other for other in TRADES if other.merchant != trade.merchant])
+            foreign = msgspec.structs.replace(request, merchant=stranger.merchant)
+            self._refund(at + HOUR, foreign, payment, amount)
+        if request.capture_mode is CaptureMode.MANUAL:
+            self._capture_by_hand(at, trade, request, payment, amount)
+        elif self._chance(AUTOMATIC_VOIDED):
+            self._void(at + 5 * MINUTE + self._up_to(85 * MINUTE), request, payment)
+        elif self._chance(REFUNDED):
+            self._refund_some(at + HOUR, request, payment, amount)
+
+    def _heard(self, at: int, brand: str, payment: str, request: PaymentRequest) -> networks.Answer:
+        """What the merchant will have been told: the networks' answer, as far as it can be told beforehand."""
+        slow = brand == SLOW_NETWORK and SLOW_FROM <= at < SLOW_UNTIL and request.currency != "USD"
+        reference_number = rrn(payment)
+        answer = networks.NOT_SENT
+        for attempt in (1, 2):
+            answer = networks.authorize(
+                self.seed, reference_number, attempt, request.amount, healthy=not slow
+            )
+            if answer.sent:
+                break
+        return answer
+
+    def _capture_by_hand(
+        self, at: int, trade: Trade, request: PaymentRequest, payment: str, amount: int
+    ) -> None:
+        drawn = self.draw()
+        later = at + (trade.capture_hours * HOUR) // 2 + self._up_to(trade.capture_hours * HOUR)
+        if drawn < MANUAL_FORGOTTEN:
+            return
+        drawn -= MANUAL_FORGOTTEN
+        if drawn < MANUAL_VOIDED:
+            self._void(later, request, payment)
+            return
+        drawn -= MANUAL_VOIDED
+        captured = amount
+        if drawn < MANUAL_IN_PARTS and amount >= 10:
+            first = amount * (2 + int(self.draw() * 6)) // 10
+            self._capture(later, request, payment, first, final=False)
+            later += 3 * HOUR + self._up_to(20 * HOUR)
+            self._capture(later, request, payment, amount - first, final=True)
+        elif drawn < MANUAL_IN_PARTS + MANUAL_LESS:
+            captured = max(1, amount * (6 + int(self.draw() * 4)) // 10)
+            self._capture(later, request, payment, captured, final=True)
+        else:
+            self._capture(later, request, payment, captured, final=True)
+        if self._chance(REFUNDED):
+            self._refund_some(later + HOUR, request, payment, captured)
+
+    def _refund_some(self, at: int, request: PaymentRequest, payment: str, captured: int) -> None:
+        at += self._up_to(max(1, LAST_FOLLOW_UP_AT - at))
+        whole = self._chance(REFUNDED_IN_FULL)
+        amount = captured if whole else max(1, captured * (1 + int(self.draw() * 8)) // 10)
+        self._refund(at, request, payment, amount)
+        if self._chance(REFUNDED_AGAIN):
+            self._refund(at + 2 * HOUR, request, payment, captured)
+
+    def _capture(self, at: int, request: PaymentRequest, payment: str, amount: int, *, final: bool) -> None:
+        self._send_follow_up(
+            at,
+            CaptureRequest(
+                request.merchant,
+                self._key("capture"),
+                payment,
+                amount,
+                request.currency,
+                final,
+                min(at, LAST_FOLLOW_UP_AT),
+                request.producer,
+                True,
+            ),
+        )
+
+    def _void(self, at: int, request: PaymentRequest, payment: str) -> None:
+        occurred_at = min(at, LAST_FOLLOW_UP_AT)
+        self._send_follow_up(
+            at,
+            VoidRequest(request.merchant, self._key("void"), payment, occurred_at, request.producer, True),
+        )
+
+    def _refund(self, at: int, request: PaymentRequest, payment: str, amount: int) -> None:
+        note = self._pick(("returned goods", "cancelled order", "price adjustment", "goodwill"))
+        self._send_follow_up(
+            at,
+            RefundRequest(
+                request.merchant,
+                self._key("refund"),
+                payment,
+                amount,
+                request.currency,
+                note,
+                min(at, LAST_FOLLOW_UP_AT),
+                request.producer,
+                True,
+            ),
+        )
+
+    def _send_follow_up(self, at: int, request: _Request) -> None:
+        self._send(min(at, LAST_FOLLOW_UP_AT), request)
+
+    # -- chance ----------------------------------------------------------------------------------------
+
+    def _chance(self, share: float) -> bool:
+        return self.draw() < share
+
+    def _up_to(self, length: int) -> int:
+        return int(self.draw() * length)
+
+    def _pick(self, of: tuple[_T, ...] | list[_T]) -> _T:
+        return of[int(self.draw() * len(of))]
+
+    def _weighted(self, weights: list[int]) -> int:
+        drawn = int(self.draw() * sum(weights))
+        for index, weight in enumerate(weights):
+            drawn -= weight
+            if drawn < 0:
+                return index
+        return len(weights) - 1
+
+    def _key(self, kind: str) -> str:
+        """An idempotency key that no other request of the day has."""
+        self.keys += 1
+        return f"{kind}-{self.keys:07d}-{int(self.draw() * 65_536):04x}"
