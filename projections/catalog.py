@@ -1,0 +1,16 @@
+"""The table of all projections. A row here is all that a new one needs beside its file.
+
+The order matters to views alone: a view may read what stands above it.
+"""
+
+from typing import Final
+
+from projections import audit, ledger, merchants, payments, reconciliation, risk
+from projections.port import Projection
+
+CATALOG: Final[tuple[Projection, ...]] = (audit, ledger, merchants, payments, risk, reconciliation)
+
+
+def by_name(name: str) -> Projection | None:
+    """The projection of this name."""
+    return next((projection for projection in CATALOG if projection.NAME == name), None)

@@ -1,0 +1,315 @@
+"""Reconciliation: our books, the networks' and the bank's side by side, and what does not agree.
+
+What one log hands to another is an event of both; here it counts where it was decided, so nothing counts twice.
+"""
+
+from typing import Any, Final
+
+from events.base import Event
+from events.clearing import ClearingCycleTotalled, SchemePeriodTotalled
+from events.reconciliation import (
+    BankLineRecorded,
+    DiscrepancyDetected,
+    DiscrepancyResolved,
+    NetworkSettlementAdvised,
+    NetworkSettlementReceived,
+    PayoutPaid,
+    PayoutReturned,
+    ReconciliationMatched,
+    SchemeInvoicePaid,
+)
+from events.settlement import ClearingResidualAged
+from projections.batch import Batch, Slice
+from projections.port import Column, Rows, Table, View
+
+NAME: Final = "reconciliation"
+VERSION: Final = 1
+
+_EVENT: Final = (
+    Column("recorded_at", "TIMESTAMP", "logical time of the log, UTC"),
+    Column("event_id", "TEXT", "the event; join with events.event_id"),
+)
+
+CYCLES: Final = Table(
+    "cycle_totals",
+    "Totals of a network's settlement cycle: ours as partial sums that add up, the network's as it advised them.",
+    (
+        Column("side", "TEXT", "ours or network"),
+        Column("account", "TEXT", "the bank account it settles on"),
+        Column("network", "TEXT", "the network"),
+        Column("cycle", "TEXT", "network-currency-day"),
+        Column("currency", "TEXT", "ISO 4217"),
+        Column("records", "BIGINT", "clearing records"),
+        Column("presented", "BIGINT", "minor units"),
+        Column("refunded", "BIGINT", "minor units"),
+        Column("interchange", "BIGINT", "what the network keeps, minor units"),
+        Column("net", "BIGINT", "presented - refunded - interchange"),
+        *_EVENT,
+    ),
+    # Ours come in as many parts as there are partitions and ticks: two runs agree on the sums (view `cycles`).
+    business=(
+        "account",
+        "network",
+        "cycle",
+        "currency",
+        "records",
+        "presented",
+        "refunded",
+        "interchange",
+        "net",
+    ),
+    where="side = 'network'",
+)
+PERIODS: Final = Table(
+    "scheme_totals",
+    "What we owe a network in scheme fees for an invoice period, as partial sums that add up.",
+    (
+        Column("account", "TEXT", "the bank account that pays"),
+        Column("network", "TEXT", "the network"),
+        Column("period", "TEXT", "ISO week of the invoice"),
+        Column("currency", "TEXT", "ISO 4217"),
+        Column("records", "BIGINT", "clearing records"),
+        Column("amount", "BIGINT", "minor units"),
+        *_EVENT,
+    ),
+    business=("account", "network", "period", "currency", "records", "amount"),
+    where="FALSE",
+)
+LINES: Final = Table(
+    "bank_lines",
+    "Lines of our bank's statements.",
+    (
+        Column("account", "TEXT", "our bank account"),
+        Column("statement_id", "TEXT", "the statement"),
+        Column("line", "INTEGER", "line number"),
+        Column("amount", "BIGINT", "minor units, money in positive"),
+        Column("currency", "TEXT", "ISO 4217"),
+        Column("booked_on", "DATE", "the bank's booking day"),
+        Column("reference", "TEXT", "what the bank says it is for"),
+        *_EVENT,
+    ),
+    business=("account", "statement_id", "line", "amount", "currency", "booked_on", "reference"),
+)
+USES: Final = Table(
+    "bank_line_uses",
+    "What a bank line was recognised as.",
+    (
+        Column("statement_id", "TEXT", "the statement"),
+        Column("line", "INTEGER", "line number"),
+        Column("account", "TEXT", "our bank account"),
+        Column("use", "TEXT", "network_settlement, scheme_invoice, payout_paid, payout_returned"),
+        Column("item", "TEXT", "cycle, invoice period (network-currency-period) or payout"),
+        Column("currency", "TEXT", "ISO 4217"),
+        Column("amount", "BIGINT", "minor units as the event states them"),
+        *_EVENT,
+    ),
+    business=("statement_id", "line", "account", "use", "item", "currency", "amount"),
+)
+MATCHES: Final = Table(
+    "reconciliation_matches",
+    "Records of the same thing that agree.",
+    (
+        Column("item", "TEXT", "what was matched"),
+        Column("left", "TEXT", "one record"),
+        Column("right", "TEXT", "the other"),
+        Column("rule", "TEXT", "the rule that matched them"),
+        Column("currency", "TEXT", "ISO 4217"),
+        Column("amount", "BIGINT", "minor units"),
+        *_EVENT,
+    ),
+    business=("item", "left", "right", "rule", "currency", "amount"),
+)
+DISCREPANCIES: Final = Table(
+    "discrepancy_steps",
+    "Discrepancies found and resolved.",
+    (
+        Column("item", "TEXT", "what does not agree"),
+        Column("step", "TEXT", "detected or resolved"),
+        Column("kind", "TEXT", "on detected: missing, extra, amount or fee"),
+        Column("currency", "TEXT", "ISO 4217"),
+        Column("ours", "BIGINT", "our figure, minor units"),
+        Column("theirs", "BIGINT", "their figure, minor units"),
+        Column("expected", "TEXT", "on detected: the event that would settle it; on resolved: what did"),
+        Column("log", "TEXT", "the log that holds the item"),
+        *_EVENT,
+    ),
+    business=("item", "step", "kind", "currency", "ours", "theirs", "expected"),
+)
+RESIDUALS: Final = Table(
+    "residuals_aged",
+    "Items that stayed open on a clearing account for too long.",
+    (
+        Column("account", "TEXT", "the clearing account"),
+        Column("item", "TEXT", "what is open"),
+        Column("currency", "TEXT", "ISO 4217"),
+        Column("amount", "BIGINT", "minor units, debit positive"),
+        Column("age_days", "INTEGER", "since it was opened"),
+        Column("expected", "TEXT", "the event that would close it"),
+        *_EVENT,
+    ),
+    business=("account", "item", "currency", "amount", "age_days", "expected"),
+)
+TABLES: Final = (CYCLES, PERIODS, LINES, USES, MATCHES, DISCREPANCIES, RESIDUALS)
+
+VIEWS: Final = (
+    View(
+        "cycles",
+        "Three sides of each settlement cycle: our net, the network's advice, what the bank received.",
+        """
+        SELECT cycle, network, currency,
+               coalesce(sum(records) FILTER (side = 'ours'), 0)::BIGINT AS records,
+               coalesce(sum(presented) FILTER (side = 'ours'), 0)::BIGINT AS presented,
+               coalesce(sum(refunded) FILTER (side = 'ours'), 0)::BIGINT AS refunded,
+               coalesce(sum(interchange) FILTER (side = 'ours'), 0)::BIGINT AS interchange,
+               coalesce(sum(net) FILTER (side = 'ours'), 0)::BIGINT AS our_net,
+               coalesce(sum(net) FILTER (side = 'network'), 0)::BIGINT AS network_net,
+               coalesce(sum(net) FILTER (side = 'bank'), 0)::BIGINT AS received,
+               our_net = network_net AND our_net = received AS agrees
+        FROM (
+            SELECT side, cycle, network, currency, records, presented, refunded, interchange, net FROM cycle_totals
+            UNION ALL
+            SELECT 'bank', item, string_split(item, '-')[1], currency, 0, 0, 0, 0, amount
+            FROM bank_line_uses WHERE use = 'network_settlement'
+        )
+        GROUP BY cycle, network, currency
+        """,
+    ),
+    View(
+        "scheme_invoices",
+        "Scheme fees by network and invoice period: what we counted and what was paid.",
+        """
+        SELECT network, currency, period, sum(owed)::BIGINT AS owed, sum(paid)::BIGINT AS paid,
+               (sum(owed) - sum(paid))::BIGINT AS open
+        FROM (
+            SELECT network, currency, period, amount AS owed, 0 AS paid FROM scheme_totals
+            UNION ALL
+            SELECT string_split(item, '-')[1], currency, array_to_string(string_split(item, '-')[3:], '-'), 0, amount
+            FROM bank_line_uses WHERE use = 'scheme_invoice'
+        )
+        GROUP BY network, currency, period
+        """,
+    ),
+    View(
+        "bank_statement",
+        "Bank lines with what each was recognised as; an empty use stays on suspense.",
+        """
+        SELECT line.account, line.statement_id, line.line, line.booked_on, line.amount, line.currency, line.reference,
+               coalesce(used.use, '') AS use, coalesce(used.item, '') AS item,
+               sum(line.amount) OVER (PARTITION BY line.account, line.currency
+                   ORDER BY line.booked_on, line.statement_id, line.line)::BIGINT AS balance
+        FROM bank_lines AS line
+        LEFT JOIN bank_line_uses AS used USING (account, statement_id, line)
+        """,
+    ),
+    View(
+        "discrepancies",
+        "Every discrepancy, with whether and how it was resolved.",
+        """
+        SELECT found.item, found.kind, found.currency, found.ours, found.theirs,
+               found.theirs - found.ours AS difference, found.expected, found.log, found.recorded_at AS detected_at,
+               settled.item IS NOT NULL AS resolved, coalesce(settled.expected, '') AS resolution
+        FROM (SELECT * FROM discrepancy_steps WHERE step = 'detected') AS found
+        LEFT JOIN (
+            SELECT item, any_value(expected) AS expected FROM discrepancy_steps WHERE step = 'resolved' GROUP BY item
+        ) AS settled ON settled.item = found.item AND found.kind = 'missing'
+        """,
+    ),
+)
+
+
+def apply(batch: Batch) -> list[Rows]:
+    """One row a total, bank line, use, match, discrepancy or residual."""
+    return [
+        _cycles(batch),
+        _copied(PERIODS, batch.decided(SchemePeriodTotalled)),
+        _copied(LINES, batch.of(BankLineRecorded)),
+        _uses(batch),
+        _copied(MATCHES, batch.of(ReconciliationMatched)),
+        _discrepancies(batch),
+        _residuals(batch),
+    ]
+
+
+def _common(events: Slice[Any]) -> dict[str, list[Any]]:
+    return {"recorded_at": events.recorded_at, "event_id": events.event_ids}
+
+
+def _copied(table: Table, events: Slice[Any]) -> Rows:
+    """Rows whose columns are fields of the same names."""
+    rows = Rows.of(table)
+    rows.add(len(events), **_common(events), **{field: events.get(field) for field in table.business})
+    return rows
+
+
+def _cycles(batch: Batch) -> Rows:
+    rows = Rows.of(CYCLES)
+    sides: tuple[tuple[str, Slice[Any]], ...] = (
+        ("ours", batch.decided(ClearingCycleTotalled)),
+        ("network", batch.of(NetworkSettlementAdvised)),
+    )
+    for side, events in sides:
+        fields = {field: events.get(field) for field in CYCLES.business}
+        rows.add(len(events), side=side, **_common(events), **fields)
+    return rows
+
+
+def _uses(batch: Batch) -> Rows:
+    rows = Rows.of(USES)
+    invoices = batch.of(SchemeInvoicePaid)
+    named = [f"{body.network}-{body.currency}-{body.period}" for body in invoices.bodies]
+    settled, paid, returned = (
+        batch.of(NetworkSettlementReceived),
+        batch.of(PayoutPaid),
+        batch.of(PayoutReturned),
+    )
+    uses: tuple[tuple[str, Slice[Any], list[Any]], ...] = (
+        ("network_settlement", settled, settled.get("cycle")),
+        ("scheme_invoice", invoices, named),
+        ("payout_paid", paid, paid.get("payout_id")),
+        ("payout_returned", returned, returned.get("payout_id")),
+    )
+    for use, events, items in uses:
+        fields = {
+            field: events.get(field) for field in ("statement_id", "line", "account", "currency", "amount")
+        }
+        rows.add(len(events), use=use, item=items, **_common(events), **fields)
+    return rows
+
+
+def _discrepancies(batch: Batch) -> Rows:
+    rows = Rows.of(DISCREPANCIES)
+    found, settled = batch.of(DiscrepancyDetected), batch.of(DiscrepancyResolved)
+    rows.add(
+        len(found),
+        step="detected",
+        expected=found.get("expected_event"),
+        log=found.topics,
+        **_common(found),
+        **{field: found.get(field) for field in ("item", "kind", "currency", "ours", "theirs")},
+    )
+    rows.add(
+        len(settled),
+        item=settled.get("item"),
+        step="resolved",
+        kind="",
+        currency=settled.get("currency"),
+        ours=settled.get("amount"),
+        theirs=settled.get("amount"),
+        expected=settled.get("resolution"),
+        log=settled.topics,
+        **_common(settled),
+    )
+    return rows
+
+
+def _residuals(batch: Batch) -> Rows:
+    rows = Rows.of(RESIDUALS)
+    events: Slice[Event] = batch.of_any((ClearingResidualAged,))
+    fields = ("account", "item", "currency", "amount", "age_days")
+    rows.add(
+        len(events),
+        expected=events.get("expected_event"),
+        **_common(events),
+        **{field: events.get(field) for field in fields},
+    )
+    return rows

@@ -1,0 +1,72 @@
+"""Risk: every verdict with what it was made of."""
+
+from typing import Final
+
+from events.risk import RiskAssessed
+from projections.batch import Batch
+from projections.port import Column, Rows, Table, View
+
+NAME: Final = "risk"
+VERSION: Final = 1
+
+VERDICTS: Final = Table(
+    "risk_verdicts",
+    "One verdict on a payment, before it was sent anywhere.",
+    (
+        Column("payment_id", "TEXT", "the payment"),
+        Column("merchant", "TEXT", "merchant id"),
+        Column("verdict", "TEXT", "allow, review or block"),
+        Column("score", "INTEGER", "0 harmless to 100"),
+        Column("rules", "TEXT", "names of the rules that matched, in pack order, separated by commas"),
+        Column("rules_version", "INTEGER", "version of the rule pack in force"),
+        Column("feature_set", "INTEGER", "version of the feature catalogue"),
+        Column("features", "TEXT", "values of the features in catalogue order, separated by commas"),
+        Column("recorded_at", "TIMESTAMP", "logical time of the log, UTC"),
+        Column("event_id", "TEXT", "the event; join with events.event_id"),
+    ),
+    business=("payment_id", "merchant", "verdict", "score", "rules", "feature_set", "features"),
+)
+TABLES: Final = (VERDICTS,)
+
+VIEWS: Final = (
+    View(
+        "risk_summary",
+        "How each merchant's payments were judged.",
+        """
+        SELECT merchant, count(*) AS payments,
+               count(*) FILTER (verdict = 'allow') AS allowed, count(*) FILTER (verdict = 'review') AS reviewed,
+               count(*) FILTER (verdict = 'block') AS blocked, max(score) AS highest_score
+        FROM risk_verdicts GROUP BY merchant
+        """,
+    ),
+    View(
+        "risk_rule_hits",
+        "How often each rule matched, and how often the payment was then blocked.",
+        """
+        SELECT rule, count(*) AS hits, count(*) FILTER (verdict = 'block') AS blocked
+        FROM (SELECT unnest(string_split(rules, ',')) AS rule, verdict FROM risk_verdicts WHERE rules <> '')
+        GROUP BY rule
+        """,
+    ),
+)
+
+
+def apply(batch: Batch) -> list[Rows]:
+    """One row a verdict."""
+    rows = Rows.of(VERDICTS)
+    events = batch.of(RiskAssessed)
+    bodies = events.bodies
+    rows.add(
+        len(events),
+        payment_id=[body.payment_id for body in bodies],
+        merchant=[body.merchant for body in bodies],
+        verdict=[body.verdict for body in bodies],
+        score=[body.score for body in bodies],
+        rules=[",".join(body.rules) for body in bodies],
+        rules_version=[meta.versions.rules for meta in events.metas],
+        feature_set=[body.feature_set for body in bodies],
+        features=[",".join(map(str, body.features)) for body in bodies],
+        recorded_at=events.recorded_at,
+        event_id=events.event_ids,
+    )
+    return [rows]
