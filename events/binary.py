@@ -6,7 +6,7 @@ hash chain over records relies on, and every Avro writer that we know of writes 
 
 Writing looks values up: :data:`TEXTS` and :data:`LONGS` map a value to its finished bytes and fill
 themselves on a miss. Most texts and numbers of an event (merchant, currency, payment id, the times that a
-cascade inherits) were written a moment ago; a hit costs 40 ns where encoding costs 150 to 600. Both are
+cascade inherits) were written a moment ago; a hit costs 20 ns where encoding costs 70 for a text and 600 for an instant. Both are
 cleared when full, so memory does not grow with the log.
 """
 
@@ -116,11 +116,11 @@ def read_long(data: bytes, at: int) -> tuple[int, int]:
 
 
 # Instants are eight bytes long from 1978 to 2112, and the same few stand in all records of a cascade: one
-# look-up (80 ns) instead of a loop (700 ns). Only whole eight-byte integers are kept, so a hit is exact.
+# look-up (40 ns) instead of a loop (670 ns). Only whole eight-byte integers are kept, so a hit is exact.
 INSTANTS: Final[dict[bytes, int]] = {}
 
 SMALL: Final = [(octet >> 1) ^ -(octet & 1) for octet in range(128)]
-"""The integers that take one byte, by that byte: a look-up takes half the time of the arithmetic."""
+"""The integers that take one byte, by that byte: a look-up takes a third of the time of the arithmetic."""
 
 
 def read_instant(data: bytes, at: int) -> tuple[int, int]:

@@ -1,7 +1,8 @@
 """Writes the codec: one function to encode and one to decode each class, as plain typed Python.
 
-fastavro takes 11 µs for an event of 22 fields and deals in dicts; straight-line code from object to bytes
-takes a third. What makes it fast, and what this module is about:
+fastavro takes 7 µs either way for an event of 29 fields, and deals in dicts; straight-line code between
+object and bytes takes 0.9 to write and 3.2 to read (compiled: 0.9 and 1.4), at the worst, with nothing seen
+before, 4 and 8. What makes it fast, and what this module is about:
 
 - every field is read in line: a function call costs as much as the field. Only what is rare is a call
   (texts of more than 63 bytes, integers beyond one byte, what is not ASCII);

@@ -2,7 +2,7 @@
 
 Records are never rewritten. A record of an older version is decoded with the schema it was written with
 (``schemas/<Name>.v<N>.avsc``), walks through one upcaster per version, and becomes an object of today's
-class; fields that were added with a default get it. This is the slow path, some 100 µs a record, and it is
+class; fields that were added with a default get it. This is the slow path, some 60 µs a record, and it is
 taken for old records alone.
 
 To change an event: change its class and raise its ``VERSION``, register what the old fields turn into here

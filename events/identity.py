@@ -47,7 +47,7 @@ _PAN_SHORTEST: Final = 13
 _PAN_LONGEST: Final = 19
 
 # Ten bits at a time: one look-up for two letters, or for four digits of a slot. Eight look-ups write an
-# id in 0.6 µs where base64.b32encode with a translation takes 2.4.
+# id in 0.34 µs where base64.b32encode with a translation takes 1.27.
 _PAIRS: Final[list[str]] = [first + second for first in ALPHABET for second in ALPHABET]
 _SLOT_TEXT: Final[list[str]] = [f"{slot:04d}" for slot in range(SLOTS)]
 _SLOT_OF_TEXT: Final[dict[str, int]] = {text: slot for slot, text in enumerate(_SLOT_TEXT)}
