@@ -15,7 +15,8 @@ for a seed are promised, and amounts are made with whole numbers.
 
 import heapq
 from array import array
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from random import Random
 from typing import Final, NamedTuple, TypeVar
 
@@ -34,6 +35,7 @@ from events.requests import (
     VoidRequest,
 )
 from streams.edge import networks, reference
+from streams.edge.inputs import write_rows
 from streams.edge.market import TRADES, Card, Cards, Trade, amount_of, channel_of, seconds_of_day
 
 DAY_ON: Final = day_number(2026, 3, 2)
@@ -41,6 +43,7 @@ DAY_AT: Final = start_of(DAY_ON)
 #: Reference data is stamped one tick before midnight, so that it is in force when the first request comes.
 REFERENCE_LEAD: Final = 15 * MINUTE
 MOST_PAYMENTS: Final = 2_000_000
+PROGRESS_EVERY: Final = 1_000
 LAST_FOLLOW_UP_AT: Final = DAY_AT + 6 * DAY - MINUTE
 
 SLOW_NETWORK: Final = "mastercard"
@@ -74,9 +77,23 @@ _T = TypeVar("_T")
 
 def simulate(payments: int, seed: int) -> Iterator[InputRow]:
     """The rows of a day with exactly ``payments`` payments that can be accepted."""
-    if not 1 <= payments <= MOST_PAYMENTS:
-        raise Refused(f"{payments} payments: 1 to {MOST_PAYMENTS:,} are possible")
     return _Day(payments, seed).rows()
+
+
+def write_day(
+    path: Path, payments: int, seed: int, progress: Callable[[int], None] = lambda done: None
+) -> int:
+    """Write a day to an input file and return its rows. ``progress`` hears how many payments have begun."""
+
+    def counted() -> Iterator[InputRow]:
+        day = _Day(payments, seed)
+        for number, row in enumerate(day.rows()):
+            if number % PROGRESS_EVERY == 0:
+                progress(day.begun)
+            yield row
+        progress(payments)
+
+    return write_rows(path, counted(), f"simulate/{payments}/{seed}")
 
 
 class _Waiting(NamedTuple):
@@ -89,7 +106,10 @@ class _Waiting(NamedTuple):
 
 class _Day:
     def __init__(self, payments: int, seed: int) -> None:
+        if not 1 <= payments <= MOST_PAYMENTS:
+            raise Refused(f"{payments} payments: 1 to {MOST_PAYMENTS:,} are possible")
         self.payments = payments
+        self.begun = 0
         self.seed = seed
         self.draw = Random(seed).random  # noqa: S311 - a scenario must come again, nothing is kept secret
         self.cards = Cards(seed, payments)
@@ -110,6 +130,7 @@ class _Day:
         skip = 0
         for number, begun in enumerate(self._beginnings()):
             at, trade = divmod(begun, len(TRADES))
+            self.begun = number + 1
             yield from self._come(at)
             if skip:
                 skip -= 1
