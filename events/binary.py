@@ -6,8 +6,8 @@ hash chain over records relies on, and every Avro writer that we know of writes 
 
 Writing looks values up: :data:`TEXTS` and :data:`LONGS` map a value to its finished bytes and fill
 themselves on a miss. Most texts and numbers of an event (merchant, currency, payment id, the times that a
-cascade inherits) were written a moment ago; a hit costs 20 ns where encoding costs 70 for a text and 600 for an instant. Both are
-cleared when full, so memory does not grow with the log.
+cascade inherits) were written a moment ago; a hit costs 20 ns where encoding costs 70 for a text and 600 for
+an instant. Both are cleared when full, so memory does not grow with the log.
 """
 
 from typing import Final

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import fastavro
+import msgspec
 import pytest
 
 import schemas
@@ -256,6 +257,22 @@ def test_the_wire_reads_an_older_schema_id(monkeypatch: pytest.MonkeyPatch) -> N
             wire.decode_message(damaged)
     with pytest.raises(WireError, match="are possible"):
         wire.decode_message(data + bytes(wire.RECORD_LIMIT))
+
+
+def test_the_wire_reads_an_older_event(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In its envelope, like any other."""
+    schema = _older(PaymentCaptured, monkeypatch, _without("final"))
+    monkeypatch.setitem(_codec.OLDER, 60_001, (PaymentCaptured, 0))
+    monkeypatch.setitem(wire._TYPES, 60_001, PaymentCaptured)
+    monkeypatch.setitem(UPCASTERS, ("PaymentCaptured", 0), lambda fields: fields | {"final": True})
+    recorded = recorded_samples(PaymentCaptured)[1]
+    fields = to_generic(recorded)
+    expected = msgspec.structs.replace(recorded.body, final=True)
+    del fields["body"]["final"]
+    data = (60_001).to_bytes(5, "big") + write_generic(schema, fields)
+    assert wire.decode_event(data) == Recorded(recorded.meta, expected)
+    with pytest.raises(WireError, match="PaymentCaptured is not a message"):
+        wire.decode_message(data)
 
 
 def test_upcasters_walk_one_version_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
