@@ -231,7 +231,8 @@ class DuckStore:
         db = self.connection
         for table in projection.TABLES:
             name = physical(table, build)
-            columns = ", ".join(f'"{column.name}" {column.type} NOT NULL' for column in table.columns)
+            # Without NOT NULL, which our rows keep anyway: it takes 2.5 µs an event more, as much as decoding.
+            columns = ", ".join(f'"{column.name}" {column.type}' for column in table.columns)
             db.execute(f"CREATE TABLE {name} ({columns})")
             db.execute(f"COMMENT ON TABLE {name} IS {_quoted(table.comment)}")
             for column in table.columns:
@@ -319,9 +320,11 @@ def connect(path: str, *, threads: int = 1, read_only: bool = False) -> duckdb.D
         return duckdb.connect(
             path,
             read_only=read_only,
-            # Extensions would be downloaded: nothing here needs one.
             config={
                 "threads": threads,
+                # Less often than by default (16 MB): half-filled row groups are compressed anew each time.
+                "checkpoint_threshold": "64MB",
+                # Extensions would be downloaded: nothing here needs one.
                 "autoinstall_known_extensions": False,
                 "autoload_known_extensions": False,
             },
