@@ -34,7 +34,7 @@ from events.identity import partition_of_name, slot_of_name
 from events.reference import Holidays, MerchantTerms, NetworkProfile, decode_reference
 from events.requests import InputRow, PaymentRequest, ReferencePublished, Tick
 
-TICK_MINUTES: Final = 15
+TICK: Final = 15 * MINUTE
 TAIL_TICK: Final = HOUR
 
 # What the horizon is made of. Each is a bound, not a forecast: a day too many costs twenty-four empty ticks, a
@@ -54,12 +54,17 @@ MILLION: Final = 1_000_000
 
 
 class Schedule(NamedTuple):
-    """What is known of a run before it begins. ``ends_at`` is the time of the last tick."""
+    """What is known of a run before it begins. ``ends_at`` is the time of the last tick.
+
+    ``every`` and ``tail`` are the steps (microseconds) of ticks while the input lasts and behind it.
+    """
 
     first_at: int
     ends_at: int
     last_tick: int
     rows: int
+    every: int
+    tail: int
 
 
 class Published(NamedTuple):
@@ -88,11 +93,9 @@ class PublisherState(msgspec.Struct):
 class Walk:
     """The order of rows and ticks, without topics: what :func:`schedule` counts and the publisher publishes."""
 
-    def __init__(self, state: PublisherState, tick_minutes: int) -> None:
-        if not 1 <= tick_minutes <= 24 * 60:
-            raise Refused(f"a tick every {tick_minutes} minutes: 1 to 1440 are possible")
+    def __init__(self, state: PublisherState, every: int) -> None:
         self.state = state
-        self.every = tick_minutes * MINUTE
+        self.every = every
 
     def tick_before(self, row: InputRow) -> int | None:
         """The time of the tick that must stand before this row, if one must."""
@@ -160,9 +163,9 @@ class Terms(msgspec.Struct):
                 pass
 
 
-def schedule(rows: Iterable[InputRow], tick_minutes: int = TICK_MINUTES) -> Schedule:
+def schedule(rows: Iterable[InputRow], every: int = TICK, tail: int = TAIL_TICK) -> Schedule:
     """Walk through an input and say when it begins and with which tick it ends."""
-    walk = Walk(PublisherState(), tick_minutes)
+    walk = Walk(PublisherState(), every)
     terms = Terms()
     first_at: int | None = None
     last_at = 0
@@ -185,8 +188,8 @@ def schedule(rows: Iterable[InputRow], tick_minutes: int = TICK_MINUTES) -> Sche
     if first_at is None:
         raise Refused("the input has no rows")
     ends_at = horizon(last_at, terms)
-    tail = ends_at // TAIL_TICK - last_at // TAIL_TICK
-    return Schedule(first_at, ends_at, walk.state.tick + tail, walk.state.rows)
+    tail_ticks = ends_at // tail - last_at // tail
+    return Schedule(first_at, ends_at, walk.state.tick + tail_ticks, walk.state.rows, every, tail)
 
 
 def horizon(last_at: int, terms: Terms) -> int:
@@ -223,7 +226,6 @@ class Publisher:
         partitions: int,
         state: PublisherState | None = None,
         *,
-        tick_minutes: int = TICK_MINUTES,
         foreign_ppm: int = 0,
     ) -> None:
         """``foreign_ppm``: how many of a million keys go to a partition that is not theirs (for tests)."""
@@ -232,7 +234,7 @@ class Publisher:
         self.partitions = partitions
         self.foreign_ppm = foreign_ppm
         self.allowed = 0
-        self._walk = Walk(self.state, tick_minutes)
+        self._walk = Walk(self.state, plan.every)
         self._rows = islice(iter(rows), self.state.rows, None)
         self._row: InputRow | None = next(self._rows, None)
 
@@ -265,7 +267,7 @@ class Publisher:
         if self._row is not None:
             return self._walk.tick_before(self._row)
         # Counted back from the end, which does not depend on where the ticks before stood.
-        return self.plan.ends_at - (self.plan.last_tick - self.state.tick - 1) * TAIL_TICK
+        return self.plan.ends_at - (self.plan.last_tick - self.state.tick - 1) * self.plan.tail
 
     def _tick(self, at: int) -> Iterator[Published]:
         self._walk.take_tick(at)

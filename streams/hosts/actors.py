@@ -7,7 +7,7 @@ comes out does not depend on it.
 
 import logging
 from collections.abc import Callable, Sequence
-from typing import Any, Final, NamedTuple, Protocol
+from typing import Any, Final, Protocol, TypeVar
 
 import msgspec
 
@@ -16,7 +16,7 @@ from events.errors import Broken, LogDamaged, Retry, WireError
 from events.wire import decode_event, encode_message, type_of
 from streams.hosts.edges import Edge
 from streams.hosts.admission import Keys
-from streams.hosts.index import Index, Run
+from streams.hosts.index import Index, Run, Staged
 from streams.hosts.log import Append, Log, Stored
 from streams.topology import ENGINES, EngineSpec
 
@@ -37,14 +37,22 @@ class Actor(Protocol):
 
 
 class IndexActor:
-    """An index on its log."""
+    """An index on its log. ``on_committed`` is told what each of its commits held."""
 
-    def __init__(self, log: Log, number: int, run: Run, keys: Keys) -> None:
+    def __init__(
+        self,
+        log: Log,
+        number: int,
+        run: Run,
+        keys: Keys,
+        on_committed: Callable[[Staged], None] = lambda _: None,
+    ) -> None:
         self.name = f"index/{number}"
         self._log = log
         self._number = number
         self._run = run
         self._keys = keys
+        self._on_committed = on_committed
         self.index = self._restored()
 
     def _restored(self) -> Index:
@@ -72,6 +80,7 @@ class IndexActor:
             self._take_one_by_one(read)
             return True
         self._log.commit(index.owner, staged.appends, staged.positions, self._snapshot())
+        self._on_committed(staged)
         return True
 
     def _snapshot(self) -> bytes | None:
@@ -112,12 +121,9 @@ class EdgeActor:
         self._log = log
         self._hears = frozenset(edge.HEARS)
         self._positions = {place: 0 for place in edge.reads()} | log.positions(edge.name)
-        saved = log.state(edge.name)
-        if saved is not None:
-            try:
-                edge.state = msgspec.msgpack.decode(saved, type=type(edge.state))
-            except msgspec.MsgspecError as error:
-                raise LogDamaged(f"the state of {edge.name} cannot be read: {error}") from error
+        state = saved_state(log, edge.name, type(edge.state))
+        if state is not None:
+            edge.state = state
 
     def turn(self, limit: int) -> bool:
         appends: list[Append] = []
@@ -149,19 +155,24 @@ class EdgeActor:
         ]
 
 
-class Published(NamedTuple):
+class Published(Protocol):
     """A message with its virtual stamp, microseconds UTC."""
 
-    topic: str
-    partition: int
-    ingested_at: int
-    message: Message
+    @property
+    def topic(self) -> str: ...
+    @property
+    def partition(self) -> int: ...
+    @property
+    def ingested_at(self) -> int: ...
+    @property
+    def message(self) -> Message: ...
 
 
 class InputSource(Protocol):
     """What brings requests, reference data and ticks. Its state, kept with what it gave, is where it goes on."""
 
-    state: Any
+    @property
+    def state(self) -> Any: ...
 
     def allow_tick(self, up_to: int) -> None:
         """Ticks up to this one may be given."""
@@ -170,22 +181,42 @@ class InputSource(Protocol):
         """The next messages; empty while the next tick is not allowed, and at the end."""
 
 
+PUBLISHER: Final = "publisher"
+
+_State = TypeVar("_State")
+
+
+def saved_state(log: Log, owner: str, kind: type[_State]) -> _State | None:
+    """What an owner last kept as its state; None where it never kept any. Raises LogDamaged."""
+    saved = log.state(owner)
+    if saved is None:
+        return None
+    try:
+        return msgspec.msgpack.decode(saved, type=kind)
+    except msgspec.MsgspecError as error:
+        raise LogDamaged(f"the state of {owner} cannot be read: {error}") from error
+
+
 class PublisherActor:
-    """The producers' side: publishes a plan and stays at most ``ahead`` ticks ahead of the slowest index."""
+    """The producers' side: publishes an input and stays at most ``ahead`` ticks ahead of the slowest index.
 
-    name: Final = "publisher"
+    ``source`` goes on from :func:`saved_state`; ``on_committed`` is told what each commit published.
+    """
 
-    def __init__(self, log: Log, source: InputSource, slowest_tick: Callable[[], int], ahead: int) -> None:
+    def __init__(
+        self,
+        log: Log,
+        source: InputSource,
+        slowest_tick: Callable[[], int],
+        ahead: int,
+        on_committed: Callable[[Sequence[Published]], None] = lambda _: None,
+    ) -> None:
+        self.name = PUBLISHER
         self._log = log
         self._source = source
         self._slowest_tick = slowest_tick
         self._ahead = ahead
-        saved = log.state(self.name)
-        if saved is not None:
-            try:
-                source.state = msgspec.msgpack.decode(saved, type=type(source.state))
-            except msgspec.MsgspecError as error:
-                raise LogDamaged(f"the state of {self.name} cannot be read: {error}") from error
+        self._on_committed = on_committed
 
     def turn(self, limit: int) -> bool:
         self._source.allow_tick(self._slowest_tick() + self._ahead)
@@ -197,4 +228,5 @@ class PublisherActor:
             for item in block
         ]
         self._log.commit(self.name, appends, {}, msgspec.msgpack.encode(self._source.state))
+        self._on_committed(block)
         return True

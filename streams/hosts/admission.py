@@ -66,13 +66,17 @@ def admit(
     try:
         message = decode_message(stored.value)
     except WireError as error:
-        reason = (
-            DeadLetterReason.UNKNOWN_SCHEMA if "schema" in str(error) else DeadLetterReason.NOT_DECODABLE
-        )
+        reason = DeadLetterReason.UNKNOWN_SCHEMA if "schema" in str(error) else DeadLetterReason.NOT_DECODABLE
         return refuse(keys, topic, partition, stored, reason, str(error))
     if isinstance(message, Marker):
         return MarkerSeen(
-            topic, partition, stored.offset, message.sender, message.tick, message.at, message.reference_version
+            topic,
+            partition,
+            stored.offset,
+            message.sender,
+            message.tick,
+            message.at,
+            message.reference_version,
         )
     if isinstance(message, Handover) and type(message.fact) in spec.facts.get(topic, frozenset()):
         return Fact(
@@ -102,7 +106,12 @@ def admit(
         return _admit_reference(keys, topic, stored, message)
     what = type(message.fact if isinstance(message, Handover) else message).__name__
     return refuse(
-        keys, topic, partition, stored, DeadLetterReason.NOT_EXPECTED_HERE, f"{what} does not belong on {topic}"
+        keys,
+        topic,
+        partition,
+        stored,
+        DeadLetterReason.NOT_EXPECTED_HERE,
+        f"{what} does not belong on {topic}",
     )
 
 
@@ -120,9 +129,7 @@ def _admit_request(
         )
     mac = keys.body_mac(request)
     home = partition_of_name(f"{request.merchant}/{request.idempotency_key}", partitions)
-    body = (
-        RequestReceived(request, mac) if home == partition else RequestForwarded(request, mac, home)
-    )
+    body = RequestReceived(request, mac) if home == partition else RequestForwarded(request, mac, home)
     source = Source(topic, partition, stored.offset, f"requests/{partition}")
     return Fact(body, source, "", "", request.occurred_at, stored.at, request.simulated)
 
@@ -150,5 +157,3 @@ def refuse(
     source = Source(topic, partition, stored.offset, _NOBODY)
     letter = DeadLetter(topic, partition, stored.offset, reason, detail, keys.seal_key_id, sealed)
     return Refusal(Fact(body, source, "", "", stored.at, stored.at, False), letter)
-
-

@@ -17,6 +17,7 @@ from typing import Any, Final, NamedTuple, cast
 from events.base import Event, Message
 from events.envelope import Meta, Recorded, Source, Versions
 from events.errors import Broken
+from events.intake import RequestForwarded
 from events.messages import Handover, Marker
 from events.partitions import (
     EventDeadLettered,
@@ -229,7 +230,9 @@ class Engine:
         if isinstance(body, EventDeadLettered):
             return
         mark = self.marks.get(source.sender)
-        if mark is None:
+        if mark is None or isinstance(body, RequestForwarded):
+            # Nobody's interval (an answer), or a request passed on to its own partition, which must get there
+            # ahead of the marker that we pass on too.
             self._decide(recorded)
             return
         interval = mark + 1 + self._lags[source.sender]

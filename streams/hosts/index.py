@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from events.base import Event
+from events.binary import LIST_LIMIT
 from events.envelope import Recorded
 from events.errors import LogDamaged, Refused, ReplayDiffers, WireError
 from events.partitions import (
@@ -158,11 +159,14 @@ class Index:
             admitted = admit(spec, partition, self.run.partitions, self.keys, topic, stored)
             if isinstance(admitted, MarkerSeen):
                 markers.append(admitted)
-                continue
+                if len(markers) < LIST_LIMIT:
+                    continue
+                admitted = None
             if markers:
                 self._stage(staged, spec.name, engine.take_markers(markers))
                 markers = []
-            self._take_one(staged, spec.name, admitted)
+            if admitted is not None:
+                self._take_one(staged, spec.name, admitted)
         if markers:
             self._stage(staged, spec.name, engine.take_markers(markers))
         following = records[-1].offset + 1
@@ -366,4 +370,3 @@ def _records(log: Log, topic: str, partition: int, offset: int) -> Iterator[Stor
     while records := log.read(topic, partition, offset, _RESTORE_READ):
         yield from records
         offset = records[-1].offset + 1
-

@@ -1,0 +1,196 @@
+"""The main job: an input through the whole life of money, on the embedded log, in virtual time.
+
+One process decides and plays the outside world, a second one projects what is committed, so that two cores are
+busy. Both can be killed at any moment: started again with the same arguments, the job goes on where the log ends.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from events.authorization import AuthorizationOutcomeUnknown, PaymentAuthorized, PaymentDeclined
+from events.base import Event
+from events.identity import payment_id
+from events.partitions import ClockKind
+from events.requests import PaymentRequest
+from infra.projecting import Projecting
+from streams.edge.bank import Bank
+from streams.edge.inputs import hash_of, read_rows
+from streams.edge.networks import Adapter, ClearingHouse
+from streams.edge.publisher import Publisher, PublisherState, Schedule, schedule
+from streams.edge.simulate import write_day
+from streams.edge.vault import open_keys
+from streams.forensics.digests import digest
+from streams.hosts.actors import (
+    PUBLISHER,
+    EdgeActor,
+    IndexActor,
+    Published,
+    PublisherActor,
+    saved_state,
+)
+from streams.hosts.embedded import EmbeddedLog
+from streams.hosts.house import BATCH, TICKS_AHEAD, House
+from streams.hosts.index import Run, Staged
+
+DEFAULT_PARTITIONS: Final = 4
+
+_OUTCOMES: Final[frozenset[type[Event]]] = frozenset(
+    {PaymentAuthorized, PaymentDeclined, AuthorizationOutcomeUnknown}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What to run. ``input`` is an Avro container of input rows; None stands for a simulated day."""
+
+    payments: int
+    seed: int
+    input: Path | None
+    log: Path
+    store: Path
+    partitions: int = DEFAULT_PARTITIONS
+    batch: int = BATCH
+    fresh: bool = False
+
+
+@dataclass(slots=True)
+class Finished:
+    """What a run came to, beside what the store can tell."""
+
+    seconds: float
+    went_on: bool
+    was_finished: bool
+    state_digest: str
+    latencies_ms: list[float] = field(default_factory=list)
+
+
+class Stage(msgspec.Struct, frozen=True):
+    """What the job is doing: for whoever draws a progress bar. ``of`` is 0 where nobody can know."""
+
+    name: str
+    done: int
+    of: int
+
+
+Watch = Callable[[Stage], None]
+
+
+def run(job: Job, watch: Watch = lambda _: None) -> Finished:
+    """Run to the end. Raises Refused, Unavailable, Broken; may be killed and called again."""
+    started = time.monotonic()
+    if job.fresh:
+        _remove(job)
+    path = job.input or _simulated_day(job, watch)
+    watch(Stage("reading the input", 0, 0))
+    plan = schedule(read_rows(path))
+    arguments = {"input_sha256": hash_of(path), "seed": job.seed}
+    this_run = Run(
+        job.partitions,
+        ClockKind.VIRTUAL,
+        plan.first_at,
+        plan.last_tick,
+        msgspec.json.encode(arguments, order="deterministic").decode(),
+    )
+    log = EmbeddedLog(job.log)
+    try:
+        return _run_on(job, this_run, path, plan, log, watch, started)
+    finally:
+        log.close()
+
+
+def _run_on(
+    job: Job, this_run: Run, path: Path, plan: Schedule, log: EmbeddedLog, watch: Watch, started: float
+) -> Finished:
+    went_on = log.end("intake", 0) > 0
+    if went_on:
+        watch(Stage("restoring", 0, 0))
+    keys = open_keys(job.log.parent / "keys")
+    stopwatch = _Stopwatch()
+    with log.round():
+        indexes = [
+            IndexActor(log, number, this_run, keys, stopwatch.decided) for number in range(job.partitions)
+        ]
+        was_finished = all(actor.index.done for actor in indexes)
+        edges = [
+            EdgeActor(log, edge)
+            for number in range(job.partitions)
+            for edge in (Adapter(number, job.seed), ClearingHouse(number, job.seed))
+        ]
+        edges.append(EdgeActor(log, Bank(job.partitions, job.seed)))
+        publisher = PublisherActor(
+            log,
+            Publisher(
+                read_rows(path), plan, job.partitions, saved_state(log, PUBLISHER, PublisherState)
+            ),
+            lambda: min(actor.index.tick() for actor in indexes),
+            TICKS_AHEAD,
+            stopwatch.published,
+        )
+    house = House(indexes, [publisher, *edges], log.round)
+    with Projecting(job.log, job.store, job.partitions) as projecting:
+        for tick in house.run(job.batch):
+            stopwatch.round_ends()
+            watch(Stage("deciding", tick, this_run.last_tick))
+            projecting.check()
+        projecting.finish(lambda done: watch(Stage("projecting", done, 0)))
+    return Finished(
+        time.monotonic() - started,
+        went_on,
+        was_finished,
+        digest(line for actor in indexes for line in actor.index.summary()),
+        stopwatch.latencies_ms,
+    )
+
+
+class _Stopwatch:
+    """How long payments take on the wall: from the commit of the request to the commit of its answer."""
+
+    def __init__(self) -> None:
+        self._asked: list[str] = []
+        self._answered: list[str] = []
+        self._since: dict[str, float] = {}
+        self.latencies_ms: list[float] = []
+
+    def published(self, block: Sequence[Published]) -> None:
+        self._asked += [
+            payment_id(item.message.merchant, item.message.idempotency_key, item.message.card_id)
+            for item in block
+            if isinstance(item.message, PaymentRequest)
+        ]
+
+    def decided(self, staged: Staged) -> None:
+        self._answered += [
+            recorded.meta.key
+            for recorded in staged.events.get("payments", ())
+            if type(recorded.body) in _OUTCOMES
+        ]
+
+    def round_ends(self) -> None:
+        now = time.monotonic()
+        for payment in self._asked:
+            self._since.setdefault(payment, now)
+        for payment in self._answered:
+            since = self._since.pop(payment, None)
+            if since is not None:
+                self.latencies_ms.append((now - since) * 1_000)
+        self._asked.clear()
+        self._answered.clear()
+
+
+def _remove(job: Job) -> None:
+    for path in (job.log, job.store):
+        for suffix in ("", "-wal", "-shm", ".wal"):
+            path.with_name(path.name + suffix).unlink(missing_ok=True)
+
+
+def _simulated_day(job: Job, watch: Watch) -> Path:
+    path = job.log.parent / "input" / f"day-{job.payments}-{job.seed}.avro"
+    if not path.exists():
+        write_day(path, job.payments, job.seed, lambda done: watch(Stage("simulating", done, job.payments)))
+    return path
+
