@@ -9,13 +9,14 @@ rebuild fills ``_v2`` beside and swaps the view. Rows and positions commit toget
 """
 
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final, NamedTuple, Self
 
 import duckdb
 import numpy as np
 
-from events.errors import Broken, Refused, Unavailable
+from events.errors import Refused, Unavailable
 from projections.catalog import CATALOG
 from projections.port import Place, Position, Positions, Projection, Rows, Table
 
@@ -25,7 +26,8 @@ FIRST_BUILD: Final = 1
 _SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS store_about (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS projection_builds (
-    projection TEXT NOT NULL, build INTEGER NOT NULL, version INTEGER NOT NULL, live BOOLEAN NOT NULL
+    projection TEXT NOT NULL, build INTEGER NOT NULL, version INTEGER NOT NULL, live BOOLEAN NOT NULL,
+    tables TEXT[] NOT NULL
 );
 CREATE TABLE IF NOT EXISTS projection_positions (
     projection TEXT NOT NULL, build INTEGER NOT NULL, topic TEXT NOT NULL, partition INTEGER NOT NULL,
@@ -196,9 +198,22 @@ class DuckStore:
         if version != projection.VERSION:
             raise Refused(
                 f"{self.path} holds the projection {projection.NAME!r} of version {version}, this program makes"
-                f" version {projection.VERSION}: rebuild it"
+                f" version {projection.VERSION}: `tallystick project rebuild {projection.NAME}` makes it anew"
             )
         return build
+
+    def live_build(self, projection: Projection) -> tuple[int, int]:
+        """Version and build of what people read, whichever code made it."""
+        found = self._live(projection)
+        assert found is not None, "the constructor has made it"
+        return found[1], found[0]
+
+    def unfinished_builds(self, projection: Projection) -> list[int]:
+        """Builds that never went live: a rebuild was killed."""
+        found = self.connection.execute(
+            "SELECT build FROM projection_builds WHERE projection = ? AND NOT live", [projection.NAME]
+        ).fetchall()
+        return [build for (build,) in found]
 
     def outdated(self) -> list[Projection]:
         """Projections whose live build was made by code of another version."""
@@ -238,8 +253,8 @@ class DuckStore:
             for column in table.columns:
                 db.execute(f'COMMENT ON COLUMN {name}."{column.name}" IS {_quoted(column.comment)}')
         db.execute(
-            "INSERT INTO projection_builds VALUES (?, ?, ?, FALSE)",
-            [projection.NAME, build, projection.VERSION],
+            "INSERT INTO projection_builds VALUES (?, ?, ?, FALSE, ?)",
+            [projection.NAME, build, projection.VERSION, [table.name for table in projection.TABLES]],
         )
 
     def swap(self, projection: Projection, build: int) -> None:
@@ -273,10 +288,17 @@ class DuckStore:
 
     def _drop(self, projection: Projection, build: int) -> None:
         db = self.connection
-        # An older version may have had other tables: the catalogue knows today's, the file knows its own.
-        suffix = f"_v{build}"
-        for table in projection.TABLES:
-            db.execute(f"DROP TABLE IF EXISTS {table.name}{suffix}")
+        today = {table.name for table in projection.TABLES}
+        found = one(
+            db,
+            "SELECT tables FROM projection_builds WHERE projection = ? AND build = ?",
+            [projection.NAME, build],
+        )
+        # Older code may have had other tables, so the file says which: those that are no more lose their views too.
+        for name in found[0] if found is not None else ():
+            if name not in today:
+                db.execute(f"DROP VIEW IF EXISTS {name}")
+            db.execute(f"DROP TABLE IF EXISTS {name}_v{build}")
         db.execute(
             "DELETE FROM projection_builds WHERE projection = ? AND build = ?", [projection.NAME, build]
         )
@@ -304,10 +326,19 @@ class DuckStore:
 
     # -- figures -------------------------------------------------------------------------------------
 
-    def figures(self, projection: Projection, build: int | None = None) -> dict[str, Figures]:
-        """Rows, sums and digest of each table of the live build (or the one named)."""
+    def figures(
+        self, projection: Projection, build: int | None = None, *, whole: bool = False
+    ) -> dict[str, Figures]:
+        """Rows, sums and digest of each table of the live build (or the one named); ``whole``: of all columns.
+
+        A table that an older build does not have, or has with other columns, is left out.
+        """
         number = self.live(projection) if build is None else build
-        return {table.name: figures(self.connection, table, number) for table in projection.TABLES}
+        found: dict[str, Figures] = {}
+        for table in projection.TABLES:
+            with suppress(duckdb.CatalogException, duckdb.BinderException):
+                found[table.name] = figures(self.connection, table, number, whole=whole)
+        return found
 
     def close(self) -> None:
         """Write out and let go of the file."""
@@ -352,11 +383,14 @@ def physical(table: Table, build: int) -> str:
     return f"{table.name}_v{build}"
 
 
-def figures(db: duckdb.DuckDBPyConnection, table: Table, build: int | None = None) -> Figures:
+def figures(
+    db: duckdb.DuckDBPyConnection, table: Table, build: int | None = None, *, whole: bool = False
+) -> Figures:
     """Rows, sums and digest of a table; of the live build, by the table's plain name, where none is given.
 
     The digest is SHA-256 over the hashes of the rows' business columns in sorted order, so neither the order of
-    rows nor the partitioning of the log shows in it. Sorting in 4,096 parts keeps memory flat.
+    rows nor the partitioning of the log shows in it; ``whole`` takes every column and every row, positions too.
+    Sorting in 4,096 parts keeps memory flat.
     """
     name = table.name if build is None else physical(table, build)
     numeric = [
@@ -365,19 +399,19 @@ def figures(db: duckdb.DuckDBPyConnection, table: Table, build: int | None = Non
     sums = "".join(f', coalesce(sum("{column}"), 0)::BIGINT' for column in numeric)
     counted = one(db, f"SELECT count(*){sums} FROM {name}")
     assert counted is not None
-    text = " || chr(31) || ".join(f'"{column}"::VARCHAR' for column in table.business)
+    covered = [column.name for column in table.columns] if whole else table.business
+    text = " || chr(31) || ".join(f'"{column}"::VARCHAR' for column in covered)
+    where = "TRUE" if whole else table.where
     digest = one(
         db,
         f"""
         SELECT sha256(coalesce(string_agg(part, '' ORDER BY prefix), '')) FROM (
             SELECT prefix, sha256(string_agg(row_hash, '' ORDER BY row_hash)) AS part FROM (
-                SELECT sha256({text}) AS row_hash, left(row_hash, 3) AS prefix FROM {name} WHERE {table.where}
+                SELECT sha256({text}) AS row_hash, left(row_hash, 3) AS prefix FROM {name} WHERE {where}
             ) GROUP BY prefix
         )
         """,
     )
-    if digest is None:
-        raise Broken(f"{name} gave no digest")
     return Figures(counted[0], tuple(zip(numeric, counted[1:], strict=True)), digest[0])
 
 

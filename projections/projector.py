@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Final, Protocol
 
 from events.errors import LogDamaged, Refused, WireError
+from events.partitions import LogOpened
 from events.wire import decode_event
 from projections.batch import Batch
 from projections.catalog import CATALOG
@@ -34,6 +35,15 @@ class Reader(Protocol):
 def places(partitions: int) -> list[Place]:
     """Every log partition of a deployment."""
     return [(topic, partition) for topic in LOG_TOPICS for partition in range(partitions)]
+
+
+def partitions_of(reader: Reader) -> int:
+    """How many partitions each log has, as its first record says; Refused where there is none."""
+    first = reader.read(LOG_TOPICS[0], 0, 0, 1)
+    opened = decode_event(first[0].value).body if first else None
+    if not isinstance(opened, LogOpened):
+        raise Refused("the log has not been opened yet: there is nothing to project")
+    return opened.partitions
 
 
 class Projector:

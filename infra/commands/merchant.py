@@ -1,0 +1,95 @@
+"""``tallystick merchant``: what was taken, charged and paid out for one merchant."""
+
+from pathlib import Path
+from typing import Any, Final
+
+import click
+import duckdb
+
+from events.errors import Refused
+from infra.options import json_option, store_option
+from infra.output import console, money, table, to_json
+from projections.reading import reading, records
+
+_SHOWN: Final = 5
+_TOTALS: Final = (
+    ("captured", "captured, less what was voided"),
+    ("refunded", "refunded"),
+    ("fees", "fees"),
+    ("pending", "pending: not yet taken over by settlement"),
+    ("available", "available: the next payout"),
+    ("reserve", "reserve"),
+    ("paid_out", "paid out"),
+)
+
+
+@click.group()
+def merchant() -> None:
+    """A merchant's statement."""
+
+
+@merchant.command()
+@click.argument("name", metavar="ID")
+@store_option
+@json_option
+def statement(name: str, store: Path, as_json: bool) -> None:
+    """Where the money of a merchant is, day by day and payout by payout."""
+    with reading(store) as db:
+        totals = records(db, "SELECT * FROM merchant_totals WHERE merchant = ? ORDER BY currency", [name])
+        if not totals:
+            raise Refused(_unknown(db, name))
+        days = records(
+            db, "SELECT * FROM merchant_statement WHERE merchant = ? ORDER BY currency, day", [name]
+        )
+        payouts = records(
+            db,
+            "SELECT * EXCLUDE (merchant, position) FROM payouts WHERE merchant = ? ORDER BY initiated_at, payout_id",
+            [name],
+        )
+    if as_json:
+        click.echo(to_json({"merchant": name, "totals": totals, "days": days, "payouts": payouts}))
+        return
+    screen = console()
+    for total in totals:
+        currency = total["currency"]
+        lines = [(label, money(total[column], currency)) for column, label in _TOTALS]
+        screen.print(table(f"{name}, {currency}", ("", "amount"), lines, right=("amount",)))
+        screen.print()
+        screen.print(_days([day for day in days if day["currency"] == currency], currency))
+        screen.print()
+        of_currency = [payout for payout in payouts if payout["currency"] == currency]
+        if of_currency:
+            screen.print(_payouts(of_currency))
+            screen.print()
+
+
+def _days(days: list[dict[str, Any]], currency: str) -> Any:
+    columns = ("captures", "fees", "refunds", "other", "payouts", "returned_payouts", "balance")
+    lines = [(day["day"], *(money(day[column], currency) for column in columns)) for day in days]
+    shown = tuple(column.replace("_", " ") for column in columns)
+    return table("Settled", ("day", *shown), lines, right=shown)
+
+
+def _payouts(payouts: list[dict[str, Any]]) -> Any:
+    lines = [
+        (
+            payout["payout_id"],
+            payout["status"] + (f" ({payout['return_code']})" if payout["return_code"] else ""),
+            payout["value_on"],
+            money(payout["amount"], payout["currency"]),
+        )
+        for payout in payouts
+    ]
+    return table("Payouts", ("payout", "status", "value day", "amount"), lines, right=("amount",))
+
+
+def _unknown(db: duckdb.DuckDBPyConnection, name: str) -> str:
+    near = records(
+        db,
+        "SELECT merchant FROM merchant_totals GROUP BY merchant ORDER BY jaro_winkler_similarity(merchant, ?) DESC,"
+        " merchant LIMIT ?",
+        [name, _SHOWN],
+    )
+    if not near:
+        return f"no merchant is called {name!r}, and the store holds none yet"
+    return f"no merchant is called {name!r}; there are {', '.join(row['merchant'] for row in near)}, …"

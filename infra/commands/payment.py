@@ -1,0 +1,147 @@
+"""``tallystick payment``: the story of one payment."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import click
+import duckdb
+
+from events.errors import Refused
+from infra.options import json_option, store_option
+from infra.output import console, instant, money, table, to_json
+from projections.phrases import phrase
+from projections.reading import reading, records
+
+_SHOWN: Final = 5
+_PREFIX: Final = "pay-"
+
+
+@click.group()
+def payment() -> None:
+    """One payment: where it stands and how it came there."""
+
+
+@payment.command()
+@click.argument("name", metavar="ID")
+@store_option
+@json_option
+def show(name: str, store: Path, as_json: bool) -> None:
+    """The timeline of a payment, with the cause of each event.
+
+    ID is a payment id, the beginning of one, or MERCHANT/KEY, the name under which it was asked for.
+    """
+    with reading(store) as db:
+        found = find(db, name)
+        events = timeline(db, found["payment_id"])
+    if as_json:
+        click.echo(to_json({"payment": found, "events": events}))
+        return
+    screen = console()
+    screen.print(_head(found))
+    numbers = {event["event_id"]: number for number, event in enumerate(events, 1)}
+    rows = [
+        (
+            number,
+            instant(event["recorded_at"]),
+            event["type"],
+            phrase(event["type"], event["body"], money),
+            _cause(event, numbers),
+            event["who"],
+        )
+        for number, event in enumerate(events, 1)
+    ]
+    screen.print(
+        table("", ("#", "recorded at", "event", "what it says", "because of", "who"), rows, right=("#",))
+    )
+
+
+def find(db: duckdb.DuckDBPyConnection, name: str) -> dict[str, Any]:
+    """The payment that this name means; Refused where there is none or more than one."""
+    if "/" in name:
+        merchant, _, key = name.partition("/")
+        found = records(
+            db, "SELECT * FROM payments WHERE merchant = ? AND idempotency_key = ?", [merchant, key]
+        )
+    else:
+        text = name if name.startswith(_PREFIX) else _PREFIX + name
+        found = records(
+            db,
+            "SELECT * FROM payments WHERE starts_with(payment_id, ?) ORDER BY payment_id LIMIT ?",
+            [text, _SHOWN + 1],
+        )
+    if not found:
+        raise Refused(f'no payment is called {name!r}; `tallystick query "FROM payments"` lists them')
+    if len(found) > 1:
+        listed = ", ".join(row["payment_id"] for row in found[:_SHOWN])
+        raise Refused(
+            f"{name!r} is the beginning of more than one payment: {listed}{', …' * (len(found) > _SHOWN)}"
+        )
+    return found[0]
+
+
+def timeline(db: duckdb.DuckDBPyConnection, payment_id: str) -> list[dict[str, Any]]:
+    """Every event of the payment's story, in all four logs, in the order of logical time."""
+    found = records(
+        db,
+        """
+        WITH own AS (SELECT * FROM events WHERE key = $1),
+             items AS (SELECT item FROM merchant_facts WHERE payment_id = $1 AND item <> ''),
+             entries AS (SELECT * FROM merchant_entries WHERE item IN (FROM items)),
+             wanted AS (
+                 SELECT event_id FROM own
+                 UNION SELECT event_id FROM events
+                       WHERE key IN (SELECT correlation_id FROM own WHERE correlation_id <> '')
+                 UNION SELECT event_id FROM events WHERE starts_with(causation_id, $1 || '.') AND log = 'settlement'
+                 UNION SELECT fact.event_id FROM merchant_facts AS fact
+                       WHERE fact.kind IN ('available', 'adjusted') AND fact.item IN (FROM items)
+                 UNION SELECT event_id FROM events
+                       WHERE key IN (SELECT payout_id FROM entries WHERE payout_id <> '')
+             )
+        SELECT log, partition, position, event_id, type, recorded_at, occurred_at, causation_id, who, source,
+               simulated, body, hex(chain) AS chain
+        FROM events WHERE event_id IN (FROM wanted)
+        ORDER BY recorded_at, list_position(['intake', 'payments', 'settlement', 'reconciliation'], log), position
+        """,
+        [payment_id],
+    )
+    for event in found:
+        event["body"] = json.loads(event["body"])
+    return found
+
+
+def _head(found: dict[str, Any]) -> Any:
+    currency = found["currency"]
+    rows = [
+        ("payment", found["payment_id"]),
+        ("status", found["status"] + (f" ({found['decline_reason']})" if found["decline_reason"] else "")),
+        ("merchant", f"{found['merchant']}, key {found['idempotency_key']}"),
+        ("card", f"{found['bin']}…{found['last4']} over {found['network'] or 'no network'}"),
+        ("asked for", f"{money(found['amount'], currency)} at {instant(found['requested_at'])}"),
+        *(
+            (label, money(found[column], currency))
+            for label, column in (
+                ("authorized", "authorized_amount"),
+                ("captured", "captured_amount"),
+                ("refunded", "refunded_amount"),
+                ("fees", "fee_amount"),
+                ("written off", "written_off_amount"),
+            )
+            if found[column]
+        ),
+    ]
+    return _plain(rows)
+
+
+def _plain(rows: Sequence[tuple[str, str]]) -> Any:
+    made = table("", ("", ""), rows)
+    made.show_header = False
+    return made
+
+
+def _cause(event: dict[str, Any], numbers: dict[str, int]) -> str:
+    cause = event["causation_id"]
+    if not cause:
+        return event["source"] or "a tick"
+    return f"#{numbers[cause]}" if cause in numbers else cause

@@ -1,0 +1,62 @@
+"""``tallystick project``: how far the projections are, and making them anew."""
+
+from pathlib import Path
+
+import click
+
+from events.errors import Refused
+from infra.options import json_option, log_option, store_option
+from infra.output import console, remark, table, text_of, to_json
+
+
+@click.group()
+def project() -> None:
+    """How far the projections are; build them anew."""
+
+
+@project.command()
+@store_option
+@json_option
+def status(store: Path, as_json: bool) -> None:
+    """How many events each projection has taken, and up to when."""
+    from projections.reading import reading, records
+
+    with reading(store) as db:
+        rows = records(db, "SELECT * FROM freshness ORDER BY projection")
+    if as_json:
+        click.echo(to_json(rows))
+        return
+    columns = ("projection", "events", "as_of")
+    lines = [tuple(text_of(row[column]) for column in columns) for row in rows]
+    console().print(table("", ("projection", "events", "up to"), lines, right=("events",)))
+
+
+@project.command()
+@click.argument("names", nargs=-1, metavar="[NAME]...")
+@log_option
+@store_option
+def rebuild(names: tuple[str, ...], log: Path, store: Path) -> None:
+    """Make projections anew from the log, beside the old ones, compare and swap. Without NAME: all of them.
+
+    Exit code 1 where the same code gave other rows: then the old ones stay.
+    """
+    from projections.catalog import CATALOG, by_name
+    from projections.duck import DuckStore
+    from projections.projector import partitions_of
+    from projections.rebuild import rebuild as make_anew
+    from streams.hosts.embedded import EmbeddedLog
+
+    wanted = [by_name(name) for name in names] or list(CATALOG)
+    if None in wanted:
+        raise Refused(f"there are the projections {', '.join(projection.NAME for projection in CATALOG)}")
+    source = EmbeddedLog(log, read_only=True)
+    try:
+        partitions = partitions_of(source)
+        with DuckStore.open(store) as duck:
+            for projection in filter(None, wanted):
+                made = make_anew(duck, source, partitions, projection)
+                differing = ", ".join(difference.table for difference in made.differences)
+                outcome = f"differs in {differing}" if differing else "the same as before"
+                remark(f"{made.projection}: {made.events:,} events, {outcome}; build {made.build} is live")
+    finally:
+        source.close()

@@ -1,0 +1,103 @@
+"""``tallystick query``: SQL over the projections."""
+
+import csv
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import IO, Any
+
+import click
+import duckdb
+
+from events.errors import Refused, Unavailable
+from infra.options import setting_option, store_option
+from infra.output import console, instant, remark, table, text_of
+from infra.settings import Value
+from projections.reading import ask, checked, freshness, reading, tables
+
+FORMATS = ("table", "csv", "json", "parquet")
+
+
+def _known(value: Value) -> str:
+    if value.text not in FORMATS:
+        raise Refused(f"{value.origin}: {value.text!r} is none of {', '.join(FORMATS)}")
+    return value.text
+
+
+@click.command()
+@click.argument("sql", required=False)
+@store_option
+@setting_option("format", _known, metavar="table|csv|json|parquet")
+@click.option(
+    "--out", type=click.Path(dir_okay=False, path_type=Path), help="Write the answer there, not to stdout."
+)
+def query(sql: str | None, store: Path, format: str, out: Path | None) -> None:  # noqa: A002 - the flag's name
+    """Ask the projections in SQL (DuckDB's), read-only. Without SQL: list what can be asked.
+
+    \b
+    tallystick query "SELECT status, count(*) FROM payments GROUP BY ALL"
+    tallystick query "FROM merchant_totals" --format csv --out totals.csv
+    """
+    with reading(store) as db:
+        if sql is None:
+            console().print(table("", ("name", "what it holds"), tables(db)))
+            return
+        statement = checked(db, sql)
+        if format == "parquet":
+            _write_parquet(db, statement, out)
+            return
+        names, rows = ask(db, statement)
+        as_of = freshness(db)
+    try:
+        if out is None:
+            _write(format, names, rows, sys.stdout)
+        else:
+            with out.open("w", encoding="utf-8", newline="") as file:
+                _write(format, names, rows, file)
+            remark(f"{len(rows):,} rows in {out}")
+    except OSError as error:
+        if isinstance(error, BrokenPipeError):
+            raise
+        raise Unavailable(f"{out} cannot be written: {error.strerror}") from error
+    if format == "table":
+        taken = (
+            "nothing projected yet" if as_of is None else f"{as_of[0]:,} events, up to {instant(as_of[1])}"
+        )
+        remark(f"{len(rows):,} rows; {taken}")
+
+
+def _write(form: str, names: Sequence[str], rows: Sequence[tuple[Any, ...]], file: IO[str]) -> None:
+    match form:
+        case "csv":
+            writer = csv.writer(file, lineterminator="\n")
+            writer.writerow(names)
+            writer.writerows([text_of(cell) for cell in row] for row in rows)
+        case "json":
+            # A value a line inside one array: valid JSON, and a million rows need not be one text in memory.
+            file.write("[")
+            for number, row in enumerate(rows):
+                cells = {name: _jsonable(cell) for name, cell in zip(names, row, strict=True)}
+                file.write(("," if number else "") + "\n  " + json.dumps(cells, ensure_ascii=False))
+            file.write("\n]\n")
+        case _:
+            figures = [name for place, name in enumerate(names) if rows and _is_figure(rows[0][place])]
+            screen = console()
+            screen.file = file
+            screen.print(table("", names, rows, right=figures))
+
+
+def _jsonable(cell: Any) -> Any:
+    return cell if isinstance(cell, str | int | float | bool | list | dict | None) else text_of(cell)
+
+
+def _is_figure(cell: Any) -> bool:
+    return isinstance(cell, int | float) and not isinstance(cell, bool)
+
+
+def _write_parquet(db: duckdb.DuckDBPyConnection, statement: str, out: Path | None) -> None:
+    if out is None:
+        raise Refused("a Parquet file cannot go to the screen: say where with --out FILE")
+    target = str(out).replace("'", "''")
+    ask(db, f"COPY ({statement.rstrip().rstrip(';')}) TO '{target}' (FORMAT parquet)")
+    remark(f"written to {out}")

@@ -1,0 +1,51 @@
+"""Options that sub-commands share. A value comes from the flag or from the settings, and arrives resolved."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+import click
+
+from infra.settings import SETTINGS, Settings, Value, path_of
+
+_Command = TypeVar("_Command", bound=Callable[..., Any])
+
+
+def settings_of(context: click.Context) -> Settings:
+    """The settings of this run, read on first use: ``--help`` works even where they are wrong."""
+    root = context.find_root()
+    if not isinstance(root.obj, Settings):
+        root.obj = Settings.load(os.environ, Path.cwd())
+    return root.obj
+
+
+def _resolve(context: click.Context, name: str, flag: str | None) -> Value:
+    return settings_of(context).value(name, flag)
+
+
+def setting_option(
+    name: str, convert: Callable[[Value], Any] = lambda value: value.text, *, metavar: str = "TEXT"
+) -> Callable[[_Command], _Command]:
+    """``--NAME``: a setting, converted; the default is whatever the settings say."""
+    setting = SETTINGS[name]
+
+    def resolve(context: click.Context, _: click.Parameter, flag: str | None) -> Any:
+        return None if context.resilient_parsing else convert(_resolve(context, name, flag))
+
+    return click.option(
+        f"--{name}",
+        metavar=metavar,
+        callback=resolve,
+        help=f"{setting.help[0].upper()}{setting.help[1:]}.  [default: {setting.default}]",
+    )
+
+
+#: ``--log sqlite:PATH``: the command gets a Path.
+log_option: Final = setting_option("log", lambda value: path_of(value, "sqlite"), metavar="sqlite:PATH")
+#: ``--store duckdb:PATH``: the command gets a Path.
+store_option: Final = setting_option("store", lambda value: path_of(value, "duckdb"), metavar="duckdb:PATH")
+payments_option: Final = setting_option("payments", lambda value: int(value.text), metavar="N")
+seed_option: Final = setting_option("seed", lambda value: int(value.text), metavar="S")
+partitions_option: Final = setting_option("partitions", lambda value: int(value.text), metavar="N")
+json_option: Final = click.option("--json", "as_json", is_flag=True, help="One JSON value on stdout.")
