@@ -1,0 +1,125 @@
+"""The wheel: what is in it, and that it works in an environment that has never seen the source tree.
+
+The environment is a new one. Our wheel is installed into it as anybody would; what it depends on is lent by the
+environment of the tests through a path file, because installing it again would need a network and half a minute.
+Path files inside a lent folder are not read, so the editable install of the tests does not come along.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import sysconfig
+import venv
+import zipfile
+from email.parser import HeaderParser
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+ROOT: Final = Path(__file__).resolve().parents[2]
+PACKAGES: Final = ("schemas", "events", "streams", "projections", "infra")
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheel of the tree."""
+    folder = tmp_path_factory.mktemp("wheel")
+    command = [sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory", str(folder)]
+    subprocess.run(command, cwd=ROOT, capture_output=True, check=True)
+    (built,) = folder.glob("*.whl")
+    return built
+
+
+@pytest.fixture(scope="module")
+def environment(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The ``bin`` folder of an environment in which only the wheel is installed."""
+    folder = tmp_path_factory.mktemp("environment")
+    venv.create(folder, with_pip=False, symlinks=True)
+    python = folder / "bin" / "python"
+    command = [
+        sys.executable,
+        "-m",
+        "pip",
+        "--python",
+        str(python),
+        "install",
+        "--quiet",
+        "--no-index",
+        "--no-deps",
+    ]
+    subprocess.run([*command, str(wheel)], capture_output=True, check=True)
+    (packages,) = folder.glob("lib/python*/site-packages")
+    (packages / "lent.pth").write_text(sysconfig.get_path("purelib") + "\n", "utf-8")
+    return folder / "bin"
+
+
+def run(command: Path, *arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    """Run a command of the environment in a folder, without anything that could lead it to the source tree."""
+    variables = {
+        name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "TALLYSTICK_"))
+    }
+    return subprocess.run(
+        [command, *arguments],
+        cwd=folder,
+        env=variables,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+
+
+def members(wheel: Path) -> set[str]:
+    """The names in the wheel, without the folder that describes it."""
+    names = zipfile.ZipFile(wheel).namelist()
+    return {name for name in names if ".dist-info/" not in name}
+
+
+def test_the_wheel_is_our_packages_whole_and_nothing_else(wheel: Path) -> None:
+    """Every file of the packages is in it but the READMEs, data files too; tests and caches are not."""
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", *PACKAGES],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    files = {name for name in listed.split("\0") if name and (ROOT / name).is_file()}
+    assert {name for name in files if Path(name).name != "README.md"} == members(wheel)
+
+
+def test_every_published_schema_is_in_the_wheel(wheel: Path) -> None:
+    """A log can be read by whoever has installed us: no schema that a record may name is missing."""
+    lock = json.loads(zipfile.ZipFile(wheel).read("schemas/published.json"))
+    files = {f"schemas/{row['name']}.v{row['version']}.avsc" for row in lock["schemas"]}
+    assert files
+    assert files <= members(wheel)
+
+
+def test_every_package_says_that_it_is_typed(wheel: Path) -> None:
+    """Type checkers of others read our annotations."""
+    assert {f"{package}/py.typed" for package in PACKAGES} <= members(wheel)
+
+
+def test_the_wheel_says_what_it_needs(wheel: Path) -> None:
+    """What a service needs is an extra; the licence travels with the code."""
+    archive = zipfile.ZipFile(wheel)
+    (name,) = (name for name in archive.namelist() if name.endswith(".dist-info/METADATA"))
+    headers = HeaderParser().parsestr(archive.read(name).decode("utf-8"))
+    needs = headers.get_all("Requires-Dist", [])
+    extras = {need.split(">")[0] for need in needs if "extra ==" in need}
+    core = {need.split(">")[0] for need in needs if "extra ==" not in need}
+    assert {"cryptography", "fastavro", "numpy"} <= core
+    assert {"aiokafka", "faust-streaming", "kurrentdbclient", "pytest-asyncio"} <= extras
+    assert ("Apache-2.0", ">=3.11") == (headers["License-Expression"], headers["Requires-Python"])
+    assert any(member.endswith(".dist-info/licenses/LICENSE") for member in archive.namelist())
+
+
+def test_an_installed_wheel_imports_itself(environment: Path, tmp_path: Path) -> None:
+    """The environment's packages come from the wheel, not from the tree that the tests stand in."""
+    done = run(
+        environment / "python", "-c", f"import {', '.join(PACKAGES)}; print(events.__file__)", folder=tmp_path
+    )
+    assert done.stdout.startswith(str(environment.parent)), done.stderr
