@@ -123,3 +123,12 @@ def test_an_installed_wheel_imports_itself(environment: Path, tmp_path: Path) ->
         environment / "python", "-c", f"import {', '.join(PACKAGES)}; print(events.__file__)", folder=tmp_path
     )
     assert done.stdout.startswith(str(environment.parent)), done.stderr
+
+
+def test_an_installed_wheel_runs_the_main_job(environment: Path, tmp_path: Path) -> None:
+    """From an empty folder, a day of payments goes from request to reconciled bank statement."""
+    done = run(environment / "tallystick", "demo", "--payments", "200", "--json", folder=tmp_path)
+    assert done.returncode == 0, done.stderr
+    report = json.loads(done.stdout)
+    assert (200, 0) == (report["payments"], report["ledger_imbalance"])
+    assert {"var"} == {path.name for path in tmp_path.iterdir()}
