@@ -8,17 +8,19 @@ Every build of a projection has tables of its own (``ledger_entries_v1``); the n
 rebuild fills ``_v2`` beside and swaps the view. Rows and positions commit together: a kill leaves whole batches.
 """
 
-from collections.abc import Iterable, Sequence
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, Final, NamedTuple, Self
+from typing import Any, Final, Self
 
 import duckdb
 import numpy as np
 
 from events.errors import Refused, Unavailable
 from projections.catalog import CATALOG
-from projections.port import Place, Position, Positions, Projection, Rows, Table
+from projections.definitions import create_table, create_views, fingerprint, name_table, physical
+from projections.digest import Figures, figures, one
+from projections.port import Place, Position, Positions, Projection, Rows
 
 FORMAT: Final = "tallystick store 1"
 FIRST_BUILD: Final = 1
@@ -40,14 +42,6 @@ COMMENT ON VIEW freshness IS 'How many events each projection has taken, and the
 """
 
 
-class Figures(NamedTuple):
-    """What a table of a build holds: rows, sums of its amounts, and the digest of its business content."""
-
-    rows: int
-    sums: tuple[tuple[str, int], ...]
-    digest: str
-
-
 class DuckStore:
     """A :class:`projections.port.Store` in the file ``path`` (``:memory:`` for none).
 
@@ -63,11 +57,12 @@ class DuckStore:
         self.connection = connect(self.path, threads=threads)
         try:
             self._recognise()
-            for projection in CATALOG:
-                if self._live(projection) is None:
-                    self.create_build(projection, FIRST_BUILD)
-                    self._set_live(projection, FIRST_BUILD)
-            self.publish_views()
+            with self._transaction():
+                for projection in CATALOG:
+                    if self._live(projection) is None:
+                        self._create(projection, FIRST_BUILD)
+                        self._set_live(projection, FIRST_BUILD)
+                self._publish_views()
         except BaseException:
             self.connection.close()
             raise
@@ -131,10 +126,8 @@ class DuckStore:
         build: int | None = None,
     ) -> None:
         """Append the rows and move the projections' live builds (or the build named) to the positions."""
-        db = self.connection
         moved: list[tuple[str, int]] = []
-        db.begin()
-        try:
+        with self._transaction():
             for projection, made in changes:
                 number = self.live(projection) if build is None else build
                 moved.append((projection.NAME, number))
@@ -142,10 +135,6 @@ class DuckStore:
                     if rows.count:
                         self._append(physical(rows.table, number), rows)
             self._move(moved, positions, as_of)
-            db.commit()
-        except BaseException:
-            db.rollback()
-            raise
 
     def _append(self, name: str, rows: Rows) -> None:
         columns = rows.table.columns
@@ -243,48 +232,32 @@ class DuckStore:
 
     def create_build(self, projection: Projection, build: int) -> None:
         """Empty tables for a build that nobody reads yet."""
-        db = self.connection
-        for table in projection.TABLES:
-            name = physical(table, build)
-            # Without NOT NULL, which our rows keep anyway: it takes 2.5 µs an event more, as much as decoding.
-            columns = ", ".join(f'"{column.name}" {column.type}' for column in table.columns)
-            db.execute(f"CREATE TABLE {name} ({columns})")
-            db.execute(f"COMMENT ON TABLE {name} IS {_quoted(table.comment)}")
-            for column in table.columns:
-                db.execute(f'COMMENT ON COLUMN {name}."{column.name}" IS {_quoted(column.comment)}')
-        db.execute(
+        with self._transaction():
+            self._create(projection, build)
+
+    def _create(self, projection: Projection, build: int) -> None:
+        self._run(*(statement for table in projection.TABLES for statement in create_table(table, build)))
+        self.connection.execute(
             "INSERT INTO projection_builds VALUES (?, ?, ?, FALSE, ?)",
             [projection.NAME, build, projection.VERSION, [table.name for table in projection.TABLES]],
         )
 
     def swap(self, projection: Projection, build: int) -> None:
         """Let people read this build, and drop the others, in one transaction."""
-        db = self.connection
-        db.begin()
-        try:
-            others = db.execute(
+        with self._transaction():
+            others = self.connection.execute(
                 "SELECT build FROM projection_builds WHERE projection = ? AND build <> ?",
                 [projection.NAME, build],
             ).fetchall()
             self._set_live(projection, build)
             for (other,) in others:
                 self._drop(projection, other)
-            db.commit()
-        except BaseException:
-            db.rollback()
-            raise
-        self.publish_views()
+            self._publish_views(anew=True)
 
     def drop_build(self, projection: Projection, build: int) -> None:
         """Forget a build that is not live."""
-        db = self.connection
-        db.begin()
-        try:
+        with self._transaction():
             self._drop(projection, build)
-            db.commit()
-        except BaseException:
-            db.rollback()
-            raise
 
     def _drop(self, projection: Projection, build: int) -> None:
         db = self.connection
@@ -307,22 +280,36 @@ class DuckStore:
         )
 
     def _set_live(self, projection: Projection, build: int) -> None:
-        db = self.connection
-        db.execute(
+        self.connection.execute(
             "UPDATE projection_builds SET live = (build = ?) WHERE projection = ?", [build, projection.NAME]
         )
-        for table in projection.TABLES:
-            db.execute(f"CREATE OR REPLACE VIEW {table.name} AS SELECT * FROM {physical(table, build)}")
-            db.execute(f"COMMENT ON VIEW {table.name} IS {_quoted(table.comment)}")
+        self._run(*(statement for table in projection.TABLES for statement in name_table(table, build)))
 
-    def publish_views(self) -> None:
-        """(Re)create the views of every projection that is up to date."""
+    def _publish_views(self, *, anew: bool = False) -> None:
+        """Make the views, where code has changed them or ``anew``; not while a table is of another version."""
         if self.outdated():
             return
-        for projection in CATALOG:
-            for view in projection.VIEWS:
-                self.connection.execute(f"CREATE OR REPLACE VIEW {view.name} AS {view.sql}")
-                self.connection.execute(f"COMMENT ON VIEW {view.name} IS {_quoted(view.comment)}")
+        statements = create_views(CATALOG)
+        print_of_all = fingerprint(statements)
+        found = one(self.connection, "SELECT value FROM store_about WHERE name = 'views'")
+        if anew or found is None or found[0] != print_of_all:
+            self._run(*statements)
+            self.connection.execute("INSERT OR REPLACE INTO store_about VALUES ('views', ?)", [print_of_all])
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        db = self.connection
+        db.begin()
+        try:
+            yield
+        except BaseException:
+            db.rollback()
+            raise
+        db.commit()
+
+    def _run(self, *statements: str) -> None:
+        for statement in statements:
+            self.connection.execute(statement)
 
     # -- figures -------------------------------------------------------------------------------------
 
@@ -372,49 +359,6 @@ def connect(path: str, *, threads: int = 1, read_only: bool = False) -> duckdb.D
         raise Unavailable(f"the store {path} cannot be opened: {text.splitlines()[0]}") from error
 
 
-def one(db: duckdb.DuckDBPyConnection, sql: str, arguments: Sequence[Any] = ()) -> Any:
-    """The only row of a result, or None. Fetched whole: DuckDB keeps a connection busy until its result is."""
-    rows = db.execute(sql, list(arguments)).fetchall()
-    return rows[0] if rows else None
-
-
-def physical(table: Table, build: int) -> str:
-    """The name of a table's build."""
-    return f"{table.name}_v{build}"
-
-
-def figures(
-    db: duckdb.DuckDBPyConnection, table: Table, build: int | None = None, *, whole: bool = False
-) -> Figures:
-    """Rows, sums and digest of a table; of the live build, by the table's plain name, where none is given.
-
-    The digest is SHA-256 over the hashes of the rows' business columns in sorted order, so neither the order of
-    rows nor the partitioning of the log shows in it; ``whole`` takes every column and every row, positions too.
-    Sorting in 4,096 parts keeps memory flat.
-    """
-    name = table.name if build is None else physical(table, build)
-    numeric = [
-        column.name for column in table.columns if column.type == "BIGINT" and column.name in table.business
-    ]
-    sums = "".join(f', coalesce(sum("{column}"), 0)::BIGINT' for column in numeric)
-    counted = one(db, f"SELECT count(*){sums} FROM {name}")
-    assert counted is not None
-    covered = [column.name for column in table.columns] if whole else table.business
-    text = " || chr(31) || ".join(f'"{column}"::VARCHAR' for column in covered)
-    where = "TRUE" if whole else table.where
-    digest = one(
-        db,
-        f"""
-        SELECT sha256(coalesce(string_agg(part, '' ORDER BY prefix), '')) FROM (
-            SELECT prefix, sha256(string_agg(row_hash, '' ORDER BY row_hash)) AS part FROM (
-                SELECT sha256({text}) AS row_hash, left(row_hash, 3) AS prefix FROM {name} WHERE {where}
-            ) GROUP BY prefix
-        )
-        """,
-    )
-    return Figures(counted[0], tuple(zip(numeric, counted[1:], strict=True)), digest[0])
-
-
 _DTYPES: Final[dict[str, Any]] = {
     "BIGINT": np.int64,
     "INTEGER": np.int32,
@@ -431,7 +375,3 @@ def _array(kind: str, values: list[Any]) -> Any:
     dtype = _DTYPES.get(kind, object)
     array = np.array(values, dtype=dtype)
     return array.view("M8[us]") if kind == "TIMESTAMP" else array
-
-
-def _quoted(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"

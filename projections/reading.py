@@ -9,7 +9,8 @@ from typing import Any, Final
 import duckdb
 
 from events.errors import Refused, Unavailable
-from projections.duck import FORMAT, connect, one
+from projections.digest import one
+from projections.duck import FORMAT, connect
 
 READ_ONLY_STATEMENTS: Final = frozenset({"SELECT", "EXPLAIN"})
 

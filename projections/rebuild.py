@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 from events.errors import Broken
-from projections.duck import DuckStore, Figures
+from projections.digest import Figures
+from projections.duck import DuckStore
 from projections.port import Place, Position, Positions, Projection, Rows
 from projections.projector import Projector, Reader
 

@@ -9,7 +9,7 @@ import duckdb
 import msgspec
 
 from projections import ledger
-from projections.duck import figures
+from projections.digest import figures
 
 TOP_MERCHANTS: Final = 5
 
