@@ -1,6 +1,10 @@
-"""Stores in memory, filled from a story."""
+"""Stores filled from a story. Tables and views are made once (0.1 s) and copied (0.01 s)."""
 
+import shutil
+import tempfile
 from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 from projections.catalog import CATALOG
@@ -10,11 +14,31 @@ from projections.projector import Projector
 from tests.projections.story import Story
 
 
+@cache
+def _folder() -> tempfile.TemporaryDirectory[str]:
+    """Where the stores of this test run are; it goes when the run ends."""
+    return tempfile.TemporaryDirectory(prefix="tallystick-stores-")
+
+
+@cache
+def _template() -> Path:
+    path = Path(_folder().name, "template.duckdb")
+    DuckStore(path).close()
+    return path
+
+
+def empty() -> DuckStore:
+    """A store of its own that has taken nothing."""
+    with tempfile.NamedTemporaryFile(dir=_folder().name, suffix=".duckdb", delete=False) as copy:
+        shutil.copy(_template(), copy.name)
+    return DuckStore(copy.name)
+
+
 def filled(
     story: Story, *, batch_events: int = 5_000, projections: Sequence[Projection] = CATALOG
 ) -> DuckStore:
     """A store that has taken everything told so far."""
-    store = DuckStore(":memory:")
+    store = empty()
     Projector(story.written(), store, story.partitions, projections, batch_events=batch_events).catch_up()
     return store
 

@@ -14,7 +14,7 @@ from projections.digest import figures
 from projections.duck import DuckStore
 from projections.port import Position, Rows
 from projections.reading import checked, freshness, reading, tables
-from tests.projections.stores import day, digests, filled, rows
+from tests.projections.stores import day, digests, empty, filled, rows
 
 PLACE = ("payments", 0)
 AT = Position(7, b"c" * 32)
@@ -47,7 +47,7 @@ def test_rows_and_positions_are_kept(tmp_path: Path) -> None:
 
 def test_a_later_position_replaces_the_earlier_one() -> None:
     """Positions do not pile up."""
-    with DuckStore(":memory:") as store:
+    with empty() as store:
         store.commit([(risk, [])], {PLACE: AT}, 1)
         store.commit([(risk, [])], {PLACE: Position(9, b"d" * 32), ("intake", 1): Position(1, b"e" * 32)}, 2)
         assert store.positions(risk) == {PLACE: Position(9, b"d" * 32), ("intake", 1): Position(1, b"e" * 32)}
@@ -57,7 +57,7 @@ def test_a_commit_that_fails_leaves_nothing() -> None:
     """Neither rows nor positions: half a batch would be counted twice when it is read again."""
     wrong = one_verdict("pay-2")
     wrong.columns["score"] = ["seven"]
-    with DuckStore(":memory:") as store:
+    with empty() as store:
         with pytest.raises(ValueError, match="seven"):
             store.commit([(risk, [one_verdict(), wrong])], {PLACE: AT}, 1)
         assert rows(store, "FROM risk_verdicts") == []
@@ -105,7 +105,7 @@ def test_other_files_are_refused(tmp_path: Path) -> None:
 
 def test_a_store_belongs_to_one_log() -> None:
     """The identity that was given first stays."""
-    with DuckStore(":memory:") as store:
+    with empty() as store:
         store.bind_log("run-1")
         store.bind_log("run-1")
         with pytest.raises(Refused, match="filled from the log 'run-1', not from 'run-2'"):
@@ -127,7 +127,7 @@ def test_digests_do_not_depend_on_the_order_of_rows() -> None:
 
 def test_a_digest_sees_a_row_that_is_there_twice() -> None:
     """Order does not count, number does."""
-    with DuckStore(":memory:") as store:
+    with empty() as store:
         store.commit([(risk, [one_verdict()])], {PLACE: AT}, 1)
         once = digests(store)["risk.risk_verdicts"]
         store.commit([(risk, [one_verdict()])], {PLACE: AT}, 1)

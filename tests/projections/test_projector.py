@@ -5,11 +5,10 @@ import pytest
 from events.errors import LogDamaged, Refused
 from projections import ledger
 from projections.catalog import CATALOG
-from projections.duck import DuckStore
 from projections.projector import Projector
 from streams.hosts.log import Stored
 from streams.hosts.memory import MemoryLog
-from tests.projections.stores import day, digests, filled, rows
+from tests.projections.stores import day, digests, empty, filled, rows
 
 
 @pytest.mark.parametrize("batch_events", [1, 7, 64])
@@ -49,7 +48,7 @@ def test_reading_goes_on_where_it_ended() -> None:
     """A projector that died is replaced by one that finds its place in the store."""
     story = day(2)
     log = story.written()
-    store = DuckStore(":memory:")
+    store = empty()
     first = Projector(log, store, 2, batch_events=10)
     assert first.turn() == 10
     second = Projector(log, store, 2, batch_events=1_000)
@@ -78,7 +77,7 @@ def test_a_projection_that_is_behind_catches_up_alone() -> None:
     """New projections start at position 0, and then walk with the others; nobody takes an event twice."""
     story = day(2)
     log = story.written()
-    store = DuckStore(":memory:")
+    store = empty()
     others = [projection for projection in CATALOG if projection is not ledger]
     Projector(log, store, 2, others, batch_events=30).catch_up()
     assert rows(store, "SELECT count(*) FROM ledger_entries") == [(0,)]
@@ -130,7 +129,7 @@ class _Altered(MemoryLog):
 def test_an_altered_record_is_not_projected(at: int) -> None:
     """The chain is computed again on the way in: what does not follow is named, and nothing of it is kept."""
     log = _Altered(day().written(), at)
-    with DuckStore(":memory:") as store:
+    with empty() as store:
         projector = Projector(log, store, 1, batch_events=1)
         with pytest.raises(LogDamaged, match=f"record {at} of payments/0"):
             projector.catch_up()

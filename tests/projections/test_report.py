@@ -3,9 +3,8 @@
 from events.authorization import AuthorizationOutcomeUnknown, AuthorizationReversed, ReversalReason
 from events.clearing import ClearingRecordRejected, ClearingRejection, RecordKind
 from events.intake import DuplicateRequestObserved, Outcome
-from projections.duck import DuckStore
 from projections.report import Amounts, Merchant, Network, report
-from tests.projections.stores import day, filled
+from tests.projections.stores import day, empty, filled
 from tests.projections.story import FEE, Story
 
 
@@ -86,7 +85,7 @@ def test_a_rejected_record_shows_in_no_count_of_money() -> None:
 
 def test_an_empty_store_has_a_report() -> None:
     """Before the first event everything is nothing, and nothing fails."""
-    with DuckStore(":memory:") as store:
+    with empty() as store:
         found = report(store.connection)
     assert (found.counts.payments, found.counts.events, found.counts.ledger_imbalance) == (0, 0, 0)
     assert found.amounts == {}
