@@ -52,7 +52,7 @@ EVENTS: Final = Table(
         Column("rules", "INTEGER", "version of the rules in force"),
         Column("fees", "INTEGER", "version of the fee table in force"),
         Column("simulated", "BOOLEAN", "whether an outside party of it was a simulator"),
-        Column("body", "TEXT", "the event's own fields as JSON, one line"),
+        Column("body", "DOCUMENT", "the event's own fields as JSON, one line"),
         Column("chain", "BLOB", "SHA-256 over the chain value before, the stamp and the record's bytes"),
     ),
     business=("type", "key", "body"),

@@ -15,8 +15,8 @@ from typing import Any, Final, NamedTuple, Protocol
 
 from projections.batch import Batch
 
-#: SQL types that columns may have. TIMESTAMP is UTC, to the microsecond; DATE a day in UTC.
-TYPES: Final = frozenset({"TEXT", "BIGINT", "INTEGER", "BOOLEAN", "TIMESTAMP", "DATE", "BLOB"})
+#: Types that columns may have. TIMESTAMP is UTC, to the microsecond; DATE a day in UTC; DOCUMENT a longer text.
+TYPES: Final = frozenset({"TEXT", "DOCUMENT", "BIGINT", "INTEGER", "BOOLEAN", "TIMESTAMP", "DATE", "BLOB"})
 
 
 class Column(NamedTuple):
