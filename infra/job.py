@@ -13,8 +13,7 @@ from typing import Final
 import msgspec
 
 from events.authorization import AuthorizationOutcomeUnknown, PaymentAuthorized, PaymentDeclined
-from events.base import Event
-from events.identity import payment_id
+from events.lifecycle import PaymentRequested
 from events.partitions import ClockKind
 from events.requests import PaymentRequest
 from infra.projecting import Projecting
@@ -24,7 +23,7 @@ from streams.edge.networks import Adapter, ClearingHouse
 from streams.edge.publisher import Publisher, PublisherState, Schedule, schedule
 from streams.edge.simulate import write_day
 from streams.edge.vault import open_keys
-from streams.forensics.digests import digest
+from streams.forensics.digests import state_digest
 from streams.hosts.actors import (
     PUBLISHER,
     EdgeActor,
@@ -37,11 +36,7 @@ from streams.hosts.embedded import EmbeddedLog
 from streams.hosts.house import BATCH, TICKS_AHEAD, House
 from streams.hosts.index import Run, Staged
 
-DEFAULT_PARTITIONS: Final = 4
-
-_OUTCOMES: Final[frozenset[type[Event]]] = frozenset(
-    {PaymentAuthorized, PaymentDeclined, AuthorizationOutcomeUnknown}
-)
+_OUTCOMES: Final = (PaymentAuthorized, PaymentDeclined, AuthorizationOutcomeUnknown)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +48,7 @@ class Job:
     input: Path | None
     log: Path
     store: Path
-    partitions: int = DEFAULT_PARTITIONS
+    partitions: int = 1
     batch: int = BATCH
     fresh: bool = False
 
@@ -124,9 +119,7 @@ def _run_on(
         edges.append(EdgeActor(log, Bank(job.partitions, job.seed)))
         publisher = PublisherActor(
             log,
-            Publisher(
-                read_rows(path), plan, job.partitions, saved_state(log, PUBLISHER, PublisherState)
-            ),
+            Publisher(read_rows(path), plan, job.partitions, saved_state(log, PUBLISHER, PublisherState)),
             lambda: min(actor.index.tick() for actor in indexes),
             TICKS_AHEAD,
             stopwatch.published,
@@ -137,12 +130,12 @@ def _run_on(
             stopwatch.round_ends()
             watch(Stage("deciding", tick, this_run.last_tick))
             projecting.check()
-        projecting.finish(lambda done: watch(Stage("projecting", done, 0)))
+        projecting.finish(lambda done, of: watch(Stage("projecting", done, of)))
     return Finished(
         time.monotonic() - started,
         went_on,
         was_finished,
-        digest(line for actor in indexes for line in actor.index.summary()),
+        state_digest(line for actor in indexes for line in actor.index.summary()),
         stopwatch.latencies_ms,
     )
 
@@ -151,31 +144,34 @@ class _Stopwatch:
     """How long payments take on the wall: from the commit of the request to the commit of its answer."""
 
     def __init__(self) -> None:
-        self._asked: list[str] = []
+        self._asked: list[tuple[str, str]] = []
         self._answered: list[str] = []
-        self._since: dict[str, float] = {}
+        self._since: dict[tuple[str, str], float] = {}
+        self._requests: dict[str, tuple[str, str]] = {}
         self.latencies_ms: list[float] = []
 
     def published(self, block: Sequence[Published]) -> None:
         self._asked += [
-            payment_id(item.message.merchant, item.message.idempotency_key, item.message.card_id)
+            (item.message.merchant, item.message.idempotency_key)
             for item in block
             if isinstance(item.message, PaymentRequest)
         ]
 
     def decided(self, staged: Staged) -> None:
-        self._answered += [
-            recorded.meta.key
-            for recorded in staged.events.get("payments", ())
-            if type(recorded.body) in _OUTCOMES
-        ]
+        for recorded in staged.events.get("payments", ()):
+            body = recorded.body
+            if isinstance(body, PaymentRequested):
+                self._requests[body.payment_id] = (body.merchant, body.idempotency_key)
+            elif isinstance(body, _OUTCOMES):
+                self._answered.append(body.payment_id)
 
     def round_ends(self) -> None:
         now = time.monotonic()
-        for payment in self._asked:
-            self._since.setdefault(payment, now)
+        for request in self._asked:
+            self._since.setdefault(request, now)
         for payment in self._answered:
-            since = self._since.pop(payment, None)
+            answered = self._requests.pop(payment, None)
+            since = None if answered is None else self._since.pop(answered, None)
             if since is not None:
                 self.latencies_ms.append((now - since) * 1_000)
         self._asked.clear()
@@ -193,4 +189,3 @@ def _simulated_day(job: Job, watch: Watch) -> Path:
     if not path.exists():
         write_day(path, job.payments, job.seed, lambda done: watch(Stage("simulating", done, job.payments)))
     return path
-

@@ -49,15 +49,15 @@ class Projecting:
                 "run the same command again to go on"
             )
 
-    def finish(self, on_progress: Callable[[int], None]) -> None:
-        """Let it come to the end of the log. ``on_progress`` is told how many events it has taken."""
+    def finish(self, on_progress: Callable[[int, int], None]) -> None:
+        """Let it come to the end of the log. ``on_progress`` is told how many events it has taken, of how many."""
         process = self._process
         assert process is not None and process.stdin is not None and process.stdout is not None
         self.check()
         process.stdin.write("finish\n")
         process.stdin.flush()
         for line in process.stdout:
-            on_progress(json.loads(line)["done"])
+            on_progress(*json.loads(line))
         if process.wait() != 0:
             self.check()
 
@@ -85,13 +85,12 @@ def follow(log: Path, store: Path, partitions: int, control: IO[str], answers: I
     selector = selectors.DefaultSelector()
     selector.register(control, selectors.EVENT_READ)
     try:
-        projector = Projector(duck, source, partitions)
-        finishing, done = False, 0
+        projector = Projector(source, duck, partitions)
+        finishing = False
         while True:
-            projected = projector.step()
-            done += projected
+            projected = projector.turn()
             if finishing:
-                print(json.dumps({"done": done}), file=answers, flush=True)
+                print(json.dumps([projector.done, projector.end]), file=answers, flush=True)
                 if not projected:
                     return
             elif selector.select(0 if projected else _IDLE_SECONDS):
@@ -117,4 +116,3 @@ def main() -> int:
 
 if __name__ == "__main__":
     raise SystemExit(main())
-

@@ -35,7 +35,7 @@ SETTINGS: Final = {
         Setting("store", "duckdb:var/tallystick.duckdb", "where the projections are: duckdb:PATH"),
         Setting("payments", "10000", "how many payments a simulated day has", number=True),
         Setting("seed", "1", "what all simulated chance is made of", number=True),
-        Setting("partitions", "4", "partitions of each log; fixed for a log's life", number=True),
+        Setting("partitions", "1", "partitions of each log; fixed for a log's life", number=True),
         Setting("format", "table", "how query answers: table, csv, json or parquet"),
     )
 }

@@ -189,4 +189,3 @@ RECONCILIATION: Final[Mapping[type[Event], HandoverFunction]] = {
     PayoutPaid: payout_outcome,
     PayoutReturned: payout_outcome,
 }
-

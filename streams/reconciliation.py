@@ -22,12 +22,11 @@ Days are counted in ticks' time: a record belongs to the day of the tick before 
 """
 
 from collections.abc import Iterator
-from enum import StrEnum
 from typing import Final
 
 import msgspec
 
-from events.accounts import NR, PT, SP, SU, line_item, name, scheme_item
+from events.accounts import PT, SU, line_item, name, scheme_item
 from events.base import Event
 from events.calendar import day_of
 from events.clearing import ClearingCycleTotalled, SchemePeriodTotalled
@@ -47,6 +46,16 @@ from events.reconciliation import (
     SchemeInvoicePaid,
 )
 from events.settlement import ClearingResidualAged
+from streams.features.matching import (
+    Figures,
+    Settlement,
+    Status,
+    account_of,
+    compare,
+    differ,
+    expected_of,
+    residual,
+)
 from streams.processor import DEADLINES, NOTICES, Work
 
 NAME: Final = "reconciliation"
@@ -68,8 +77,6 @@ HEARS: Final[tuple[type[Event], ...]] = (
 )
 DECIDES: Final[tuple[type[Event], ...]] = (NetworkSettlementReceived, SchemeInvoicePaid)
 
-TOLERANCE: Final = 0
-"""By how many minor units two records may differ and still agree."""
 MATCH_DAYS: Final = 7
 """After how many days without its counterpart a record of a cycle or a payout is declared unmatched."""
 INVOICE_DAYS: Final = 21
@@ -80,48 +87,6 @@ MEMORY_DAYS: Final = 60
 """How many days matched items are kept: a bank's window for returns is shorter."""
 
 LINE, COMPARE, OVERDUE, AGE, FORGET = "line", "compare", "overdue", "age", "forget"
-
-
-class Status(StrEnum):
-    """How far an item has come."""
-
-    OPEN = "open"
-    MATCHED = "matched"
-    DIFFERENT = "different"
-    MISSING = "missing"
-
-
-class Figures(msgspec.Struct):
-    """One side's account of a cycle, minor units; of an invoice ``net`` alone."""
-
-    records: int = 0
-    presented: int = 0
-    refunded: int = 0
-    interchange: int = 0
-    net: int = 0
-
-
-class Settlement(msgspec.Struct):
-    """A cycle or an invoice period with everything that is known of it.
-
-    ``label`` is the cycle or the period. Figures are None until somebody has given them; ``received`` is what the
-    bank booked, positive for money in, and ``line`` the last line that said so. ``named`` is the difference that was
-    last reported (ours, theirs).
-    """
-
-    account: str
-    network: str
-    currency: str
-    label: str
-    invoice: bool
-    since_on: int
-    status: Status = Status.OPEN
-    ours: Figures | None = None
-    advised: Figures | None = None
-    received: int | None = None
-    line: str = ""
-    named: list[int] = []
-    aged: bool = False
 
 
 class Payout(msgspec.Struct):
@@ -183,10 +148,10 @@ def decide(state: State, recorded: Recorded) -> list[Event]:
     """Compare a settlement when its money has come."""
     match recorded.body:
         case NetworkSettlementReceived() as body:
-            return _compare(body.cycle, state.settlements[body.cycle])
+            return compare(body.cycle, state.settlements[body.cycle])
         case SchemeInvoicePaid() as body:
             item = scheme_item(body.network, body.currency, body.period)
-            return _compare(item, state.settlements[item])
+            return compare(item, state.settlements[item])
         case _:
             return []
 
@@ -235,7 +200,7 @@ def fire(state: State, work: Work, now: int) -> list[Event]:
             return _book(state, state.suspense[state.arrived.pop(item)])
         case "compare":
             del state.changed[item]
-            return _compare(item, state.settlements[item])
+            return compare(item, state.settlements[item])
         case "overdue":
             return _overdue(state, item)
         case "age":
@@ -308,7 +273,7 @@ def _pay(state: State, line: Line, payout_id: str) -> list[Event]:
             -body.amount,
         )
     ]
-    if _differ(-payout.amount, body.amount):
+    if differ(-payout.amount, body.amount):
         events.append(_different(payout_id, body.currency, -payout.amount, body.amount, PayoutPaid.__name__))
     else:
         events.append(
@@ -340,7 +305,7 @@ def _return(state: State, line: Line, payout_id: str, code: str) -> list[Event]:
             code,
         )
     ]
-    if _differ(payout.paid, body.amount):
+    if differ(payout.paid, body.amount):
         events.append(_different(payout_id, body.currency, payout.paid, body.amount, PayoutReturned.__name__))
     else:
         events.append(
@@ -370,56 +335,6 @@ def _no_longer_extra(line: Line, resolution: str) -> list[Event]:
     return [DiscrepancyResolved(_line_item(line.body), resolution, line.body.currency, line.body.amount)]
 
 
-# --- comparing ------------------------------------------------------------------------------------------
-
-
-def _compare(item: str, settlement: Settlement) -> list[Event]:
-    """Match a settlement whose records are all there, or name how they differ. What was said is not said again."""
-    ours, advised = settlement.ours, settlement.advised
-    if ours is None or (advised is None and not settlement.invoice):
-        return []
-    if settlement.received is None and (settlement.invoice or ours.net or (advised and advised.net)):
-        # Where nothing is to be paid on either side no line comes.
-        return []
-    received = settlement.received or 0
-    difference = _difference(ours, advised, received)
-    if difference is not None:
-        kind, mine, theirs = difference
-        if settlement.status is Status.DIFFERENT and settlement.named == [mine, theirs]:
-            return []
-        expected = SchemeInvoicePaid if settlement.invoice else NetworkSettlementReceived
-        return [DiscrepancyDetected(item, kind, settlement.currency, mine, theirs, expected.__name__)]
-    if settlement.status is Status.MATCHED:
-        return []
-    rule = "invoice" if settlement.invoice else "three_way"
-    matched = ReconciliationMatched(item, item, settlement.line, rule, settlement.currency, received)
-    if settlement.status is Status.OPEN:
-        return [matched]
-    resolved = DiscrepancyResolved(item, ReconciliationMatched.__name__, settlement.currency, received)
-    return [matched, resolved]
-
-
-def _difference(
-    ours: Figures, advised: Figures | None, received: int
-) -> tuple[DiscrepancyKind, int, int] | None:
-    """How the records differ: the money first, then the volume, then what the network kept of it."""
-    if _differ(ours.net, received):
-        return DiscrepancyKind.AMOUNT, ours.net, received
-    if advised is None:
-        return None
-    if _differ(ours.net, advised.net):
-        return DiscrepancyKind.AMOUNT, ours.net, advised.net
-    if ours.records != advised.records or _differ(ours.presented, advised.presented):
-        return DiscrepancyKind.AMOUNT, ours.presented, advised.presented
-    if _differ(ours.interchange, advised.interchange):
-        return DiscrepancyKind.FEE, ours.interchange, advised.interchange
-    return None
-
-
-def _differ(ours: int, theirs: int) -> bool:
-    return abs(ours - theirs) > TOLERANCE
-
-
 def _different(item: str, currency: str, ours: int, theirs: int, expected_event: str) -> DiscrepancyDetected:
     return DiscrepancyDetected(item, DiscrepancyKind.AMOUNT, currency, ours, theirs, expected_event)
 
@@ -435,7 +350,7 @@ def _overdue(state: State, item: str) -> list[Event]:
             return []
         ours = settlement.ours.net if settlement.ours is not None else 0
         theirs = settlement.received or (settlement.advised.net if settlement.advised is not None else 0)
-        return [_missing(item, settlement.currency, ours, theirs, _expected_of(settlement))]
+        return [_missing(item, settlement.currency, ours, theirs, expected_of(settlement))]
     payout = state.payouts.get(item)
     if payout is not None:
         if payout.status is not Status.OPEN:
@@ -447,18 +362,6 @@ def _overdue(state: State, item: str) -> list[Event]:
 
 def _missing(item: str, currency: str, ours: int, theirs: int, expected_event: str) -> DiscrepancyDetected:
     return DiscrepancyDetected(item, DiscrepancyKind.MISSING, currency, ours, theirs, expected_event)
-
-
-def _expected_of(settlement: Settlement) -> str:
-    """The first record that a settlement lacks; when it has all, the money that would make them agree."""
-    if settlement.ours is None:
-        expected = SchemePeriodTotalled if settlement.invoice else ClearingCycleTotalled
-        return expected.__name__
-    if settlement.advised is None and not settlement.invoice:
-        return NetworkSettlementAdvised.__name__
-    if settlement.received is None:
-        return BankLineRecorded.__name__
-    return SchemeInvoicePaid.__name__ if settlement.invoice else NetworkSettlementReceived.__name__
 
 
 def _expected_for(state: State, line: Line) -> str:
@@ -474,20 +377,14 @@ def _aged(state: State, item: str, day_on: int) -> list[Event]:
     if settlement is not None:
         if settlement.status is Status.MATCHED:
             return []
-        account = (
-            name(SP, settlement.network)
-            if settlement.invoice
-            else name(NR, settlement.network, settlement.currency, settlement.label)
-        )
-        ours = settlement.ours.net if settlement.ours is not None else 0
         return [
             ClearingResidualAged(
-                account,
+                account_of(settlement),
                 item,
                 settlement.currency,
-                ours - (settlement.received or 0),
+                residual(settlement),
                 day_on - settlement.since_on,
-                _expected_of(settlement),
+                expected_of(settlement),
             )
         ]
     payout = state.payouts.get(item)

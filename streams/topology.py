@@ -35,9 +35,9 @@ from streams.processor import Processor
 
 #: How many ticks later the answer of an outside party takes effect than the tick it answers. At least one,
 #: or the tick would wait for itself; a little more lets the next ticks go on while the answer travels.
-NOTICE_LAG: Final = 2
-FEEDBACK_LAG: Final = 2
-BANK_LAG: Final = 2
+NOTICE_LAG: Final = 4
+FEEDBACK_LAG: Final = 4
+BANK_LAG: Final = 4
 
 
 class Scope(Enum):

@@ -24,6 +24,11 @@ def digest(lines: Iterable[str]) -> str:
     return running.hexdigest()
 
 
+def state_digest(lines: Iterable[str]) -> str:
+    """The digest of what all engines are. Reference data stands in every partition and counts once."""
+    return digest(set(lines))
+
+
 def ledger_lines(recorded: Recorded) -> Iterator[str]:
     """What an event does to the ledger: one line a leg."""
     kind, key = type(recorded.body).__name__, recorded.meta.key

@@ -14,11 +14,11 @@ import msgspec
 from events.base import Message
 from events.errors import Broken, LogDamaged, Retry, WireError
 from events.wire import decode_event, encode_message, type_of
-from streams.hosts.edges import Edge
 from streams.hosts.admission import Keys
+from streams.hosts.edges import Edge
 from streams.hosts.index import Index, Run, Staged
 from streams.hosts.log import Append, Log, Stored
-from streams.topology import ENGINES, EngineSpec
+from streams.topology import EngineSpec
 
 LOGGER: Final = logging.getLogger("tallystick.actors")
 
@@ -99,7 +99,7 @@ class IndexActor:
                     staged = self.index.take([(spec, topic, [stored])])
                 except (Broken, Retry):
                     raise
-                except Exception as error:
+                except Exception as error:  # noqa: BLE001 - whatever a defect raises, the stream goes on
                     LOGGER.critical(
                         "%s: %s at %s cannot be decided (%s); dead-lettered",
                         self.name,
@@ -120,7 +120,7 @@ class EdgeActor:
         self.edge = edge
         self._log = log
         self._hears = frozenset(edge.HEARS)
-        self._positions = {place: 0 for place in edge.reads()} | log.positions(edge.name)
+        self._positions = dict.fromkeys(edge.reads(), 0) | log.positions(edge.name)
         state = saved_state(log, edge.name, type(edge.state))
         if state is not None:
             edge.state = state

@@ -27,6 +27,7 @@ _TOPIC_BITS, _PARTITION_BITS, _OFFSET_BITS = 10, 12, 41
 _NUMBERS: Final = {topic.name: number for number, topic in enumerate(TOPICS, start=1)}
 _LAST_OFFSET: Final = (1 << _OFFSET_BITS) - 1
 
+# `state` has rowids: in a tree of whole rows every look-up would read the megabytes of a snapshot it passes.
 _SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS record (
     id INTEGER PRIMARY KEY, at INTEGER NOT NULL, value BLOB NOT NULL, chain BLOB NOT NULL
@@ -37,7 +38,7 @@ CREATE TABLE IF NOT EXISTS position (
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS state (
     owner TEXT PRIMARY KEY, body BLOB NOT NULL, sha256 BLOB NOT NULL
-) WITHOUT ROWID;
+);
 CREATE TABLE IF NOT EXISTS about (
     name TEXT PRIMARY KEY, value TEXT NOT NULL, sha256 BLOB NOT NULL
 ) WITHOUT ROWID;
@@ -83,6 +84,7 @@ class EmbeddedLog:
             ) from error
         except sqlite3.DatabaseError as error:
             raise LogDamaged(f"{path} is not a log that can be read: {error}") from error
+        # Where each partition ends and its last chain value: kept while we are the one who writes.
         self._heads: dict[TopicPartition, tuple[int, bytes]] = {}
         self._in_round = False
 
@@ -140,6 +142,8 @@ class EmbeddedLog:
     # -- the port ----------------------------------------------------------------------------------
 
     def read(self, topic: str, partition: int, offset: int, limit: int) -> list[Stored]:
+        if self._in_round and offset >= self._head(topic, partition)[0]:
+            return []  # Most looks find nothing new; the ends that a round keeps make them free.
         base = _base(topic, partition)
         try:
             rows = self._db.execute(
@@ -148,6 +152,10 @@ class EmbeddedLog:
             ).fetchall()
         except sqlite3.DatabaseError as error:
             raise LogDamaged(f"{topic}/{partition} from {offset} cannot be read: {error}") from error
+        for row in rows:
+            # SQLite columns have no types of their own: an altered row header may turn bytes into text.
+            if type(row[1]) is not int or type(row[2]) is not bytes or type(row[3]) is not bytes:
+                raise LogDamaged(f"{topic}/{partition} at {row[0] - base}: the row holds no stamp and bytes")
         return [Stored(row[0] - base, row[1], row[2], row[3]) for row in rows]
 
     def end(self, topic: str, partition: int) -> int:

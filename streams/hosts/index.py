@@ -157,15 +157,15 @@ class Index:
         markers: list[MarkerSeen] = []
         for stored in records:
             admitted = admit(spec, partition, self.run.partitions, self.keys, topic, stored)
-            if isinstance(admitted, MarkerSeen):
+            if isinstance(admitted, MarkerSeen) and len(markers) < LIST_LIMIT:
                 markers.append(admitted)
-                if len(markers) < LIST_LIMIT:
-                    continue
-                admitted = None
+                continue
             if markers:
                 self._stage(staged, spec.name, engine.take_markers(markers))
                 markers = []
-            if admitted is not None:
+            if isinstance(admitted, MarkerSeen):
+                markers.append(admitted)
+            else:
                 self._take_one(staged, spec.name, admitted)
         if markers:
             self._stage(staged, spec.name, engine.take_markers(markers))

@@ -1,0 +1,68 @@
+"""``tallystick replay``: decide everything again from the recorded inputs and compare byte for byte."""
+
+from pathlib import Path
+
+import click
+import msgspec
+
+from infra.options import json_option, log_option
+
+
+@click.command()
+@log_option
+@click.option("--verify", is_flag=True, required=True, help="Compare; the only thing a replay does so far.")
+@json_option
+def replay(log: Path, verify: bool, as_json: bool) -> int:
+    """Take every recorded input again, compare every decision, hand-over, chain value and position.
+
+    Prints the first difference with its position, field and both values, and ends with exit code 1.
+    """
+    import time
+
+    from events.errors import Broken, ReplayDiffers
+    from infra.job import Stage
+    from infra.progress import progress_bar
+    from streams.forensics.digests import state_digest
+    from streams.forensics.replay import verify as verify_log
+    from streams.hosts.embedded import EmbeddedLog
+
+    started = time.monotonic()
+    opened = EmbeddedLog(log, read_only=True)
+    try:
+        with progress_bar(quiet=as_json) as watch:
+            found = verify_log(opened, lambda stage, done: watch(Stage(stage, done, 0)))
+    except Broken as error:
+        if as_json:
+            difference = {"verified": False, "error": str(error)}
+            if isinstance(error, ReplayDiffers):
+                difference |= {
+                    "place": error.place,
+                    "field": error.field,
+                    "recorded": error.recorded,
+                    "decided": error.decided,
+                }
+            click.echo(msgspec.json.encode(difference))
+        raise
+    finally:
+        opened.close()
+    seconds = time.monotonic() - started
+    if as_json:
+        result = {
+            "verified": True,
+            "partitions": found.partitions,
+            "records": found.records,
+            "events": found.events,
+            "handovers": found.handovers,
+            "seconds": round(seconds, 3),
+            "replay_seconds": round(found.replay_seconds, 3),
+            "events_per_second": round(found.events / found.replay_seconds, 1),
+            "state_digest": state_digest(found.summaries),
+        }
+        click.echo(msgspec.json.encode(result))
+    else:
+        click.echo(
+            f"{found.events:,} events of {found.partitions} partitions decided again, byte for byte the same;\n"
+            f"{found.records:,} records chained, {found.handovers:,} hand-overs in their inboxes "
+            f"({seconds:.1f} s, {found.events / found.replay_seconds:,.0f} events/s replayed)."
+        )
+    return 0

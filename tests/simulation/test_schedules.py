@@ -1,0 +1,75 @@
+"""Whatever the schedule (order, batches, partitions, duplicates, deaths), the run comes to the same."""
+
+import os
+from random import Random
+
+import pytest
+
+from streams.forensics.digests import events_of
+from tests.simulation.schedules import Simulation, calm, differs
+
+#: Schedules that once failed, with what they found. They stay.
+FOUND = (
+    (2, 1),  # a forwarded request was set aside while its marker went ahead
+    (1, 6),  # the same, with sixteen partitions
+    (3, 14),  # the same, seen in the expiry of a hold alone
+)
+
+#: Every run takes other schedules; the seed is printed, and can be given again.
+SEED = int(os.environ.get("SCHEDULE_SEED", "0")) or Random().randrange(1, 10**6)  # noqa: S311 - not a secret
+SCHEDULES_PER_INPUT = 10
+
+
+def test_a_calm_run_ends_with_every_obligation() -> None:
+    """The input of a schedule reaches every kind of event that matters."""
+    outcome = calm(1)
+    assert outcome.log is not None
+    kinds = {type(recorded.body).__name__ for recorded in events_of(outcome.log, 1)}
+    assert kinds >= {
+        "PaymentAuthorized",
+        "PaymentDeclined",
+        "AuthorizationOutcomeUnknown",
+        "AuthorizationReversed",
+        "CaptureVoided",
+        "RefundCleared",
+        "ClearingRecordRejected",
+        "PayoutPaid",
+        "NetworkSettlementReceived",
+        "SchemeInvoicePaid",
+    }
+
+
+@pytest.mark.parametrize(("seed", "number"), FOUND)
+def test_schedules_that_once_failed(seed: int, number: int) -> None:
+    """They agree with the calm run now."""
+    assert differs(seed, number) == ""
+
+
+@pytest.mark.parametrize("seed", range(1, 7))
+def test_any_schedule_agrees_with_the_calm_run(seed: int) -> None:
+    """Ten schedules of each of six inputs, others in every run: `SCHEDULE_SEED` repeats a run."""
+    print(f"SCHEDULE_SEED={SEED}")
+    numbers = [SEED * 100 + number for number in range(SCHEDULES_PER_INPUT)]
+    failed = {number: what for number in numbers if (what := differs(seed, number))}
+    assert failed == {}, f"python -m tests.simulation.schedules {seed} NUMBER repeats one"
+
+
+def test_a_planted_fault_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without the barrier of payments the schedules differ: the comparison can fail."""
+    monkeypatch.setattr(
+        "streams.hosts.engine.Engine._ready",
+        lambda self: (
+            self.tick + 1 in self.ticks
+            and max(self.marks.values()) > self.tick
+            and self.ticks[self.tick + 1].reference_version <= self.references_read
+        ),
+    )
+    found = []
+    for number in range(1, 13):
+        try:
+            run = Simulation(1, number).run()
+            if (run.ledger, run.state) != (calm(1).ledger, calm(1).state):
+                found.append(number)
+        except Exception as error:  # noqa: BLE001 - an engine without its barrier may break in any way
+            found.append(type(error).__name__)
+    assert found
