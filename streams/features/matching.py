@@ -105,7 +105,7 @@ def _difference(
         return None
     if differ(ours.net, advised.net):
         return DiscrepancyKind.AMOUNT, ours.net, advised.net
-    if ours.records != advised.records or differ(ours.presented, advised.presented):
+    if differ(ours.presented, advised.presented):
         return DiscrepancyKind.AMOUNT, ours.presented, advised.presented
     if differ(ours.interchange, advised.interchange):
         return DiscrepancyKind.FEE, ours.interchange, advised.interchange
@@ -113,6 +113,7 @@ def _difference(
 
 
 def differ(ours: int, theirs: int) -> bool:
+    """Whether two amounts are further apart than is tolerated."""
     return abs(ours - theirs) > TOLERANCE
 
 
