@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from multiprocessing import Pool
 from random import Random
+from unittest.mock import patch
 
 import msgspec
 
@@ -22,6 +23,7 @@ from tests.simulation.workload import rows as workload
 from events.calendar import HOUR, MINUTE
 from events.partitions import ClockKind
 from events.requests import InputRow, PaymentRequest, Tick
+from streams.edge import networks
 from streams.edge.bank import Bank
 from streams.edge.networks import Adapter, ClearingHouse
 from streams.edge.publisher import Published, Publisher, Schedule, schedule
@@ -32,6 +34,16 @@ from streams.hosts.index import Run
 from streams.hosts.memory import Crashed, CrashPoint, MemoryLog
 
 EVERY, TAIL = 15 * MINUTE, 6 * HOUR
+
+#: A simulated outside world that fails far more often than the believable one: schedules want trouble.
+HARSH = {
+    "CALM": networks.Shares(timed_out=120_000, declined=80_000, partial=60_000, not_sent=90_000),
+    "LATE_APPROVALS": 400_000,
+    "REVERSALS_LOST": 250_000,
+    "TWICE": 80_000,
+    "REFUSED_FIRST": 150_000,
+    "REFUSED_AGAIN": 300_000,
+}
 MOST_TURNS = 5_000_000
 
 
@@ -192,6 +204,10 @@ class Simulation:
 
     def run(self) -> Outcome:
         """Take turns until nobody has anything to do."""
+        with patch.multiple(networks, **HARSH):
+            return self._run()
+
+    def _run(self) -> Outcome:
         random = self.random
         count = len(self.actors) + len(self.indexes)
         weights = [1.0 if self.calm else 10 ** random.uniform(-1.5, 0) for _ in range(count)]
