@@ -65,6 +65,15 @@ class _Tallystick(click.Group):
         assert isinstance(command, click.Command)
         return command
 
+    def invoke(self, ctx: click.Context) -> object:
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            # Whoever read our output has seen enough. Click would end with 1, which here means something else, and
+            # Python would complain when it flushes at exit.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return OK
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         sections = dict.fromkeys(lazy.section for lazy in COMMANDS)
         for section in sections:
@@ -134,10 +143,6 @@ def run(arguments: list[str] | None = None) -> int:
     except TallystickError as error:
         _complain(str(error))
         return exit_code_of(error)
-    except BrokenPipeError:
-        # Whoever read our output has seen enough. Python would complain again when it flushes at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return OK
     return result if isinstance(result, int) else OK
 
 

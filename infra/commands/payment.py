@@ -1,12 +1,13 @@
 """``tallystick payment``: the story of one payment."""
 
 import json
-from collections.abc import Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
 import click
 import duckdb
+from rich.table import Table
 
 from events.errors import Refused
 from infra.options import json_option, store_option
@@ -39,12 +40,12 @@ def show(name: str, store: Path, as_json: bool) -> None:
         click.echo(to_json({"payment": found, "events": events}))
         return
     screen = console()
-    screen.print(_head(found))
+    screen.print(_head(found, simulated=any(event["simulated"] for event in events)))
     numbers = {event["event_id"]: number for number, event in enumerate(events, 1)}
     rows = [
         (
             number,
-            instant(event["recorded_at"]),
+            instant(event["at"]),
             event["type"],
             phrase(event["type"], event["body"], money),
             _cause(event, numbers),
@@ -53,7 +54,7 @@ def show(name: str, store: Path, as_json: bool) -> None:
         for number, event in enumerate(events, 1)
     ]
     screen.print(
-        table("", ("#", "recorded at", "event", "what it says", "because of", "who"), rows, right=("#",))
+        table("", ("#", "logical time", "event", "what it says", "because of", "who"), rows, right=("#",))
     )
 
 
@@ -82,7 +83,7 @@ def find(db: duckdb.DuckDBPyConnection, name: str) -> dict[str, Any]:
 
 
 def timeline(db: duckdb.DuckDBPyConnection, payment_id: str) -> list[dict[str, Any]]:
-    """Every event of the payment's story, in all four logs, in the order of logical time."""
+    """Every event of the payment's story, in all four logs, each behind what caused it."""
     found = records(
         db,
         """
@@ -108,10 +109,34 @@ def timeline(db: duckdb.DuckDBPyConnection, payment_id: str) -> list[dict[str, A
     )
     for event in found:
         event["body"] = json.loads(event["body"])
-    return found
+    return _in_order(found)
 
 
-def _head(found: dict[str, Any]) -> Any:
+def _in_order(events: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Events by logical time, and never before their causes.
+
+    Each log has a time of its own: a log records what another hands it while its own tick is still an earlier one,
+    and decides it when the interval comes. So an event counts (``at``) from its cause's time if that is later.
+    """
+    by_id = {event["event_id"]: event for event in events}
+
+    def place(event: dict[str, Any]) -> tuple[datetime, int]:
+        if "at" not in event:
+            event["at"], event["depth"] = event["recorded_at"], 0
+            cause = by_id.get(event["causation_id"])
+            if cause is not None:
+                cause_at, depth = place(cause)
+                event["at"], event["depth"] = max(cause_at, event["at"]), depth + 1
+        return event["at"], event["depth"]
+
+    # The order of the query, by log and position, stays among equals.
+    ordered = sorted(events, key=place)
+    for event in ordered:
+        del event["depth"]
+    return ordered
+
+
+def _head(found: dict[str, Any], *, simulated: bool) -> Table:
     currency = found["currency"]
     rows = [
         ("payment", found["payment_id"]),
@@ -130,18 +155,13 @@ def _head(found: dict[str, Any]) -> Any:
             )
             if found[column]
         ),
+        *([("simulated", "producers, networks and bank are simulators")] if simulated else []),
     ]
-    return _plain(rows)
-
-
-def _plain(rows: Sequence[tuple[str, str]]) -> Any:
     made = table("", ("", ""), rows)
     made.show_header = False
     return made
 
 
 def _cause(event: dict[str, Any], numbers: dict[str, int]) -> str:
-    cause = event["causation_id"]
-    if not cause:
-        return event["source"] or "a tick"
+    cause: str = event["causation_id"] or event["source"]
     return f"#{numbers[cause]}" if cause in numbers else cause

@@ -68,6 +68,7 @@ class Story:
         self.now = MORNING
         self.recorded: list[tuple[str, int, Recorded]] = []
         self._sequences: dict[tuple[str, str], int] = {}
+        self._submitted: dict[str, str] = {}
         self._appends: list[Append] = []
 
     def tell(
@@ -159,7 +160,7 @@ class Story:
             currency, "5411", 8_000,
         )  # fmt: skip
         candidate = RouteCandidate("visa", 12, 990_000, True)
-        self.in_payments(
+        self._submitted[payment] = self.in_payments(
             payment,
             [
                 RiskAssessed(payment, merchant, Verdict.ALLOW, 7, ["night"], 1, [1, 2, 3]),
@@ -177,7 +178,8 @@ class Story:
             amount if code == "00" else 0, currency, "A12345", "Y", "M", "txn-1", b"", b"",
         )  # fmt: skip
         partition = partition_of_slot(slot_of_payment(payment), self.partitions)
-        return self.tell("payments", partition, reply, sender=f"adapter/{partition}")
+        cause = self._submitted[payment]
+        return self.tell("payments", partition, reply, cause=cause, sender=f"adapter/{partition}")
 
     def decline(
         self, payment: str, merchant: str = "shop-1", amount: int = 1_999, currency: str = "EUR"
@@ -216,18 +218,14 @@ class Story:
         """Captured, presented, charged and accepted; the capture's id."""
         capture = operation_id("cap", merchant, payment)
         record, batch, cycle = f"clr-{payment[9:]}", "visa-1", f"visa-{currency}-2026-03-02"
-        self.in_payments(
-            payment,
-            [
-                PaymentCaptured(payment, merchant, "visa", capture, amount, currency, amount, True),
-                ClearingRecordCreated(
-                    payment, merchant, "visa", record, RecordKind.PRESENTMENT, capture, "7" * 23, 1, amount,
-                    currency, batch,
-                ),
-                ProcessingFeeCharged(payment, merchant, capture, FEE, currency, 1),
-            ],
-            cause,
+        captured = PaymentCaptured(payment, merchant, "visa", capture, amount, currency, amount, True)
+        created = ClearingRecordCreated(
+            payment, merchant, "visa", record, RecordKind.PRESENTMENT, capture, "7" * 23, 1, amount, currency, batch
         )  # fmt: skip
+        presented = self.in_payments(payment, [captured, created], cause)
+        self.in_payments(
+            payment, [ProcessingFeeCharged(payment, merchant, capture, FEE, currency, 1)], presented
+        )
         partition = partition_of_slot(slot_of_payment(payment), self.partitions)
         answered = ClearingRecordAnswered(
             payment,
@@ -242,7 +240,7 @@ class Story:
             currency,
             10,
         )
-        cause = self.tell("payments", partition, answered, sender=f"network/{partition}")
+        cause = self.tell("payments", partition, answered, cause=presented, sender=f"network/{partition}")
         self.in_payments(
             payment,
             [
