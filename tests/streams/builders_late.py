@@ -3,16 +3,16 @@
 from typing import Any, TypeVar
 
 from events.accounts import bank_account
-from events.authorization import ReversalReason
+from events.authorization import DeclineReason, RetryAdvice, ReversalReason
 from events.base import Event
 from events.calendar import DAY, HOUR, day_number, start_of
 from events.clearing import Bearer, ClearingRejection, RecordKind
-from events.envelope import Meta, Recorded, Versions
+from events.envelope import Recorded
 from events.partitions import TickPassed
 from events.refunds import RefundFailure
 from events.requests import CaptureMode, Channel
 from events.settlement import EntryCause, PayoutOutcome
-from tests.streams.builders_early import CARD, KEY, NOON, PAYMENT, SHOP, Bench
+from tests.streams.builders_early import CARD, KEY, NOON, PAYMENT, SHOP, Bench, recorded
 
 DAY_ON = day_number(2026, 3, 9)
 """A Monday."""
@@ -27,7 +27,7 @@ _E = TypeVar("_E", bound=Event)
 DULL: dict[str, Any] = {
     "account": bank_account("USD"),
     "accepted": True,
-    "advice": "",
+    "advice": RetryAdvice.NEVER,
     "amount": 1_000,
     "approved_amount": 1_000,
     "arn": "7" * 23,
@@ -95,6 +95,7 @@ DULL: dict[str, Any] = {
     "value_on": DAY_ON + 1,
 }
 _DULL_OF: dict[str, dict[str, Any]] = {
+    "PaymentDeclined": {"reason": DeclineReason.DO_NOT_HONOUR, "response_code": "05"},
     "RefundFailed": {"reason": RefundFailure.CLEARING_REJECTED},
     "ClearingRecordRejected": {"reason": ClearingRejection.DUPLICATE_PRESENTMENT, "representable": False},
     "InterchangeAssessed": {"amount": 25},
@@ -108,7 +109,7 @@ _DULL_OF: dict[str, dict[str, Any]] = {
 }
 
 
-def make(kind: type[_E], **fields: Any) -> _E:
+def make(kind: type[_E], /, **fields: Any) -> _E:
     """An event of a kind: 10.00 USD of one shop, wherever nothing else is said."""
     own = _DULL_OF.get(kind.__name__, {})
     values = {}
@@ -121,12 +122,6 @@ def make(kind: type[_E], **fields: Any) -> _E:
     return kind(**values)
 
 
-def heard(body: Event, at: int = NOON, sequence: int = 1) -> Recorded:
-    """An event as its log keeps it, in a stream of its own key."""
-    key = "/".join(getattr(body, name) for name in type(body).KEY) or "log-0"
-    return Recorded(Meta(key, sequence, at, at, at, "", "", None, Versions(), True), body)
-
-
 class Table(Bench):
     """A processor at work in logical time: what is fired is decided on too, and ticks are heard to pass.
 
@@ -137,6 +132,11 @@ class Table(Bench):
         super().__init__(processor, *given)
         self.now = now
         self.ticks = 0
+
+    def hear_of(self, *bodies: Event) -> None:
+        """Things that happened: heard, and decided on long ago."""
+        for body in bodies:
+            self.hear(recorded(body, at=self.now))
 
     def comes(self, *bodies: Event, **times: int) -> list[Event]:
         """Events reach the processor between two ticks."""
