@@ -16,51 +16,72 @@ class MessageKind(StrEnum):
     """What a message to a network was for."""
 
     AUTHORIZATION = "authorization"
+    """May this card be charged?"""
     REVERSAL = "reversal"
+    """Forget that we asked."""
 
 
 class DeclineReason(StrEnum):
     """Why there was no approval, in one vocabulary for all networks."""
 
     RISK_BLOCKED = "risk_blocked"
+    """Our own rules or the merchant's limits; no network was asked."""
     NO_ROUTE = "no_route"
+    """No network carries this card in this currency, or none could be reached."""
     INSUFFICIENT_FUNDS = "insufficient_funds"
+    """The account does not hold enough."""
     DO_NOT_HONOUR = "do_not_honour"
+    """The issuer says no and not why, or does not permit this use."""
     EXPIRED_CARD = "expired_card"
+    """The card is past its date."""
     INVALID_CARD = "invalid_card"
+    """No such card, or no such issuer."""
     LOST_OR_STOLEN = "lost_or_stolen"
+    """The card was reported gone, or is to be kept."""
     SUSPECTED_FRAUD = "suspected_fraud"
+    """The issuer does not believe it."""
     LIMIT_EXCEEDED = "limit_exceeded"
+    """Over the card's limit of amount or of number."""
     ISSUER_UNAVAILABLE = "issuer_unavailable"
+    """The issuer, or the way to it, does not answer its network."""
     OTHER = "other"
+    """A response code that has no row of its own."""
 
 
 class RetryAdvice(StrEnum):
     """What the merchant may do after a decline."""
 
     NEVER = "never"
+    """Do not try this card again."""
     LATER = "later"
+    """The same card may do another time."""
     OTHER_CARD = "other_card"
+    """Ask for another card."""
 
 
 class ReversalReason(StrEnum):
     """Why an authorization was taken back."""
 
     TIMEOUT = "timeout"
+    """Nobody answered in time, so the outcome is unknown."""
     VOID = "void"
+    """The merchant let the payment go."""
 
 
 class LateApprovalAction(StrEnum):
     """What was done about an approval that came after its time-out."""
 
     COVERED_BY_REVERSAL = "covered_by_reversal"
+    """The reversal under way, or done, takes it back: no second one is sent."""
 
 
 class UnmatchedReason(StrEnum):
     """Why an answer was put aside."""
 
     DUPLICATE = "duplicate"
+    """The attempt has its answer."""
     UNKNOWN = "unknown"
+    """No such attempt, or one that has been over for so long that it was forgotten."""
 
 
 class AuthorizationSubmitted(Event, frozen=True):

@@ -14,23 +14,31 @@ class RecordKind(StrEnum):
     """What a clearing record is for."""
 
     PRESENTMENT = "presentment"
+    """A capture, to be paid to us."""
     REFUND = "refund"
+    """A refund, to be paid by us."""
 
 
 class ClearingRejection(StrEnum):
     """Why a network refused a record."""
 
     NONE = "none"
+    """It was accepted."""
     INVALID_DATA = "invalid_data"
+    """Something in the record is wrong: it may leave once more."""
     DUPLICATE_PRESENTMENT = "duplicate_presentment"
+    """The network has taken this one before."""
     AUTHORIZATION_NOT_FOUND = "authorization_not_found"
+    """The network knows no authorization behind it."""
 
 
 class Bearer(StrEnum):
     """Who bears a loss."""
 
     MERCHANT = "merchant"
+    """The merchant."""
     US = "us"
+    """The processor. Not given yet: every loss is the merchant's."""
 
 
 class ClearingRecordCreated(Event, frozen=True):

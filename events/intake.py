@@ -13,24 +13,38 @@ class RequestRejection(StrEnum):
     """Why a request was refused before any payment was touched. Refusal leaves the key free for another body."""
 
     AMOUNT_NOT_POSITIVE = "amount_not_positive"
+    """The amount is zero or less."""
     AMOUNT_TOO_LARGE = "amount_too_large"
+    """The amount is beyond anything that is no mistake (`streams/intake.py`: LARGEST_AMOUNT)."""
     CURRENCY_UNKNOWN = "currency_unknown"
+    """No currency of ISO 4217 that is in force and has a minor unit."""
     CURRENCY_NOT_ACCEPTED = "currency_not_accepted"
+    """Not one of the merchant's currencies."""
     CARD_MALFORMED = "card_malformed"
+    """The card is no token of the vault, or its first or last digits are not as many digits as they must be."""
     CARD_NUMBER_IN_CLEAR = "card_number_in_clear"
+    """Not given: such a request becomes a dead letter before anything of it is recorded."""
     PAYMENT_ID_MALFORMED = "payment_id_malformed"
+    """The payment that a follow-up names cannot be the id of one."""
     IDENTIFIER_MALFORMED = "identifier_malformed"
+    """A name, key, note or reference is missing, too long, or not printable ASCII."""
     MERCHANT_UNKNOWN = "merchant_unknown"
+    """No terms are in force for this merchant."""
     MERCHANT_BLOCKED = "merchant_blocked"
+    """The merchant may take no money; it may still give money back."""
     TIME_OUT_OF_TOLERANCE = "time_out_of_tolerance"
+    """The producer's time is too far from the transport's stamp, behind or ahead."""
 
 
 class Outcome(StrEnum):
     """What the first delivery of a request led to."""
 
     ACCEPTED = "accepted"
+    """It claimed its key."""
     REJECTED = "rejected"
+    """It was refused, with a reason."""
     CONFLICT = "conflict"
+    """Its key was claimed by another body."""
 
 
 class RequestReceived(Event, frozen=True):

@@ -13,16 +13,27 @@ class OperationRejection(StrEnum):
     """Why a follow-up to a payment was refused."""
 
     PAYMENT_UNKNOWN = "payment_unknown"
+    """There is no such payment, or it has been over for so long that it was forgotten."""
     MERCHANT_MISMATCH = "merchant_mismatch"
+    """The payment is another merchant's; nothing more is said of it."""
     CURRENCY_MISMATCH = "currency_mismatch"
+    """Not the currency of the payment."""
     NOT_AUTHORIZED = "not_authorized"
+    """The payment was declined, or its authorization was taken back."""
     AMOUNT_ABOVE_HOLD = "amount_above_hold"
+    """More than is still on hold."""
     ALREADY_CAPTURED = "already_captured"
+    """Nothing is on hold any more: a final capture has taken or released it, or refunds have begun."""
     ALREADY_VOIDED = "already_voided"
+    """The payment was let go."""
     AUTHORIZATION_EXPIRED = "authorization_expired"
+    """The hold ran out."""
     ALREADY_CLEARING = "already_clearing"
+    """A clearing record has left: there is nothing whole left to void, a refund is the way."""
     NOTHING_CAPTURED = "nothing_captured"
+    """There is no captured money to give back."""
     AMOUNT_ABOVE_CAPTURED = "amount_above_captured"
+    """More than was captured and not yet refunded."""
 
 
 class PaymentRequested(Event, frozen=True):

@@ -9,17 +9,24 @@ class ClockKind(StrEnum):
     """Whose time a log lives in."""
 
     VIRTUAL = "virtual"
+    """Time is made from the input: a day takes seconds."""
     WALL = "wall"
+    """The clock on the wall. No host runs on it yet."""
 
 
 class DeadLetterReason(StrEnum):
     """Why an input could not be taken."""
 
     NOT_DECODABLE = "not_decodable"
+    """The bytes are not what their schema says, or a reference entry is not what its kind says."""
     UNKNOWN_SCHEMA = "unknown_schema"
+    """The schema id is none of ours."""
     NOT_EXPECTED_HERE = "not_expected_here"
+    """A good message on a topic where it has no business."""
     CARD_NUMBER_IN_CLEAR = "card_number_in_clear"
+    """A field holds what looks like a card number instead of a token."""
     DECISION_FAILED = "decision_failed"
+    """Deciding it raised an error: a defect of ours. It was put aside so that the stream goes on."""
 
 
 class LogOpened(Event, frozen=True):

@@ -16,9 +16,13 @@ class DiscrepancyKind(StrEnum):
     """How two records differ."""
 
     MISSING = "missing"
+    """One side has spoken and the other has not, for longer than it may take."""
     EXTRA = "extra"
+    """Something came that nothing of ours stands behind, or came twice."""
     AMOUNT = "amount"
+    """The amounts differ."""
     FEE = "fee"
+    """The amounts agree, what the network kept of them differs."""
 
 
 class BankLineRecorded(Event, frozen=True):

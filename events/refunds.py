@@ -11,6 +11,7 @@ class RefundFailure(StrEnum):
     """Why an approved refund did not reach the card."""
 
     CLEARING_REJECTED = "clearing_rejected"
+    """The network refused its clearing record for good."""
 
 
 class RefundRequested(Event, frozen=True):

@@ -15,25 +15,35 @@ class Channel(StrEnum):
     """How the card was presented."""
 
     ECOMMERCE = "ecommerce"
+    """In a shop on the web or in an application."""
     POINT_OF_SALE = "point_of_sale"
+    """At a till, the card present."""
     MAIL_OR_TELEPHONE = "mail_or_telephone"
+    """Told to somebody in writing or on the telephone."""
     RECURRING = "recurring"
+    """By a standing agreement, nobody present."""
 
 
 class CaptureMode(StrEnum):
     """Who decides that the money is taken: we at once, or the merchant by a capture of its own."""
 
     AUTOMATIC = "automatic"
+    """Captured as soon as it is authorized."""
     MANUAL = "manual"
+    """Held until the merchant captures, voids, or the hold runs out."""
 
 
 class Operation(StrEnum):
     """What a request asks for."""
 
     PAYMENT = "payment"
+    """Take money from a card."""
     CAPTURE = "capture"
+    """Take all or part of what is on hold."""
     VOID = "void"
+    """Let the whole payment go."""
     REFUND = "refund"
+    """Give back all or part of what was captured."""
 
 
 class PaymentRequest(Message, frozen=True):

@@ -11,8 +11,11 @@ class Verdict(StrEnum):
     """The decision, mildest first."""
 
     ALLOW = "allow"
+    """Go on."""
     REVIEW = "review"
+    """Go on, and mark it: nobody is asked, for there is no review queue yet."""
     BLOCK = "block"
+    """Decline without asking any network."""
 
 
 class RiskAssessed(Event, frozen=True):

@@ -11,14 +11,18 @@ class RouteReason(StrEnum):
     """Why this network came first."""
 
     ONLY = "only"
+    """No other network could carry the payment."""
     CHEAPEST = "cheapest"
+    """The lowest expected cost among the fit ones."""
     HEALTHIER = "healthier"
+    """A cheaper one is unfit."""
 
 
 class FailoverReason(StrEnum):
     """Why the network before was left."""
 
     NOT_SENT = "not_sent"
+    """The message provably never left."""
 
 
 class RouteCandidate(Part, frozen=True):

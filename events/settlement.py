@@ -13,18 +13,26 @@ class EntryCause(StrEnum):
     """What a merchant's entry is for."""
 
     CAPTURE = "capture"
+    """Money taken for the merchant."""
     CAPTURE_VOIDED = "capture_voided"
+    """A capture undone before it left."""
     PROCESSING_FEE = "processing_fee"
+    """Our price for a presented capture."""
     REFUND = "refund"
+    """Money given back."""
     REFUND_FAILED = "refund_failed"
+    """A refund that came back to the merchant."""
     WRITE_OFF = "write_off"
+    """A capture that no network pays."""
 
 
 class PayoutOutcome(StrEnum):
     """What the bank made of a payout."""
 
     PAID = "paid"
+    """It left our account."""
     RETURNED = "returned"
+    """It came back."""
 
 
 class Entry(Part, frozen=True):
