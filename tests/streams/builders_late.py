@@ -12,6 +12,7 @@ from events.partitions import TickPassed
 from events.refunds import RefundFailure
 from events.requests import CaptureMode, Channel
 from events.settlement import EntryCause, PayoutOutcome
+from streams.processor import Work
 from tests.streams.builders_early import CARD, KEY, NOON, PAYMENT, SHOP, Bench, recorded
 
 DAY_ON = day_number(2026, 3, 9)
@@ -146,12 +147,16 @@ class Table(Bench):
         """A tick at a time of its own; what it fires is heard and decided on, work by work."""
         self.now = at
         decided: list[Event] = []
-        for work in sorted(self.processor.due(self.state, at)):
+        for work in self.works(at):
             for body in self.processor.fire(self.state, work, at):
                 decided += [body, *self.take(body, at=at)]
         self.ticks += 1
         self.take(TickPassed(self.ticks, at, 1), at=at)
         return decided
+
+    def works(self, at: int) -> list[Work]:
+        """What a tick would do, in the engine's order."""
+        return sorted(self.processor.due(self.state, at), key=lambda work: (work.phase, work.key, work.kind))
 
     def next(self) -> list[Event]:
         """The next tick, a quarter of an hour later."""

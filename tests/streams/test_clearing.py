@@ -1,0 +1,384 @@
+"""Clearing as tables: what leaves at a cut-off, what an answer means, and what the totals say."""
+
+import pytest
+
+from events.base import Event
+from events.calendar import DAY, HOUR, MINUTE, day_number
+from events.clearing import (
+    CaptureWrittenOff,
+    ClearingBatchClosed,
+    ClearingCycleTotalled,
+    ClearingRecordAccepted,
+    ClearingRecordAnswered,
+    ClearingRecordCreated,
+    ClearingRecordRejected,
+    ClearingRejection,
+    RecordKind,
+    RefundCleared,
+    SchemePeriodTotalled,
+)
+from events.fees import InterchangeAssessed, InterchangeReturned, SchemeFeeAssessed
+from events.identity import arn, operation_id
+from events.lifecycle import CaptureVoided, PaymentCaptured
+from events.reconciliation import DiscrepancyDetected, DiscrepancyKind
+from events.refunds import RefundApproved
+from events.settlement import ClearingResidualAged
+from streams import clearing
+from tests.streams.builders_early import NOON, PAYMENT, network_profile
+from tests.streams.builders_late import CYCLE, MIDNIGHT, PERIOD, Table, make
+
+BIN = "411111"
+CUT_OFF = MIDNIGHT + 22 * HOUR
+VISA = network_profile(network="visa", cut_off_minute=22 * 60)
+STAR = network_profile(network="star", cut_off_minute=30, acquirer_bin="499999")
+
+CAPTURED = make(PaymentCaptured)
+APPROVED = make(RefundApproved)
+
+
+def record_id(source_id: str, presentment: int = 1) -> str:
+    return operation_id("clr", source_id, str(presentment))
+
+
+CLR, REF = record_id("cap-1"), record_id("ref-1")
+
+
+def created(serial: int = 0, *, day: int = 9, **fields: object) -> ClearingRecordCreated:
+    """The record of cap-1 as it leaves at the cut-off of a day in March."""
+    values = {
+        "record_id": CLR,
+        "arn": arn(372, serial, day_number(2026, 3, day), BIN),
+        "batch_id": f"visa-USD-202603{day:02d}",
+    }
+    return make(ClearingRecordCreated, **values | fields)
+
+
+def closed(
+    presentments: int = 1, presented: int = 1_000, refunds: int = 0, refunded: int = 0
+) -> ClearingBatchClosed:
+    return ClearingBatchClosed(
+        "visa", "USD", "visa-USD-20260309", CUT_OFF, presentments, presented, refunds, refunded
+    )
+
+
+def answer(**fields: object) -> ClearingRecordAnswered:
+    return make(ClearingRecordAnswered, **{"record_id": CLR} | fields)
+
+
+def refused(reason: ClearingRejection, **fields: object) -> ClearingRecordAnswered:
+    return answer(accepted=False, rejection=reason, cycle="", settlement_amount=0, interchange=0, **fields)
+
+
+def rejected(reason: ClearingRejection, *, again: bool = False, **fields: object) -> ClearingRecordRejected:
+    return make(
+        ClearingRecordRejected, **{"record_id": CLR, "reason": reason, "representable": again} | fields
+    )
+
+
+def waiting(*given: Event) -> Table:
+    table = Table(clearing, VISA, STAR)
+    table.hear_of(*given)
+    return table
+
+
+def sent(*given: Event) -> Table:
+    """What was given has left at the cut-off."""
+    table = waiting(*given)
+    table.passes(CUT_OFF)
+    return table
+
+
+# --- cut-offs -------------------------------------------------------------------------------------------
+
+
+def test_a_capture_leaves_at_the_cut_off() -> None:
+    """At the first tick at or after it, once; the batch is closed behind."""
+    table = waiting(CAPTURED)
+    assert table.passes(CUT_OFF - 1) == []
+    assert table.passes(CUT_OFF) == [created(), closed()]
+    assert table.passes(CUT_OFF + MINUTE) == []
+    assert table.passes(CUT_OFF + DAY) == []
+
+
+def test_a_late_tick_does_not_miss_a_cut_off() -> None:
+    """Even when no tick fell on the rest of its day: the batch is that of the cut-off, the ARN of today."""
+    table = waiting(CAPTURED)
+    record, batch = table.passes(CUT_OFF + 3 * HOUR)
+    assert record == created(batch_id="visa-USD-20260309", arn=arn(372, 0, day_number(2026, 3, 10), BIN))
+    assert batch == closed()
+
+
+def test_what_comes_at_the_cut_off_leaves_with_the_next() -> None:
+    """A tick's own time is the cut-off's: whatever is captured from then on waits a day."""
+    table = waiting()
+    assert table.passes(CUT_OFF) == []
+    table.hear_of(CAPTURED)
+    assert table.passes(CUT_OFF + HOUR) == []
+    assert [type(body) for body in table.passes(CUT_OFF + DAY)] == [
+        ClearingRecordCreated,
+        ClearingBatchClosed,
+    ]
+
+
+def test_records_leave_in_key_order_and_serials_count_per_slot() -> None:
+    """Whatever order they came in."""
+    other = PAYMENT.replace("0372", "0373")
+    given = [
+        make(PaymentCaptured, capture_id="cap-3", payment_id=other, amount=3),
+        make(PaymentCaptured, capture_id="cap-2", amount=2),
+        make(RefundApproved, amount=5),
+        make(PaymentCaptured, amount=1),
+    ]
+    expected = [
+        created(0, amount=1),
+        created(1, source_id="cap-2", record_id=record_id("cap-2"), amount=2),
+        created(
+            source_id="cap-3",
+            record_id=record_id("cap-3"),
+            payment_id=other,
+            amount=3,
+            arn=arn(373, 0, day_number(2026, 3, 9), BIN),
+        ),
+        created(2, source_id="ref-1", record_id=REF, kind=RecordKind.REFUND, amount=5),
+        closed(3, 6, 1, 5),
+    ]
+    assert waiting(*given).passes(CUT_OFF) == expected
+    assert waiting(*reversed(given)).passes(CUT_OFF) == expected
+
+
+def test_each_network_and_currency_has_its_own_batch() -> None:
+    """And its own cut-off; a network whose profile is not known yet waits."""
+    table = waiting(
+        CAPTURED,
+        make(PaymentCaptured, capture_id="cap-2", currency="EUR"),
+        make(PaymentCaptured, capture_id="cap-3", network="star"),
+        make(PaymentCaptured, capture_id="cap-4", network="nowhere"),
+    )
+    batches = [body.batch_id for body in table.passes(CUT_OFF) if isinstance(body, ClearingBatchClosed)]
+    assert batches == ["visa-EUR-20260309", "visa-USD-20260309"]
+    batches = [
+        body.batch_id for body in table.passes(CUT_OFF + 3 * HOUR) if isinstance(body, ClearingBatchClosed)
+    ]
+    assert batches == ["star-USD-20260310"]
+    assert [line.split()[1] for line in table.summary() if "waits" in line] == ["cap-4"]
+
+
+def test_serials_begin_again_every_day() -> None:
+    """They are unique with the day in the ARN."""
+    table = sent(CAPTURED)
+    table.hear_of(make(PaymentCaptured, capture_id="cap-2"))
+    record = table.passes(CUT_OFF + DAY)[0]
+    assert record == created(0, day=10, source_id="cap-2", record_id=record_id("cap-2"))
+
+
+def test_a_voided_capture_does_not_leave() -> None:
+    """Also when the void was decided in the cut-off's own tick, after its works were listed."""
+    table = waiting(CAPTURED, make(CaptureVoided))
+    assert table.passes(CUT_OFF) == []
+    table = waiting(CAPTURED)
+    works = clearing.due(table.state, CUT_OFF)
+    table.hear_of(make(CaptureVoided))
+    assert [clearing.fire(table.state, work, CUT_OFF) for work in works] == [[], []]
+
+
+# --- answers --------------------------------------------------------------------------------------------
+
+INVALID, DUPLICATE = ClearingRejection.INVALID_DATA, ClearingRejection.DUPLICATE_PRESENTMENT
+NOT_FOUND = ClearingRejection.AUTHORIZATION_NOT_FOUND
+ACCEPTED = make(ClearingRecordAccepted, record_id=CLR)
+CLEARED = make(RefundCleared, record_id=REF)
+REFUND = {"record_id": REF, "kind": RecordKind.REFUND, "source_id": "ref-1"}
+
+
+def differs(ours: int, theirs: int) -> DiscrepancyDetected:
+    return DiscrepancyDetected(CLR, DiscrepancyKind.AMOUNT, "USD", ours, theirs, "ClearingRecordAnswered")
+
+
+def extra(record: str) -> DiscrepancyDetected:
+    return DiscrepancyDetected(record, DiscrepancyKind.EXTRA, "USD", 0, 1_000, "ClearingRecordCreated")
+
+
+IN_EUR = {"settlement_amount": 900, "settlement_currency": "EUR"}
+# fmt: off
+ANSWERS: list[tuple[str, list[Event], Event, list[Event]]] = [
+    ("accepted",        [CAPTURED], answer(),                        [ACCEPTED]),
+    ("refund cleared",  [APPROVED], answer(record_id=REF),           [CLEARED]),
+    ("other currency",  [CAPTURED], answer(**IN_EUR),
+     [make(ClearingRecordAccepted, record_id=CLR, **IN_EUR)]),
+    ("other amount",    [CAPTURED], answer(amount=999),              [ACCEPTED, differs(1_000, 999)]),
+    ("other settlement", [CAPTURED], answer(settlement_amount=998),  [ACCEPTED, differs(1_000, 998)]),
+    ("invalid data",    [CAPTURED], refused(INVALID),                [rejected(INVALID, again=True)]),
+    ("duplicate",       [CAPTURED], refused(DUPLICATE),
+     [rejected(DUPLICATE), make(CaptureWrittenOff)]),
+    ("not found",       [CAPTURED], refused(NOT_FOUND),
+     [rejected(NOT_FOUND), make(CaptureWrittenOff)]),
+    ("refund invalid",  [APPROVED], refused(INVALID, record_id=REF), [rejected(INVALID, again=True, **REFUND)]),
+    ("refund refused",  [APPROVED], refused(NOT_FOUND, record_id=REF), [rejected(NOT_FOUND, **REFUND)]),
+    ("unknown",         [],         answer(record_id="clr-0"),       [extra("clr-0")]),
+]
+# fmt: on
+
+
+@pytest.mark.parametrize(
+    ("given", "when", "then"), [row[1:] for row in ANSWERS], ids=[row[0] for row in ANSWERS]
+)
+def test_an_answer_is_heard_at_the_tick(given: list[Event], when: Event, then: list[Event]) -> None:
+    """Given, when, then; the books carry our figures, whatever the network's are."""
+    table = sent(*given)
+    assert table.comes(when) == []
+    assert [body for body in table.next() if not isinstance(body, ClearingCycleTotalled)] == then
+    assert table.next() == []
+
+
+def test_every_rejection_has_a_row() -> None:
+    """What a network may say, but for the word that says nothing."""
+    reasons = {when.rejection for _, _, when, _ in ANSWERS}
+    assert reasons == set(ClearingRejection)
+
+
+@pytest.mark.parametrize("late", [False, True], ids=["in the same interval", "later"])
+def test_a_second_answer_is_one_too_many(late: bool) -> None:
+    """The first counts, and the second is named."""
+    table = sent(CAPTURED)
+    table.comes(answer())
+    if late:
+        table.next()
+        table.comes(answer())
+        assert table.next() == [extra(CLR)]
+    else:
+        table.comes(answer(amount=7))
+        decided = table.next()
+        assert decided[0] == ACCEPTED
+        assert decided[1].kind is DiscrepancyKind.EXTRA
+
+
+def test_a_corrected_record_leaves_once_more() -> None:
+    """At the next cut-off, as presentment 2; refused again it is written off, whatever the reason."""
+    table = sent(CAPTURED)
+    table.comes(refused(INVALID))
+    table.passes(CUT_OFF + HOUR)
+    again = record_id("cap-1", 2)
+    record, _ = table.passes(CUT_OFF + DAY)
+    assert record == created(day=10, record_id=again, presentment=2)
+    table.comes(refused(INVALID, record_id=again))
+    assert table.next() == [rejected(INVALID, record_id=again), make(CaptureWrittenOff)]
+    assert table.state.sent == {}
+    assert table.summary() == []
+
+
+# --- figures and totals ---------------------------------------------------------------------------------
+
+
+def settle(table: Table, *answered: ClearingRecordAnswered) -> list[Event]:
+    """A tick that hears answers, with fees deciding 25 and 3 + 1 as they would; what clearing decided."""
+    table.comes(*answered)
+    decided = []
+    at = CUT_OFF + HOUR
+    for work in table.works(at):
+        for body in clearing.fire(table.state, work, at):
+            decided.append(body)
+            table.hear_of(body)
+            match body:
+                case ClearingRecordAccepted():
+                    decided += table.comes(
+                        make(InterchangeAssessed, record_id=body.record_id, cycle=body.cycle),
+                        make(SchemeFeeAssessed, record_id=body.record_id),
+                        make(SchemeFeeAssessed, record_id=body.record_id, fee_id="SWITCH", amount=1),
+                    )
+                case RefundCleared():
+                    decided += table.comes(
+                        make(InterchangeReturned, record_id=body.record_id, cycle=body.cycle)
+                    )
+                case _:
+                    pass
+    return decided
+
+
+def test_equal_interchange_is_no_news() -> None:
+    """And a refund's is negative on the network's side."""
+    table = sent(CAPTURED, APPROVED)
+    decided = settle(table, answer(), answer(record_id=REF, interchange=-25))
+    assert decided[:2] == [CLEARED, ACCEPTED]
+    assert not any(isinstance(body, DiscrepancyDetected) for body in decided)
+    assert table.state.theirs == {}
+
+
+@pytest.mark.parametrize(
+    ("given", "record", "theirs", "ours"),
+    [(CAPTURED, CLR, 26, 25), (APPROVED, REF, -26, -25)],
+    ids=["capture", "refund"],
+)
+def test_another_interchange_is_named(given: Event, record: str, theirs: int, ours: int) -> None:
+    """Once, with both figures; the difference is not kept, and the totals carry ours."""
+    table = sent(given)
+    decided = settle(table, answer(record_id=record, interchange=theirs))
+    assert decided[1] == DiscrepancyDetected(
+        record, DiscrepancyKind.FEE, "USD", ours, theirs, "ClearingRecordAnswered"
+    )
+    assert decided[2].interchange == ours
+    assert table.state.differences == {}
+
+
+def test_the_tick_ends_with_what_it_settled() -> None:
+    """Sub-totals of cycles and invoice periods, behind all records, and only what is new since the last."""
+    table = sent(CAPTURED, APPROVED, make(PaymentCaptured, capture_id="cap-2", amount=500))
+    second = record_id("cap-2")
+    decided = settle(
+        table,
+        answer(),
+        answer(record_id=REF, interchange=-25),
+        answer(record_id=second, amount=500, settlement_amount=500, cycle="visa-USD-2026-03-10"),
+    )
+    assert decided[3:] == [
+        ClearingCycleTotalled("visa", "USD", CYCLE, "bank-usd", 2, 1_000, 1_000, 0, 0),
+        ClearingCycleTotalled("visa", "USD", "visa-USD-2026-03-10", "bank-usd", 1, 500, 0, 25, 475),
+        SchemePeriodTotalled("visa", "USD", PERIOD, "bank-usd", 4, 8),
+    ]
+    assert clearing.due(table.state, CUT_OFF + 2 * HOUR) == []
+
+
+def test_a_quiet_tick_lists_nothing() -> None:
+    """Records on their way cost ticks nothing."""
+    assert clearing.due(sent(CAPTURED).state, CUT_OFF + HOUR) == []
+
+
+# --- ageing ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("given", "account", "item", "amount"),
+    [
+        (CAPTURED, "asset:network_unbilled:visa", "cap-1", 1_000),
+        (APPROVED, "liab:refund_in_transit", "ref-1", -1_000),
+    ],
+    ids=["capture", "refund"],
+)
+def test_a_record_that_nobody_answers_is_reported_once(
+    given: Event, account: str, item: str, amount: int
+) -> None:
+    """After five days, with the event that would close it; the answer may still come."""
+    table = sent(given)
+    assert table.passes(NOON + 4 * DAY) == []
+    aged = ClearingResidualAged(account, item, "USD", amount, 5, "ClearingRecordAnswered")
+    assert table.passes(NOON + 5 * DAY) == [aged]
+    assert table.passes(NOON + 6 * DAY) == []
+    table.comes(answer(record_id=record_id(item)))
+    assert len(table.next()) == 2
+
+
+def test_a_record_that_is_answered_in_time_is_not_reported() -> None:
+    """Nor is one whose answer is heard in the very tick."""
+    table = sent(CAPTURED)
+    table.comes(answer())
+    assert not any(isinstance(body, ClearingResidualAged) for body in table.passes(NOON + 5 * DAY))
+    assert table.state.unanswered == {}
+
+
+def test_the_summary_names_records_and_no_sub_totals() -> None:
+    """Sub-totals differ with partitions and ticks."""
+    table = sent(CAPTURED)
+    table.hear_of(APPROVED)
+    assert table.summary() == [
+        "clearing ref-1 refund visa 1000 USD waits for presentment 1",
+        f"clearing cap-1 presentment visa 1000 USD left as {CLR}",
+    ]
