@@ -9,6 +9,7 @@ The header is that of Confluent's serializers (0x00, then the schema id, four by
 Avro client that knows the schemas (``schemas/``) reads and writes these bytes.
 """
 
+from collections.abc import Iterable
 from typing import Any, Final, NoReturn
 
 from events._codec import (
@@ -131,6 +132,14 @@ def type_of(data: bytes) -> type[Event | Message]:
     if found is None:
         raise WireError(f"no schema has the id {int.from_bytes(data[1:HEADER_BYTES], 'big')}")
     return found
+
+
+def headers_of(classes: Iterable[type[Event | Message]]) -> frozenset[bytes]:
+    """How the bytes of these classes begin, in every published version: a reader's filter that decodes nothing."""
+    wanted = frozenset(classes)
+    return frozenset(
+        schema_id.to_bytes(HEADER_BYTES, "big") for schema_id, cls in _TYPES.items() if cls in wanted
+    )
 
 
 def _older(data: bytes, wanted: type[Recorded] | type[Message]) -> Recorded | Message:

@@ -116,11 +116,11 @@ VIEWS: Final = (
     View(
         "merchant_totals",
         "Where each merchant's money is, in minor units: captured = refunded + fees + pending + available + reserve"
-        " + paid_out, but for what was written off. Captured is net of voided captures, refunded of failed refunds;"
-        " paid_out is what was sent to the bank and has not come back.",
+        " + paid_out. Captured is net of voided captures and of those that no network paid (merchant_losses),"
+        " refunded of failed refunds; paid_out is what was sent to the bank and has not come back.",
         """
         SELECT merchant, currency, requested, authorized, declined,
-               captured - capture_voided AS captured,
+               captured - capture_voided - written_off AS captured,
                refunded - refund_failed AS refunded,
                fee AS fees,
                captured - capture_voided - refunded + refund_failed - fee - written_off - available - adjusted

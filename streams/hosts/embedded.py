@@ -27,6 +27,9 @@ _TOPIC_BITS, _PARTITION_BITS, _OFFSET_BITS = 10, 12, 41
 _NUMBERS: Final = {topic.name: number for number, topic in enumerate(TOPICS, start=1)}
 _LAST_OFFSET: Final = (1 << _OFFSET_BITS) - 1
 
+#: How many of a partition's last records stay in memory: more than any reader is behind in a round.
+_RECENT_RECORDS: Final = 2_000
+
 # `state` has rowids: in a tree of whole rows every look-up would read the megabytes of a snapshot it passes.
 _SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS record (
@@ -86,9 +89,16 @@ class EmbeddedLog:
             raise LogDamaged(f"{path} is not a log that can be read: {error}") from error
         # Where each partition ends and its last chain value: kept while we are the one who writes.
         self._heads: dict[TopicPartition, tuple[int, bytes]] = {}
+        # What was appended last: actors of one process read almost nothing else, and need no SQL for it.
+        self._recent: dict[TopicPartition, list[Stored]] = {}
         self._in_round = False
+        self._version: int | None = None
 
     def _take_possession(self) -> None:
+        # Before anything is changed: a mistyped --log must not put tables of ours into a browser's history.
+        tables = {name for (name,) in self._db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+        if tables and not {"record", "about"} & tables:
+            raise Refused(f"{self.path} is not a Tallystick log: it is another program's database")
         # WAL lets readers go on while a round is written. NORMAL: a killed process loses nothing, a machine that
         # loses power may lose the last rounds, whole, and is consistent: nothing outside has seen them but through
         # this same file.
@@ -124,14 +134,23 @@ class EmbeddedLog:
         self._run("BEGIN IMMEDIATE")
         self._in_round = True
         try:
+            self._stay_alone()
             yield
         except BaseException:
             self._in_round = False
             self._heads.clear()
+            self._recent.clear()
             self._db.execute("ROLLBACK")
             raise
         self._in_round = False
         self._run("COMMIT")
+
+    def _stay_alone(self) -> None:
+        """Our ends and our owners' states are stale once another connection has written; checked once a round."""
+        version: int = self._db.execute("PRAGMA data_version").fetchone()[0]
+        if self._version not in (None, version):
+            raise Unavailable(f"another process has written to {self.path}: only one may; start again")
+        self._version = version
 
     def _run(self, statement: str) -> None:
         try:
@@ -142,8 +161,12 @@ class EmbeddedLog:
     # -- the port ----------------------------------------------------------------------------------
 
     def read(self, topic: str, partition: int, offset: int, limit: int) -> list[Stored]:
+        recent = self._recent.get((topic, partition))
+        if recent is not None and offset >= recent[0].offset:
+            start = offset - recent[0].offset
+            return recent[start : start + limit]
         if self._in_round and offset >= self._head(topic, partition)[0]:
-            return []  # Most looks find nothing new; the ends that a round keeps make them free.
+            return []
         base = _base(topic, partition)
         try:
             rows = self._db.execute(
@@ -193,6 +216,10 @@ class EmbeddedLog:
                 chain = link(chain, at, value)
                 rows.append((_base(topic, partition) + end, at, value, chain))
                 heads[place] = (end + 1, chain)
+                recent = self._recent.setdefault(place, [])
+                recent.append(Stored(end, at, value, chain))
+                if len(recent) > 2 * _RECENT_RECORDS:
+                    del recent[:_RECENT_RECORDS]
             try:
                 self._db.executemany("INSERT INTO record VALUES (?, ?, ?, ?)", rows)
                 self._db.executemany(
