@@ -1,0 +1,364 @@
+"""Reconciliation as tables: what a line is for, when records agree, and what is said when they do not."""
+
+from typing import Any
+
+import pytest
+
+from events.base import Event
+from events.calendar import DAY, HOUR
+from events.clearing import ClearingCycleTotalled, SchemePeriodTotalled
+from events.partitions import ClockKind, LogOpened
+from events.reconciliation import (
+    BankLineRecorded,
+    DiscrepancyDetected,
+    DiscrepancyKind,
+    DiscrepancyResolved,
+    NetworkSettlementAdvised,
+    NetworkSettlementReceived,
+    PayoutAnnounced,
+    PayoutPaid,
+    PayoutReturned,
+    ReconciliationMatched,
+    SchemeInvoicePaid,
+)
+from events.settlement import ClearingResidualAged
+from streams import reconciliation
+from streams.features.matching import Status
+from tests.streams.builders_late import CYCLE, DAY_ON, MIDNIGHT, PAYOUT, PERIOD, Table, make
+
+NOON = MIDNIGHT + 12 * HOUR
+INVOICE = f"visa-USD-{PERIOD}"
+LINE = "bank-usd-2026-03-10/1"
+K = DiscrepancyKind
+
+
+def totalled(
+    presented: int = 1_000, refunded: int = 0, interchange: int = 25, **fields: Any
+) -> ClearingCycleTotalled:
+    net = presented - refunded - interchange
+    return make(
+        ClearingCycleTotalled,
+        presented=presented,
+        refunded=refunded,
+        interchange=interchange,
+        net=net,
+        **fields,
+    )
+
+
+def advised(presented: int = 1_000, refunded: int = 0, interchange: int = 25) -> NetworkSettlementAdvised:
+    net = presented - refunded - interchange
+    return make(
+        NetworkSettlementAdvised, presented=presented, refunded=refunded, interchange=interchange, net=net
+    )
+
+
+def line(amount: int = 975, reference: str = f"NET {CYCLE}", **fields: Any) -> BankLineRecorded:
+    return make(BankLineRecorded, amount=amount, reference=reference, **fields)
+
+
+def invoiced(amount: int = 3, number: int = 1) -> BankLineRecorded:
+    return line(-amount, f"INVOICE visa USD {PERIOD}", line=number)
+
+
+def left(amount: int = 1_000, number: int = 1) -> BankLineRecorded:
+    return line(-amount, f"PAYOUT {PAYOUT}", line=number)
+
+
+def returned(amount: int = 1_000, number: int = 2, code: str = "R01") -> BankLineRecorded:
+    return line(amount, f"RETURN {PAYOUT} {code}", line=number)
+
+
+TOTALLED, ADVISED, NET = totalled(), advised(), line()
+FEES = make(SchemePeriodTotalled)
+ANNOUNCED = make(PayoutAnnounced)
+RECEIVED = make(NetworkSettlementReceived)
+PAID = make(PayoutPaid)
+BACK = make(PayoutReturned, line=2, return_code="R01")
+
+
+def matched(item: str, amount: int, rule: str, left: str = "", right: str = LINE) -> ReconciliationMatched:
+    return ReconciliationMatched(item, left or item, right, rule, "USD", amount)
+
+
+def found(
+    item: str, kind: DiscrepancyKind, ours: int, theirs: int, expected: type[Event]
+) -> DiscrepancyDetected:
+    return DiscrepancyDetected(item, kind, "USD", ours, theirs, expected.__name__)
+
+
+def extra(amount: int, number: int = 1) -> DiscrepancyDetected:
+    """A line that only the bank can put right."""
+    return found(f"bank-usd-2026-03-10/{number}", K.EXTRA, 0, amount, BankLineRecorded)
+
+
+def resolved(item: str, by: type[Event], amount: int) -> DiscrepancyResolved:
+    return DiscrepancyResolved(item, by.__name__, "USD", amount)
+
+
+THREE_WAY = matched(CYCLE, 975, "three_way")
+INVOICE_MATCHED = matched(INVOICE, -3, "invoice")
+PAYOUT_MATCHED = matched(PAYOUT, 1_000, "payout")
+RETURN_MATCHED = matched(PAYOUT, 1_000, "payout_return", LINE, "bank-usd-2026-03-10/2")
+
+
+def at_work(*given: Event) -> Table:
+    """A log that was opened on Monday noon."""
+    table = Table(reconciliation)
+    table.hear_of(LogOpened("reconciliation", 0, 1, ClockKind.VIRTUAL, 1, NOON, 9, "", []))
+    table.comes(*given)
+    return table
+
+
+def settled() -> Table:
+    """A cycle, an invoice and a payout that have all been matched."""
+    table = at_work(TOTALLED, ADVISED, NET, FEES, invoiced(number=2), ANNOUNCED, left(number=3))
+    decided = table.next()
+    assert sum(isinstance(body, ReconciliationMatched) for body in decided) == 3
+    return table
+
+
+# --- what comes between two ticks -----------------------------------------------------------------------
+
+# fmt: off
+TABLE: list[tuple[str, list[Event], list[Event]]] = [
+    # cycles: three records must say the same
+    ("cycle agrees",        [TOTALLED, ADVISED, NET],                     [RECEIVED, THREE_WAY]),
+    ("partitions add up",   [totalled(600, 0, 15), totalled(400, 0, 10), ADVISED, NET], [RECEIVED, THREE_WAY]),
+    ("a cycle we pay for",  [totalled(0, 500, -12), advised(0, 500, -12), line(-488)],
+     [make(NetworkSettlementReceived, amount=-488), matched(CYCLE, -488, "three_way")]),
+    ("nothing to be paid",  [totalled(500, 480, 20), advised(500, 480, 20)],
+     [matched(CYCLE, 0, "three_way", right="")]),
+    ("bank differs",        [TOTALLED, ADVISED, line(970)],
+     [make(NetworkSettlementReceived, amount=970), found(CYCLE, K.AMOUNT, 975, 970, NetworkSettlementReceived)]),
+    ("advice differs",      [TOTALLED, advised(999), NET],
+     [RECEIVED, found(CYCLE, K.AMOUNT, 975, 974, NetworkSettlementReceived)]),
+    ("bank and advice say other than we", [TOTALLED, advised(999), line(974)],
+     [make(NetworkSettlementReceived, amount=974), found(CYCLE, K.AMOUNT, 975, 974, NetworkSettlementReceived)]),
+    ("volumes differ, sums do not", [TOTALLED, advised(1_010, 10), NET],
+     [RECEIVED, found(CYCLE, K.AMOUNT, 1_000, 1_010, NetworkSettlementReceived)]),
+    ("interchange differs, sums do not", [totalled(1_000, 0, 25), advised(1_000, 1, 24), NET],
+     [RECEIVED, found(CYCLE, K.FEE, 25, 24, NetworkSettlementReceived)]),
+    ("no advice yet",       [TOTALLED, NET],                              [RECEIVED]),
+    ("no totals yet",       [ADVISED, NET],                               [RECEIVED]),
+    ("no line yet",         [TOTALLED, ADVISED],                          []),
+    # scheme fees
+    ("invoice agrees",      [FEES, invoiced()],                           [make(SchemeInvoicePaid), INVOICE_MATCHED]),
+    ("invoice differs",     [FEES, invoiced(4)],
+     [make(SchemeInvoicePaid, amount=4), found(INVOICE, K.AMOUNT, -3, -4, SchemeInvoicePaid)]),
+    ("invoice comes first", [invoiced()],                                 [make(SchemeInvoicePaid)]),
+    ("fees of partitions",  [make(SchemePeriodTotalled, amount=1), make(SchemePeriodTotalled, amount=2), invoiced()],
+     [make(SchemeInvoicePaid), INVOICE_MATCHED]),
+    # payouts
+    ("payout left",         [ANNOUNCED, left()],                          [PAID, PAYOUT_MATCHED]),
+    ("payout differs",      [ANNOUNCED, left(999)],
+     [make(PayoutPaid, amount=999), found(PAYOUT, K.AMOUNT, -1_000, -999, PayoutPaid)]),
+    ("payout comes first",  [left()],                                     []),
+    ("payout came back",    [ANNOUNCED, left(), returned()],              [PAID, PAYOUT_MATCHED, BACK, RETURN_MATCHED]),
+    ("came back in part",   [ANNOUNCED, left(), returned(400)],
+     [PAID, PAYOUT_MATCHED, make(PayoutReturned, line=2, return_code="R01", amount=400),
+      found(PAYOUT, K.AMOUNT, 1_000, 400, PayoutReturned)]),
+    ("return comes first",  [ANNOUNCED, returned()],                      []),
+    # lines that are for nothing
+    ("payout twice",        [ANNOUNCED, left(), left(number=2)],
+     [PAID, PAYOUT_MATCHED, extra(-1_000, 2)]),
+    ("payout that pays us", [ANNOUNCED, left(-1_000)],                    [extra(1_000)]),
+    ("payout in euro",      [ANNOUNCED, line(-1_000, f"PAYOUT {PAYOUT}", currency="EUR")],
+     [DiscrepancyDetected(LINE, K.EXTRA, "EUR", 0, -1_000, "BankLineRecorded")]),
+    ("returned twice",      [ANNOUNCED, left(), returned(), returned(number=3)],
+     [PAID, PAYOUT_MATCHED, BACK, RETURN_MATCHED, extra(1_000, 3)]),
+    ("return that takes",   [ANNOUNCED, left(), returned(-5)],
+     [PAID, PAYOUT_MATCHED, extra(-5, 2)]),
+    ("cycle in euro",       [line(975, currency="EUR")],
+     [DiscrepancyDetected(LINE, K.EXTRA, "EUR", 0, 975, "BankLineRecorded")]),
+    ("invoice in euro",     [line(-3, f"INVOICE visa EUR {PERIOD}")],     [extra(-3)]),
+    ("not a reference",     [line(5, "thank you")],                       [extra(5)]),
+    ("nothing at all",      [line(5, "")],                                [extra(5)]),
+    ("a word too many",     [line(5, f"NET {CYCLE} x")],                  [extra(5)]),
+    ("not a cycle",         [line(5, "NET visa")],                        [extra(5)]),
+    ("a return without a code", [line(5, f"RETURN {PAYOUT}")],            [extra(5)]),
+]
+# fmt: on
+
+
+@pytest.mark.parametrize(("given", "then"), [row[1:] for row in TABLE], ids=[row[0] for row in TABLE])
+def test_a_tick_books_and_compares_what_has_come(given: list[Event], then: list[Event]) -> None:
+    """Given these, the tick says those, and the next tick nothing more."""
+    table = at_work(*given)
+    assert table.next() == then
+    assert table.next() == []
+
+
+@pytest.mark.parametrize(("given", "then"), [row[1:] for row in TABLE], ids=[row[0] for row in TABLE])
+def test_the_order_of_arrival_does_not_matter(given: list[Event], then: list[Event]) -> None:
+    """Lines are booked in the statement's order, sums have no order."""
+    assert at_work(*reversed(given)).next() == then
+
+
+def test_every_kind_of_discrepancy_is_found() -> None:
+    """The missing ones have tests of their own, for they need time."""
+    kinds = {body.kind for *_, then in TABLE for body in then if isinstance(body, DiscrepancyDetected)}
+    assert kinds == set(K) - {K.MISSING}
+
+
+# --- what comes later -----------------------------------------------------------------------------------
+
+# fmt: off
+LATER: list[tuple[str, list[Event], list[Event], list[Event]]] = [
+    ("advice after the line",  [TOTALLED, NET],              [ADVISED],   [THREE_WAY]),
+    ("totals after the line",  [ADVISED, NET],               [TOTALLED],  [THREE_WAY]),
+    ("a difference is paid",   [TOTALLED, ADVISED, line(970)], [line(5, line=2)],
+     [make(NetworkSettlementReceived, amount=5, line=2),
+      matched(CYCLE, 975, "three_way", right="bank-usd-2026-03-10/2"),
+      resolved(CYCLE, ReconciliationMatched, 975)]),
+    ("totals that were late",  [totalled(900, 0, 25), ADVISED, NET], [totalled(100, 0, 0)],
+     [THREE_WAY, resolved(CYCLE, ReconciliationMatched, 975)]),
+    ("totals that are too much", [TOTALLED, ADVISED, NET],   [totalled(1, 0, 0)],
+     [found(CYCLE, K.AMOUNT, 976, 975, NetworkSettlementReceived)]),
+    ("fees after the invoice", [invoiced()],                 [FEES],      [INVOICE_MATCHED]),
+    ("announced after the line", [left()],                   [ANNOUNCED], [PAID, PAYOUT_MATCHED]),
+    ("paid after its return",  [ANNOUNCED, returned()],      [left()],    [PAID, PAYOUT_MATCHED]),
+    ("a second line for a cycle", [TOTALLED, ADVISED, NET],  [line(975, line=2)],
+     [extra(975, 2)]),
+    ("a second invoice",       [FEES, invoiced()],           [invoiced(number=2)],
+     [extra(-3, 2)]),
+]
+# fmt: on
+
+
+@pytest.mark.parametrize(
+    ("given", "later", "then"), [row[1:] for row in LATER], ids=[row[0] for row in LATER]
+)
+def test_what_comes_later_is_judged_when_it_comes(
+    given: list[Event], later: list[Event], then: list[Event]
+) -> None:
+    """Nothing is said twice, and what is put right is said to be."""
+    table = at_work(*given)
+    table.next()
+    table.comes(*later)
+    assert table.next() == then
+
+
+def test_a_return_is_looked_at_again_when_its_payout_was_paid() -> None:
+    """The line waits on suspense until then."""
+    table = at_work(ANNOUNCED, returned())
+    table.next()
+    table.comes(left())
+    table.next()
+    assert table.next() == [BACK, RETURN_MATCHED]
+    assert table.state.suspense == {}
+    assert table.state.awaiting == {}
+
+
+# --- what does not come ---------------------------------------------------------------------------------
+
+# fmt: off
+MISSING: list[tuple[str, list[Event], int, list[Event]]] = [
+    ("line",     [TOTALLED, ADVISED], 7,  [found(CYCLE, K.MISSING, 975, 975, BankLineRecorded)]),
+    ("advice",   [TOTALLED, NET],     7,  [found(CYCLE, K.MISSING, 975, 975, NetworkSettlementAdvised)]),
+    ("totals",   [ADVISED, NET],      7,  [found(CYCLE, K.MISSING, 0, 975, ClearingCycleTotalled)]),
+    ("all but the advice", [ADVISED], 7,  [found(CYCLE, K.MISSING, 0, 975, ClearingCycleTotalled)]),
+    ("invoice",  [FEES],              21, [found(INVOICE, K.MISSING, -3, 0, BankLineRecorded)]),
+    ("fees",     [invoiced()],        21, [found(INVOICE, K.MISSING, 0, -3, SchemePeriodTotalled)]),
+    ("payout",   [ANNOUNCED],         8,  [found(PAYOUT, K.MISSING, -1_000, 0, BankLineRecorded)]),
+    ("announcement", [left()],        7,  [found(LINE, K.EXTRA, 0, -1_000, PayoutAnnounced)]),
+    ("payment before return", [ANNOUNCED, returned(number=1)], 7, [found(LINE, K.EXTRA, 0, 1_000, PayoutPaid)]),
+]
+# fmt: on
+
+
+@pytest.mark.parametrize(
+    ("given", "days", "then"), [row[1:] for row in MISSING], ids=[row[0] for row in MISSING]
+)
+def test_what_does_not_come_is_named_after_its_days(given: list[Event], days: int, then: list[Event]) -> None:
+    """At the first tick of the day, once, with the event that would settle it."""
+    table = at_work(*given)
+    table.next()
+    assert table.passes(MIDNIGHT + days * DAY - 1) == []
+    assert then[0] in table.passes(MIDNIGHT + days * DAY)
+    assert then[0] not in table.passes(MIDNIGHT + (days + 1) * DAY)
+
+
+# fmt: off
+FOUND_AGAIN: list[tuple[str, list[Event], list[Event], list[Event]]] = [
+    ("line",     [TOTALLED, ADVISED], [NET],     [RECEIVED, THREE_WAY, resolved(CYCLE, ReconciliationMatched, 975)]),
+    ("advice",   [TOTALLED, NET],     [ADVISED], [THREE_WAY, resolved(CYCLE, ReconciliationMatched, 975)]),
+    ("another line", [TOTALLED, ADVISED], [line(970)],
+     [make(NetworkSettlementReceived, amount=970), found(CYCLE, K.AMOUNT, 975, 970, NetworkSettlementReceived)]),
+    ("payout",   [ANNOUNCED], [left()],          [PAID, PAYOUT_MATCHED, resolved(PAYOUT, PayoutPaid, 1_000)]),
+    ("announcement", [left()], [ANNOUNCED],      [PAID, PAYOUT_MATCHED, resolved(LINE, PayoutPaid, -1_000)]),
+]
+# fmt: on
+
+
+@pytest.mark.parametrize(
+    ("given", "later", "then"), [row[1:] for row in FOUND_AGAIN], ids=[row[0] for row in FOUND_AGAIN]
+)
+def test_what_comes_after_all_resolves_its_discrepancy(
+    given: list[Event], later: list[Event], then: list[Event]
+) -> None:
+    """Or is found to differ."""
+    table = at_work(*given)
+    table.next()
+    table.passes(NOON + 9 * DAY)
+    table.comes(*later)
+    assert table.next() == then
+
+
+# fmt: off
+AGED: list[tuple[str, list[Event], int, ClearingResidualAged]] = [
+    ("cycle", [TOTALLED, ADVISED, line(970)], 21, ClearingResidualAged(
+        f"asset:network_receivable:visa:USD:{CYCLE}", CYCLE, "USD", 5, 21, "NetworkSettlementReceived")),
+    ("invoice", [FEES, invoiced(4)], 35, ClearingResidualAged(
+        "liab:scheme_payable:visa", INVOICE, "USD", 1, 35, "SchemeInvoicePaid")),
+    ("payout", [ANNOUNCED, left(999)], 22, ClearingResidualAged(
+        "liab:payout_in_transit", PAYOUT, "USD", -1, 21, "PayoutPaid")),
+    ("line", [line(5, "thank you")], 21, ClearingResidualAged(
+        "liab:suspense:bank-usd", LINE, "USD", -5, 21, "BankLineRecorded")),
+    ("payout's line", [left()], 21, ClearingResidualAged(
+        "liab:suspense:bank-usd", LINE, "USD", 1_000, 21, "PayoutAnnounced")),
+]
+# fmt: on
+
+
+@pytest.mark.parametrize(("given", "days", "aged"), [row[1:] for row in AGED], ids=[row[0] for row in AGED])
+def test_what_stays_open_is_reported_once(given: list[Event], days: int, aged: ClearingResidualAged) -> None:
+    """Two weeks after it was due, with what the clearing account holds."""
+    table = at_work(*given)
+    table.next()
+    assert aged not in table.passes(NOON + (days - 1) * DAY)
+    assert table.passes(NOON + days * DAY) == [aged]
+    assert table.passes(NOON + (days + 1) * DAY) == []
+
+
+def test_deadlines_are_looked_at_once_a_day() -> None:
+    """A quiet tick lists nothing, however much is open."""
+    table = at_work(TOTALLED, ANNOUNCED)
+    table.next()
+    assert reconciliation.due(table.state, table.now + HOUR) == []
+    assert reconciliation.due(settled().state, table.now + HOUR) == []
+
+
+def test_what_is_matched_is_forgotten_after_its_days() -> None:
+    """And neither named as missing nor aged before."""
+    table = settled()
+    for day in range(1, 67):
+        assert table.passes(NOON + day * DAY) == []
+    assert sorted(table.state.settlements) == [CYCLE, INVOICE]
+    for day in range(67, 83):
+        assert table.passes(NOON + day * DAY) == []
+    assert table.state.settlements == {}
+    assert table.state.payouts == {}
+
+
+def test_the_summary_names_every_side_of_every_item() -> None:
+    """What two runs must agree on."""
+    table = at_work(TOTALLED, advised(999), ANNOUNCED, left(), returned(), line(5, "thank you", line=3))
+    table.next()
+    assert table.summary() == [
+        f"settlement {CYCLE} open ours 975 advised 974 received -",
+        f"payout {PAYOUT} matched 1000 USD {LINE} returned",
+        "suspense bank-usd-2026-03-10/3 5 USD thank you",
+    ]
+    assert table.state.payouts[PAYOUT].status is Status.MATCHED
+    assert table.state.payouts[PAYOUT].value_on == DAY_ON + 1
