@@ -33,8 +33,12 @@ clean: ## remove var/, where all that a run makes lies
 ##@ Change
 
 .PHONY: test
-test: .venv/test.stamp ## run the tests (PYTEST_ARGS="-k word" picks some)
+test: .venv/test.stamp .venv/real.stamp ## run the tests (PYTEST_ARGS="-k word" picks some)
 	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+.PHONY: test-real
+test-real: .venv/test.stamp .venv/real.stamp ## a grocer's year against sums made without our code (minutes)
+	@$(BIN)/python -m pytest -m year tests/real $(PYTEST_ARGS)
 
 .PHONY: check
 check: .venv/test.stamp ## lint, format, types, guards, generated files

@@ -104,16 +104,26 @@ def _happened(report: Report) -> Table:
     return table
 
 
-def _money(report: Report) -> Table:
+def _money(report: Report) -> Group:
     table = Table(title="\nWhere the merchants' money is", title_justify="left", box=None, pad_edge=False)
     table.add_column("")
-    for name in _MONEY:
-        table.add_column(name.replace("_", " "), justify="right")
+    # Columns that are empty for everybody only take room from those that are not.
+    names = [name for name in _MONEY if any(getattr(sums, name) for sums in report.amounts.values())]
+    for name in names:
+        table.add_column(name.replace("_", " "), justify="right", no_wrap=True)
     for currency, sums in report.amounts.items():
         table.add_row(
-            Text(currency, style="bold"), *(format_minor(getattr(sums, name), currency) for name in _MONEY)
+            Text(currency, style="bold"), *(_amount(getattr(sums, name), currency) for name in names)
         )
-    return table
+    owed = any(sums.available < 0 for sums in report.amounts.values())
+    note = "Available below zero: refunds after a last payout, which the merchants owe."
+    return Group(table, *([Text(note, style="dim")] if owed else []))
+
+
+def _amount(amount: int, currency: str) -> str:
+    """Minor units with thousands apart: -1,234.56."""
+    whole, dot, fraction = format_minor(abs(amount), currency).partition(".")
+    return f"{'-' if amount < 0 else ''}{int(whole):,}{dot}{fraction}"
 
 
 def _networks(report: Report) -> Table:
