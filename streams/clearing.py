@@ -5,10 +5,8 @@ order, and the batch is closed behind. A network has one cut-off a day; what beg
 leaves with the next. Serials of ARNs are given here and not when the capture comes: in which order cards come
 differs between two runs, the order of keys does not.
 
-The network's figures are compared with ours: a difference of the amount or of the interchange is named and left to
-people; the books carry our own. A record that was refused for its data leaves once more; refused for anything else,
-or again, a capture is written off at the merchant's expense and a refund has failed. The network never learned of
-either, so nothing is owed to it.
+What an answer means stands in :mod:`streams.features.records`. Interchange is compared here too: ours is decided by
+the fees, so the difference is named when that has been heard.
 
 At the end of each tick the sub-totals of cycles and of invoice periods go to reconciliation.
 
@@ -21,19 +19,16 @@ from typing import Final
 
 import msgspec
 
-from events.accounts import NU, RT, bank_account, name
+from events.accounts import NU, RT, name
 from events.base import Event
 from events.calendar import MINUTE, civil, day_of, start_of
 from events.clearing import (
-    Bearer,
-    CaptureWrittenOff,
     ClearingBatchClosed,
     ClearingCycleTotalled,
     ClearingRecordAccepted,
     ClearingRecordAnswered,
     ClearingRecordCreated,
     ClearingRecordRejected,
-    ClearingRejection,
     RecordKind,
     RefundCleared,
     SchemePeriodTotalled,
@@ -47,6 +42,8 @@ from events.reconciliation import DiscrepancyDetected, DiscrepancyKind
 from events.reference import NetworkProfile, decode_reference
 from events.refunds import RefundApproved
 from events.settlement import ClearingResidualAged
+from streams.features.records import Record, meaning_of
+from streams.features.totals import Totals, count, report, reported
 from streams.processor import CUT_OFFS, DEADLINES, NOTICES, Work
 
 NAME: Final = "clearing"
@@ -71,29 +68,10 @@ HEARS: Final[tuple[type[Event], ...]] = (
 )
 DECIDES: Final[tuple[type[Event], ...]] = (InterchangeAssessed, InterchangeReturned)
 
-PRESENTMENTS: Final = 2
-"""How often a record may leave: networks take a corrected one back once."""
 AGE_DAYS: Final = 5
 """After how many days without an answer a record is reported."""
 
 ANSWER, EXTRA, AGE, RECORD, BATCH, TOTALS = "answer", "extra", "age", "record", "batch", "totals"
-
-
-class Record(msgspec.Struct, frozen=True, gc=False):
-    """A capture or a refund that a network has to hear of.
-
-    ``presentment`` counts from 1; ``since`` is when it began to wait for a cut-off, microseconds UTC.
-    """
-
-    payment_id: str
-    merchant: str
-    network: str
-    kind: RecordKind
-    source_id: str
-    amount: int
-    currency: str
-    presentment: int
-    since: int
 
 
 class Answer(msgspec.Struct, frozen=True, gc=False):
@@ -132,27 +110,6 @@ class Batch(msgspec.Struct):
     refunded_amount: int = 0
 
 
-class Cycle(msgspec.Struct):
-    """What was accepted into one cycle since the last tick."""
-
-    network: str
-    currency: str
-    records: int = 0
-    presented: int = 0
-    refunded: int = 0
-    interchange: int = 0
-
-
-class Period(msgspec.Struct):
-    """Scheme fees of one network, currency and invoice period since the last tick."""
-
-    network: str
-    currency: str
-    period: str
-    records: int = 0
-    amount: int = 0
-
-
 class Network(msgspec.Struct, frozen=True):
     """What clearing needs of a network's profile."""
 
@@ -178,8 +135,7 @@ class State(msgspec.Struct):
     theirs: dict[str, int] = {}
     differences: dict[str, Difference] = {}
     batches: dict[str, Batch] = {}
-    cycles: dict[str, Cycle] = {}
-    periods: dict[str, Period] = {}
+    totals: Totals = msgspec.field(default_factory=Totals)
     serials: dict[str, int] = {}
     serials_on: int = 0
 
@@ -220,7 +176,7 @@ def due(state: State, now: int) -> list[Work]:
         works.append(Work(NOTICES, ANSWER, record_id, answer.causation_id, answer.occurred_at))
     for key, extra in state.extras.items():
         works.append(Work(NOTICES, EXTRA, key, extra.causation_id, extra.occurred_at))
-    if state.answered or state.cycles or state.periods:
+    if state.answered or state.totals.cycles or state.totals.periods:
         works.append(Work(CUT_OFFS, TOTALS, "3"))
     for day, sources in state.unanswered.items():
         if int(day) + AGE_DAYS > day_of(now):
@@ -258,7 +214,9 @@ def fire(state: State, work: Work, now: int) -> list[Event]:
     """Hear one answer, report one old record, send one record off, close one batch, or give the totals."""
     match work.kind:
         case "answer":
-            return _hear(work.key, state.sent[work.key])
+            sent = state.sent[work.key]
+            assert sent.answer is not None
+            return meaning_of(work.key, sent.record, sent.answer.body)
         case "extra":
             return [_extra(state.extras.pop(work.key).body)]
         case "age":
@@ -269,73 +227,7 @@ def fire(state: State, work: Work, now: int) -> list[Event]:
         case "batch":
             return _close(state, work.key.removeprefix("2/"), now)
         case _:
-            return [*_cycle_totals(state), *_period_totals(state)]
-
-
-def _hear(record_id: str, sent: Sent) -> list[Event]:
-    """What an answer means for a record. The books carry our figures; theirs are compared."""
-    record, answer = sent.record, sent.answer
-    assert answer is not None
-    said = answer.body
-    if not said.accepted:
-        return _refused(record_id, record, said.rejection)
-    settled = record.amount if said.settlement_currency == record.currency else said.settlement_amount
-    accepted = ClearingRecordAccepted if record.kind is RecordKind.PRESENTMENT else RefundCleared
-    events: list[Event] = [
-        accepted(
-            record.payment_id,
-            record.merchant,
-            record.network,
-            record_id,
-            record.source_id,
-            record.amount,
-            record.currency,
-            settled,
-            said.settlement_currency,
-            said.cycle,
-        )
-    ]
-    if (said.amount, said.currency, said.settlement_amount) != (record.amount, record.currency, settled):
-        theirs = said.settlement_amount if said.amount == record.amount else said.amount
-        events.append(
-            DiscrepancyDetected(
-                record_id,
-                DiscrepancyKind.AMOUNT,
-                record.currency,
-                record.amount,
-                theirs,
-                ClearingRecordAnswered.__name__,
-            )
-        )
-    return events
-
-
-def _refused(record_id: str, record: Record, reason: ClearingRejection) -> list[Event]:
-    representable = reason is ClearingRejection.INVALID_DATA and record.presentment < PRESENTMENTS
-    events: list[Event] = [
-        ClearingRecordRejected(
-            record.payment_id,
-            record.network,
-            record_id,
-            record.kind,
-            record.source_id,
-            reason,
-            representable,
-        )
-    ]
-    if not representable and record.kind is RecordKind.PRESENTMENT:
-        events.append(
-            CaptureWrittenOff(
-                record.payment_id,
-                record.merchant,
-                record.network,
-                record.source_id,
-                record.amount,
-                record.currency,
-                Bearer.MERCHANT,
-            )
-        )
-    return events
+            return list(report(state.totals))
 
 
 def _extra(said: ClearingRecordAnswered) -> DiscrepancyDetected:
@@ -407,35 +299,6 @@ def _close(state: State, lane: str, now: int) -> list[Event]:
     ]
 
 
-def _cycle_totals(state: State) -> Iterator[Event]:
-    for name_of_cycle in sorted(state.cycles):
-        cycle = state.cycles[name_of_cycle]
-        yield ClearingCycleTotalled(
-            cycle.network,
-            cycle.currency,
-            name_of_cycle,
-            bank_account(cycle.currency),
-            cycle.records,
-            cycle.presented,
-            cycle.refunded,
-            cycle.interchange,
-            cycle.presented - cycle.refunded - cycle.interchange,
-        )
-
-
-def _period_totals(state: State) -> Iterator[Event]:
-    for key in sorted(state.periods):
-        period = state.periods[key]
-        yield SchemePeriodTotalled(
-            period.network,
-            period.currency,
-            period.period,
-            bank_account(period.currency),
-            period.records,
-            period.amount,
-        )
-
-
 def _last_cut_off(network: Network, now: int) -> int:
     """The network's newest cut-off that has come, microseconds UTC."""
     minutes = network.cut_off_minute * MINUTE
@@ -475,24 +338,19 @@ def evolve(state: State, recorded: Recorded) -> State:
                 )
                 _put(state, again)
         case InterchangeAssessed() as body:
-            state.cycles[body.cycle].interchange += body.amount
+            count(state.totals, body)
             _compare(state, body, body.amount)
         case InterchangeReturned() as body:
-            state.cycles[body.cycle].interchange -= body.amount
+            count(state.totals, body)
             _compare(state, body, -body.amount)
         case SchemeFeeAssessed() as body:
-            key = f"{body.network}/{body.currency}/{body.period}"
-            period = state.periods.setdefault(key, Period(body.network, body.currency, body.period))
-            period.records += 1
-            period.amount += body.amount
-        case ClearingCycleTotalled() as body:
-            del state.cycles[body.cycle]
-        case SchemePeriodTotalled() as body:
-            del state.periods[f"{body.network}/{body.currency}/{body.period}"]
+            count(state.totals, body)
+        case ClearingCycleTotalled() | SchemePeriodTotalled() as body:
+            reported(state.totals, body)
         case DiscrepancyDetected() as body:
             state.differences.pop(body.item, None)
         case ClearingResidualAged() as body:
-            _reported(state, body.item)
+            _aged(state, body.item)
         case ReferenceApplied(kind="network") as body:
             profile = decode_reference(body.kind, body.content)
             assert isinstance(profile, NetworkProfile)
@@ -562,7 +420,7 @@ def _finish(state: State, record_id: str) -> Sent:
     """The record is answered: forget it."""
     sent = state.sent.pop(record_id)
     del state.answered[record_id]
-    _answered(state, str(sent.left_on), sent.record.source_id)
+    _no_longer_unanswered(state, str(sent.left_on), sent.record.source_id)
     return sent
 
 
@@ -570,12 +428,7 @@ def _settle(state: State, body: ClearingRecordAccepted | RefundCleared) -> None:
     answer = _finish(state, body.record_id).answer
     assert answer is not None
     state.theirs[body.record_id] = answer.body.interchange
-    cycle = state.cycles.setdefault(body.cycle, Cycle(body.network, body.settlement_currency))
-    cycle.records += 1
-    if isinstance(body, ClearingRecordAccepted):
-        cycle.presented += body.settlement_amount
-    else:
-        cycle.refunded += body.settlement_amount
+    count(state.totals, body)
 
 
 def _compare(state: State, body: InterchangeAssessed | InterchangeReturned, ours: int) -> None:
@@ -585,14 +438,14 @@ def _compare(state: State, body: InterchangeAssessed | InterchangeReturned, ours
         state.differences[body.record_id] = Difference(body.currency, ours, theirs)
 
 
-def _reported(state: State, source_id: str) -> None:
+def _aged(state: State, source_id: str) -> None:
     for day, sources in state.unanswered.items():
         if source_id in sources:
-            _answered(state, day, source_id)
+            _no_longer_unanswered(state, day, source_id)
             return
 
 
-def _answered(state: State, day: str, source_id: str) -> None:
+def _no_longer_unanswered(state: State, day: str, source_id: str) -> None:
     """Nobody waits for the answer any more, or has said so."""
     sources = state.unanswered.get(day)
     if sources is not None:

@@ -26,7 +26,7 @@ from typing import Final
 
 import msgspec
 
-from events.accounts import PT, SU, line_item, name, scheme_item
+from events.accounts import SU, line_item, name, scheme_item
 from events.base import Event
 from events.calendar import day_of
 from events.clearing import ClearingCycleTotalled, SchemePeriodTotalled
@@ -50,12 +50,11 @@ from streams.features.matching import (
     Figures,
     Settlement,
     Status,
-    account_of,
     compare,
-    differ,
-    expected_of,
-    residual,
+    settlement_aged,
+    settlement_overdue,
 )
+from streams.features.payouts import Payout, bring_back, pay, payout_aged, payout_overdue
 from streams.processor import DEADLINES, NOTICES, Work
 
 NAME: Final = "reconciliation"
@@ -87,21 +86,6 @@ MEMORY_DAYS: Final = 60
 """How many days matched items are kept: a bank's window for returns is shorter."""
 
 LINE, COMPARE, OVERDUE, AGE, FORGET = "line", "compare", "overdue", "age", "forget"
-
-
-class Payout(msgspec.Struct):
-    """An announced payout. ``line`` paid ``paid`` of it; ``returned`` when a line has brought it back."""
-
-    account: str
-    merchant: str
-    currency: str
-    amount: int
-    value_on: int
-    status: Status = Status.OPEN
-    paid: int = 0
-    line: str = ""
-    returned: bool = False
-    aged: bool = False
 
 
 class Line(msgspec.Struct):
@@ -244,7 +228,7 @@ def _book(state: State, line: Line) -> list[Event]:
         case ["RETURN", payout_id, code]:
             return _return(state, line, payout_id, code)
         case _:
-            return _extra(line, BankLineRecorded.__name__)
+            return _not_for(line)
 
 
 def _may_settle(state: State, item: str, currency: str) -> bool:
@@ -256,64 +240,26 @@ def _may_settle(state: State, item: str, currency: str) -> bool:
 
 
 def _pay(state: State, line: Line, payout_id: str) -> list[Event]:
-    body = line.body
+    """A payout leaves; one that was not announced yet waits."""
     payout = state.payouts.get(payout_id)
     if payout is None:
         return []
-    if payout.line or body.amount >= 0 or body.currency != payout.currency:
-        return _extra(line, BankLineRecorded.__name__)
-    events: list[Event] = [
-        PayoutPaid(
-            payout_id,
-            payout.merchant,
-            body.account,
-            body.statement_id,
-            body.line,
-            body.currency,
-            -body.amount,
-        )
-    ]
-    if differ(-payout.amount, body.amount):
-        events.append(_different(payout_id, body.currency, -payout.amount, body.amount, PayoutPaid.__name__))
-    else:
-        events.append(
-            ReconciliationMatched(
-                payout_id, payout_id, _line_item(body), "payout", body.currency, payout.amount
-            )
-        )
-        if payout.status is Status.MISSING:
-            events.append(DiscrepancyResolved(payout_id, PayoutPaid.__name__, body.currency, payout.amount))
-    return events + _no_longer_extra(line, PayoutPaid.__name__)
+    booked = pay(payout_id, payout, line.body)
+    return booked + _no_longer_extra(line, PayoutPaid.__name__) if booked else _not_for(line)
 
 
 def _return(state: State, line: Line, payout_id: str, code: str) -> list[Event]:
-    body = line.body
+    """A payout comes back; one that has not left waits."""
     payout = state.payouts.get(payout_id)
     if payout is None or not payout.line:
         return []
-    if payout.returned or body.amount <= 0 or body.currency != payout.currency:
-        return _extra(line, BankLineRecorded.__name__)
-    events: list[Event] = [
-        PayoutReturned(
-            payout_id,
-            payout.merchant,
-            body.account,
-            body.statement_id,
-            body.line,
-            body.currency,
-            body.amount,
-            code,
-        )
-    ]
-    if differ(payout.paid, body.amount):
-        events.append(_different(payout_id, body.currency, payout.paid, body.amount, PayoutReturned.__name__))
-    else:
-        events.append(
-            ReconciliationMatched(
-                payout_id, payout.line, _line_item(body), "payout_return", body.currency, body.amount
-            )
-        )
-    return events + _no_longer_extra(line, PayoutReturned.__name__)
+    booked = bring_back(payout_id, payout, line.body, code)
+    return booked + _no_longer_extra(line, PayoutReturned.__name__) if booked else _not_for(line)
+
+
+def _not_for(line: Line) -> list[Event]:
+    """A line that only the bank can put right."""
+    return _extra(line, BankLineRecorded.__name__)
 
 
 def _extra(line: Line, expected_event: str) -> list[Event]:
@@ -335,33 +281,17 @@ def _no_longer_extra(line: Line, resolution: str) -> list[Event]:
     return [DiscrepancyResolved(_line_item(line.body), resolution, line.body.currency, line.body.amount)]
 
 
-def _different(item: str, currency: str, ours: int, theirs: int, expected_event: str) -> DiscrepancyDetected:
-    return DiscrepancyDetected(item, DiscrepancyKind.AMOUNT, currency, ours, theirs, expected_event)
-
-
 # --- deadlines ------------------------------------------------------------------------------------------
 
 
 def _overdue(state: State, item: str) -> list[Event]:
     """Name what has not come, and the event that it is."""
-    settlement = state.settlements.get(item)
-    if settlement is not None:
-        if settlement.status is not Status.OPEN:
-            return []
-        ours = settlement.ours.net if settlement.ours is not None else 0
-        theirs = settlement.received or (settlement.advised.net if settlement.advised is not None else 0)
-        return [_missing(item, settlement.currency, ours, theirs, expected_of(settlement))]
-    payout = state.payouts.get(item)
-    if payout is not None:
-        if payout.status is not Status.OPEN:
-            return []
-        return [_missing(item, payout.currency, -payout.amount, 0, BankLineRecorded.__name__)]
+    if item in state.settlements:
+        return settlement_overdue(item, state.settlements[item])
+    if item in state.payouts:
+        return payout_overdue(item, state.payouts[item])
     line = state.suspense.get(item)
     return [] if line is None else _extra(line, _expected_for(state, line))
-
-
-def _missing(item: str, currency: str, ours: int, theirs: int, expected_event: str) -> DiscrepancyDetected:
-    return DiscrepancyDetected(item, DiscrepancyKind.MISSING, currency, ours, theirs, expected_event)
 
 
 def _expected_for(state: State, line: Line) -> str:
@@ -373,42 +303,18 @@ def _expected_for(state: State, line: Line) -> str:
 
 def _aged(state: State, item: str, day_on: int) -> list[Event]:
     """Report what an item still holds on its clearing account."""
-    settlement = state.settlements.get(item)
-    if settlement is not None:
-        if settlement.status is Status.MATCHED:
-            return []
-        return [
-            ClearingResidualAged(
-                account_of(settlement),
-                item,
-                settlement.currency,
-                residual(settlement),
-                day_on - settlement.since_on,
-                expected_of(settlement),
-            )
-        ]
-    payout = state.payouts.get(item)
-    if payout is not None:
-        if payout.status is Status.MATCHED:
-            return []
-        return [
-            ClearingResidualAged(
-                name(PT),
-                item,
-                payout.currency,
-                payout.paid - payout.amount,
-                day_on - payout.value_on,
-                PayoutPaid.__name__,
-            )
-        ]
+    if item in state.settlements:
+        return settlement_aged(item, state.settlements[item], day_on)
+    if item in state.payouts:
+        return payout_aged(item, state.payouts[item], day_on)
     line = state.suspense.get(item)
     if line is None:
         return []
     body = line.body
+    expected = _expected_for(state, line)
     account = name(SU, body.account)
-    age_days = day_on - line.since_on
     return [
-        ClearingResidualAged(account, item, body.currency, -body.amount, age_days, _expected_for(state, line))
+        ClearingResidualAged(account, item, body.currency, -body.amount, day_on - line.since_on, expected)
     ]
 
 

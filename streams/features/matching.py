@@ -22,6 +22,7 @@ from events.reconciliation import (
     ReconciliationMatched,
     SchemeInvoicePaid,
 )
+from events.settlement import ClearingResidualAged
 
 TOLERANCE: Final = 0
 """By how many minor units two records may differ and still agree."""
@@ -117,7 +118,46 @@ def differ(ours: int, theirs: int) -> bool:
     return abs(ours - theirs) > TOLERANCE
 
 
-def expected_of(settlement: Settlement) -> str:
+def settlement_overdue(item: str, settlement: Settlement) -> list[Event]:
+    """Name the first record that has not come, once, with what the others say."""
+    if settlement.status is not Status.OPEN:
+        return []
+    ours, advised = settlement.ours, settlement.advised
+    theirs = settlement.received or (advised.net if advised is not None else 0)
+    return [
+        DiscrepancyDetected(
+            item,
+            DiscrepancyKind.MISSING,
+            settlement.currency,
+            ours.net if ours is not None else 0,
+            theirs,
+            _expected(settlement),
+        )
+    ]
+
+
+def settlement_aged(item: str, settlement: Settlement, day_on: int) -> list[Event]:
+    """Report what a settlement still holds on its clearing account, as far as we know."""
+    if settlement.status is Status.MATCHED:
+        return []
+    if settlement.invoice:
+        account = name(SP, settlement.network)
+    else:
+        account = name(NR, settlement.network, settlement.currency, settlement.label)
+    ours = settlement.ours.net if settlement.ours is not None else 0
+    return [
+        ClearingResidualAged(
+            account,
+            item,
+            settlement.currency,
+            ours - (settlement.received or 0),
+            day_on - settlement.since_on,
+            _expected(settlement),
+        )
+    ]
+
+
+def _expected(settlement: Settlement) -> str:
     """The first record that a settlement lacks; when it has all, the money that would make them agree."""
     if settlement.ours is None:
         expected = SchemePeriodTotalled if settlement.invoice else ClearingCycleTotalled
@@ -127,15 +167,3 @@ def expected_of(settlement: Settlement) -> str:
     if settlement.received is None:
         return BankLineRecorded.__name__
     return SchemeInvoicePaid.__name__ if settlement.invoice else NetworkSettlementReceived.__name__
-
-
-def residual(settlement: Settlement) -> int:
-    """What the settlement holds on its clearing account as far as we know, minor units, debit positive."""
-    return (settlement.ours.net if settlement.ours is not None else 0) - (settlement.received or 0)
-
-
-def account_of(settlement: Settlement) -> str:
-    """The clearing account of a settlement."""
-    if settlement.invoice:
-        return name(SP, settlement.network)
-    return name(NR, settlement.network, settlement.currency, settlement.label)
