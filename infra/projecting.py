@@ -1,24 +1,41 @@
 """The projector as a process of its own, beside the job that writes the log.
 
-The job starts it, lets it follow the committed log, and asks it to finish; ``finish`` on its standard input
-means "up to the end of the log, then stop", the end of that input (the job has died) means "stop now". Its
-position stands in the store, in one transaction with its rows, so stopping anywhere is safe.
+The job starts it, lets it follow the committed log, and asks it to finish: ``finish`` on its standard input
+means "up to the end of the log, then stop", the end of that input (the job has died) means "stop now". It answers
+in lines of JSON: ``[taken, of]`` while it finishes, or a sentence that says why it cannot go on. Its position
+stands in the store, in one transaction with its rows, so stopping anywhere is safe.
 """
 
 import json
 import os
 import selectors
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Final, Self
+from typing import IO, TYPE_CHECKING, Final, Self
 
-from events.errors import TallystickError, Unavailable
+from events.errors import Broken, Refused, TallystickError, Unavailable
+from infra.commandline import INVARIANT_FAILED, UNAVAILABLE, USAGE, exit_code_of
+
+if TYPE_CHECKING:
+    from projections.duck import DuckStore
 
 #: How long the projector waits for the log to grow before it looks again.
 _IDLE_SECONDS: Final = 0.05
+
+#: How long it waits for a store that somebody else has: the projector of a killed job lets go within a second.
+_STORE_SECONDS: Final = 10.0
+
+#: What its exit codes mean, where it could say why.
+_ERRORS: Final[dict[int, type[TallystickError]]] = {
+    INVARIANT_FAILED: Broken,
+    USAGE: Refused,
+    UNAVAILABLE: Unavailable,
+}
 
 
 class Projecting:
@@ -31,35 +48,60 @@ class Projecting:
     def __enter__(self) -> Self:
         package_root = str(Path(__file__).resolve().parent.parent)
         path = os.pathsep.join(filter(None, (package_root, os.environ.get("PYTHONPATH"))))
-        self._process = subprocess.Popen(
-            self._command,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            env={**os.environ, "PYTHONPATH": path},
-        )
+        # Ctrl-C goes to both processes. The projector inherits the mask and never sees it: the job tells it to stop.
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT,))
+        try:
+            self._process = subprocess.Popen(
+                self._command,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                text=True,
+                env={**os.environ, "PYTHONPATH": path},
+            )
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
         return self
 
     def check(self) -> None:
-        """Raise Unavailable when the projector has died: what it said stands on standard error."""
+        """Raise what ended the projector, where something has: Refused, Unavailable or Broken."""
         assert self._process is not None
         if self._process.poll() is not None:
-            raise Unavailable(
-                f"the projector stopped with exit code {self._process.returncode}; the log is whole: "
-                "run the same command again to go on"
-            )
+            self._answer()
 
     def finish(self, on_progress: Callable[[int, int], None]) -> None:
         """Let it come to the end of the log. ``on_progress`` is told how many events it has taken, of how many."""
         process = self._process
-        assert process is not None and process.stdin is not None and process.stdout is not None
-        self.check()
-        process.stdin.write("finish\n")
-        process.stdin.flush()
-        for line in process.stdout:
-            on_progress(*json.loads(line))
+        assert process is not None and process.stdin is not None
+        try:
+            process.stdin.write("finish\n")
+            process.stdin.flush()
+        except BrokenPipeError:
+            pass  # It has died, and its answer says of what.
+        while True:
+            taken, of = self._answer()
+            on_progress(taken, of)
+            if taken == of:
+                break
         if process.wait() != 0:
-            self.check()
+            self._answer()
+
+    def _answer(self) -> tuple[int, int]:
+        assert self._process is not None and self._process.stdout is not None
+        line = self._process.stdout.readline()
+        said = json.loads(line) if line.endswith("\n") else ""
+        if isinstance(said, str):
+            raise self._failure(said)
+        taken, of = said
+        return taken, of
+
+    def _failure(self, sentence: str) -> TallystickError:
+        assert self._process is not None
+        code = self._process.wait()
+        if sentence:
+            return _ERRORS.get(code, Unavailable)(sentence)
+        return Unavailable(
+            f"the projector ended with exit code {code}; the log is whole: run the same command again to go on"
+        )
 
     def __exit__(
         self,
@@ -76,22 +118,23 @@ class Projecting:
 
 def follow(log: Path, store: Path, partitions: int, control: IO[str], answers: IO[str]) -> None:
     """The projector's side: project what is committed until told to stop."""
-    from projections.duck import DuckStore
     from projections.projector import Projector
     from streams.hosts.embedded import EmbeddedLog
 
     source = EmbeddedLog(log, read_only=True)
-    duck = DuckStore(store)
+    duck = _held(store)
     selector = selectors.DefaultSelector()
     selector.register(control, selectors.EVENT_READ)
+
     try:
         projector = Projector(source, duck, partitions)
         finishing = False
         while True:
             projected = projector.turn()
             if finishing:
-                print(json.dumps([projector.done, projector.end]), file=answers, flush=True)
-                if not projected:
+                taken, of = projector.done, projector.end
+                print(json.dumps([taken, of]), file=answers, flush=True)
+                if taken == of:
                     return
             elif selector.select(0 if projected else _IDLE_SECONDS):
                 if control.readline() != "finish\n":
@@ -99,18 +142,42 @@ def follow(log: Path, store: Path, partitions: int, control: IO[str], answers: I
                 finishing = True
     finally:
         duck.close()
+        source.close()
+
+
+def _held(path: Path) -> "DuckStore":
+    """The store, waited for while the projector of a job that was killed still has it."""
+    from projections.duck import DuckStore
+
+    patience_ends = time.monotonic() + _STORE_SECONDS
+    while True:
+        try:
+            return DuckStore(path)
+        except Unavailable:
+            if time.monotonic() > patience_ends:
+                raise
+        time.sleep(_IDLE_SECONDS)
 
 
 def main() -> int:
     """Entry of the projector process: LOG STORE PARTITIONS."""
+    import duckdb
+
     log, store, partitions = sys.argv[1:]
     try:
-        follow(Path(log), Path(store), int(partitions), sys.stdin, sys.stdout)
+        try:
+            follow(Path(log), Path(store), int(partitions), sys.stdin, sys.stdout)
+        except (duckdb.Error, OSError) as error:
+            if isinstance(error, BrokenPipeError):
+                raise
+            first_line = str(error).partition("\n")[0]
+            raise Unavailable(f"the store {store} cannot be written: {first_line}") from error
+    except BrokenPipeError:
+        # The job has died. Python would complain of the pipe again when it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except TallystickError as error:
-        print(f"tallystick: projector: {error}", file=sys.stderr)
-        return 3
-    except KeyboardInterrupt:
-        return 130
+        print(json.dumps(str(error)), flush=True)
+        return exit_code_of(error)
     return 0
 
 

@@ -14,8 +14,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import quote
 
-from events.errors import LogDamaged, Refused, Unavailable
+from events.errors import LogDamaged, Refused, TallystickError, Unavailable
 from streams.hosts.log import GENESIS, Append, Stored, TopicPartition, link
 from streams.topology import TOPICS
 
@@ -26,6 +27,22 @@ _FORMAT: Final = "tallystick embedded log 1"
 _TOPIC_BITS, _PARTITION_BITS, _OFFSET_BITS = 10, 12, 41
 _NUMBERS: Final = {topic.name: number for number, topic in enumerate(TOPICS, start=1)}
 _LAST_OFFSET: Final = (1 << _OFFSET_BITS) - 1
+_FIRST_ROW: Final = -(1 << 63)
+
+#: What SQLite says when the file is well and the world is not.
+_OF_THE_WORLD: Final = frozenset(
+    {
+        sqlite3.SQLITE_PERM,
+        sqlite3.SQLITE_BUSY,
+        sqlite3.SQLITE_LOCKED,
+        sqlite3.SQLITE_NOMEM,
+        sqlite3.SQLITE_READONLY,
+        sqlite3.SQLITE_IOERR,
+        sqlite3.SQLITE_FULL,
+        sqlite3.SQLITE_CANTOPEN,
+        sqlite3.SQLITE_PROTOCOL,
+    }
+)
 
 #: How many of a partition's last records stay in memory: more than any reader is behind in a round.
 _RECENT_RECORDS: Final = 2_000
@@ -61,6 +78,14 @@ def _check(*parts: str | int | bytes) -> bytes:
     return digest.digest()
 
 
+def _failure(what: str, error: sqlite3.DatabaseError) -> TallystickError:
+    """The world's fault, which may pass, or the file's, which will not."""
+    code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT) & 0xFF
+    if code in _OF_THE_WORLD:
+        return Unavailable(f"{what}: {error}; is the disk full, or another process writing?")
+    return LogDamaged(f"{what}: {error}")
+
+
 class EmbeddedLog:
     """A :class:`streams.hosts.log.Log` in the file ``path``.
 
@@ -72,21 +97,23 @@ class EmbeddedLog:
         self.path = path
         if read_only and not path.exists():
             raise Unavailable(f"there is no log at {path}: run the job first, or name another with --log")
-        path.parent.mkdir(parents=True, exist_ok=True)
         mode = "ro" if read_only else "rwc"
         try:
+            if not read_only:
+                path.parent.mkdir(parents=True, exist_ok=True)
             self._db = sqlite3.connect(
-                f"file:{path}?mode={mode}", uri=True, isolation_level=None, check_same_thread=False
+                f"file:{quote(str(path))}?mode={mode}",
+                uri=True,
+                isolation_level=None,
+                check_same_thread=False,
             )
             if not read_only:
                 self._take_possession()
-            self._recognise(read_only)
-        except sqlite3.OperationalError as error:
-            raise Unavailable(
-                f"cannot open the log {path}: {error}; is another process writing it?"
-            ) from error
+            self._recognise()
+        except OSError as error:
+            raise Unavailable(f"the log {path} cannot be had: {error.strerror}") from error
         except sqlite3.DatabaseError as error:
-            raise LogDamaged(f"{path} is not a log that can be read: {error}") from error
+            raise _failure(f"cannot open the log {path}", error) from error
         # Where each partition ends and its last chain value: kept while we are the one who writes.
         self._heads: dict[TopicPartition, tuple[int, bytes]] = {}
         # What was appended last: actors of one process read almost nothing else, and need no SQL for it.
@@ -113,13 +140,11 @@ class EmbeddedLog:
                 (_FORMAT, _check("format", _FORMAT)),
             )
 
-    def _recognise(self, read_only: bool) -> None:
-        try:
-            row = self._db.execute("SELECT value, sha256 FROM about WHERE name = 'format'").fetchone()
-        except sqlite3.OperationalError as error:
-            if read_only and "no such table" in str(error):
-                raise Refused(f"{self.path} is not a Tallystick log") from error
-            raise
+    def _recognise(self) -> None:
+        tables = {name for (name,) in self._db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+        if not tables & {"record", "position", "state", "about"}:
+            raise Refused(f"{self.path} is not a Tallystick log")
+        row = self._db.execute("SELECT value, sha256 FROM about WHERE name = 'format'").fetchone()
         if row is None or row[0] != _FORMAT or row[1] != _check("format", row[0]):
             raise LogDamaged(f"{self.path}: the format row is not {_FORMAT!r} with its hash")
 
@@ -136,14 +161,15 @@ class EmbeddedLog:
         try:
             self._stay_alone()
             yield
+            self._run("COMMIT")
         except BaseException:
-            self._in_round = False
             self._heads.clear()
             self._recent.clear()
-            self._db.execute("ROLLBACK")
+            if self._db.in_transaction:  # A full disk may have ended it already.
+                self._db.execute("ROLLBACK")
             raise
-        self._in_round = False
-        self._run("COMMIT")
+        finally:
+            self._in_round = False
 
     def _stay_alone(self) -> None:
         """Our ends and our owners' states are stale once another connection has written; checked once a round."""
@@ -155,8 +181,8 @@ class EmbeddedLog:
     def _run(self, statement: str) -> None:
         try:
             self._db.execute(statement)
-        except sqlite3.OperationalError as error:
-            raise Unavailable(f"{self.path}: {error}") from error
+        except sqlite3.DatabaseError as error:
+            raise _failure(f"the log {self.path} cannot be written", error) from error
 
     # -- the port ----------------------------------------------------------------------------------
 
@@ -174,7 +200,7 @@ class EmbeddedLog:
                 (base + offset, base + _LAST_OFFSET, limit),
             ).fetchall()
         except sqlite3.DatabaseError as error:
-            raise LogDamaged(f"{topic}/{partition} from {offset} cannot be read: {error}") from error
+            raise _failure(f"{topic}/{partition} from {offset} cannot be read", error) from error
         for row in rows:
             # SQLite columns have no types of their own: an altered row header may turn bytes into text.
             if type(row[1]) is not int or type(row[2]) is not bytes or type(row[3]) is not bytes:
@@ -194,7 +220,7 @@ class EmbeddedLog:
                     (base, base + _LAST_OFFSET),
                 ).fetchone()
             except sqlite3.DatabaseError as error:
-                raise LogDamaged(f"{topic}/{partition} has no readable end: {error}") from error
+                raise _failure(f"{topic}/{partition} has no readable end", error) from error
             head = (0, GENESIS) if row is None else (row[0] - base + 1, row[1])
             if self._in_round:
                 self._heads[(topic, partition)] = head
@@ -233,8 +259,8 @@ class EmbeddedLog:
                     self._db.execute(
                         "INSERT OR REPLACE INTO state VALUES (?, ?, ?)", (owner, state, _check(owner, state))
                     )
-            except sqlite3.OperationalError as error:
-                raise Unavailable(f"{self.path}: {error}") from error
+            except sqlite3.DatabaseError as error:
+                raise _failure(f"the log {self.path} cannot be written", error) from error
 
     def positions(self, owner: str) -> dict[TopicPartition, int]:
         found = {}
@@ -248,9 +274,9 @@ class EmbeddedLog:
 
     def state(self, owner: str) -> bytes | None:
         for body, check in self._select("SELECT body, sha256 FROM state WHERE owner = ?", owner):
-            if check != _check(owner, body):
+            if type(body) is not bytes or check != _check(owner, body):
                 raise LogDamaged(f"the state of {owner} has been altered")
-            return bytes(body)
+            return body
         return None
 
     def owners(self) -> list[str]:
@@ -262,11 +288,12 @@ class EmbeddedLog:
         """Every topic partition that holds a record."""
         names = {number: name for name, number in _NUMBERS.items()}
         found: list[TopicPartition] = []
-        key = -1
+        key = _FIRST_ROW
         while row := self._select("SELECT id FROM record WHERE id > ? ORDER BY id LIMIT 1", key):
             packed = row[0][0] >> _OFFSET_BITS
             number, partition = packed >> _PARTITION_BITS, packed & ((1 << _PARTITION_BITS) - 1)
-            if number not in names:
+            # In a damaged tree, what comes behind a key may be before it.
+            if number not in names or row[0][0] <= key:
                 raise LogDamaged(f"a record stands in a topic that does not exist (row {row[0][0]})")
             found.append((names[number], partition))
             key = (packed << _OFFSET_BITS) | _LAST_OFFSET
@@ -276,7 +303,14 @@ class EmbeddedLog:
         try:
             return self._db.execute(statement, arguments).fetchall()
         except sqlite3.DatabaseError as error:
-            raise LogDamaged(f"{self.path} cannot be read: {error}") from error
+            raise _failure(f"the log {self.path} cannot be read", error) from error
+
+    def check_tree(self) -> None:
+        """Raise LogDamaged where the file's own structure does not hold: rows out of order, lost or counted twice."""
+        found = self._select("PRAGMA integrity_check(1)")
+        if found != [("ok",)]:
+            first = " ".join(str(found[0][0]).split()) if found else "no answer"
+            raise LogDamaged(f"the tree of the log {self.path} is damaged: {first}")
 
     def close(self) -> None:
         self._db.close()
