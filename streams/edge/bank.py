@@ -44,7 +44,7 @@ from events.reconciliation import BankLineRecorded, NetworkSettlementAdvised
 from events.reference import Holidays, decode_reference
 from events.settlement import PayoutInitiated
 from streams.edge.networks import Announcements, chance, present
-from streams.edge.port import Outgoing
+from streams.hosts.edges import Outgoing
 
 #: When a day's statement is drawn up, after midnight UTC.
 CLOSE_OF_BUSINESS: Final = 18 * HOUR

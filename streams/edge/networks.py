@@ -30,7 +30,7 @@ from events.envelope import Recorded
 from events.messages import Handover, Marker
 from events.partitions import MarkersTaken, ReferenceApplied, TickPassed
 from events.reference import NetworkHealth, decode_reference
-from streams.edge.port import Outgoing
+from streams.hosts.edges import Outgoing
 
 MILLION: Final = 1_000_000
 

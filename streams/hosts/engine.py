@@ -14,6 +14,8 @@ from collections.abc import Callable, Iterable, Sequence
 from operator import attrgetter
 from typing import Any, Final, NamedTuple, cast
 
+import msgspec
+
 from events.base import Event, Message
 from events.envelope import Meta, Recorded, Source, Versions
 from events.errors import Broken
@@ -29,7 +31,7 @@ from events.partitions import (
     TickStepped,
 )
 from streams.handovers import HandoverFunction
-from streams.hosts.snapshots import EngineSnapshot, TickInfo
+from streams.hosts.snapshots import EngineSnapshot, TickInfo, packed, unpacked
 from streams.processor import Processor, TimedProcessor, Work
 from streams.topology import EngineSpec
 
@@ -420,11 +422,38 @@ class Engine:
 
     def snapshot(self) -> EngineSnapshot:
         """Everything that :meth:`restore` needs, between two inputs."""
-        return EngineSnapshot.of(self)
+        return EngineSnapshot(
+            self.sequences,
+            self.marks,
+            {tick: (info.at, info.reference_version) for tick, info in self.ticks.items()},
+            self.tick,
+            self.now,
+            self.step_number,
+            None if self.works is None else list(self.works),
+            {interval: packed(waiting) for interval, waiting in self.deferred.items()},
+            packed(self.references),
+            self.references_read,
+            self.versions,
+            [msgspec.msgpack.encode(state) for state in self.states],
+        )
 
     def restore(self, snapshot: EngineSnapshot) -> None:
         """Become what a snapshot was taken of."""
-        snapshot.put_into(self)
+        self.sequences = dict(snapshot.sequences)
+        self.marks = dict(snapshot.marks)
+        self.ticks = {tick: TickInfo(*info) for tick, info in snapshot.ticks.items()}
+        self.tick = snapshot.tick
+        self.now = snapshot.now
+        self.step_number = snapshot.step_number
+        self.works = None if snapshot.works is None else deque(snapshot.works)
+        self.deferred = {interval: unpacked(waiting) for interval, waiting in snapshot.deferred.items()}
+        self.references = unpacked(snapshot.references)
+        self.references_read = snapshot.references_read
+        self.versions = snapshot.versions
+        self.states = [
+            msgspec.msgpack.decode(state, type=type(initial))
+            for state, initial in zip(snapshot.states, self.states, strict=True)
+        ]
 
 
 def _work_order(item: tuple[int, int, str, str, Work]) -> tuple[int, int, str, str]:

@@ -10,10 +10,12 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+import msgspec
+
 from events.base import Event
 from events.binary import LIST_LIMIT
 from events.envelope import Recorded
-from events.errors import LogDamaged, Refused, ReplayDiffers, WireError
+from events.errors import LogDamaged, Refused, ReplayDiffers, TallystickError, WireError
 from events.partitions import (
     ClockKind,
     DeadLetterReason,
@@ -254,7 +256,7 @@ class Index:
             if not expected:
                 # Only inputs are decoded; decisions are made again and compared as bytes.
                 recorded = self._decoded(name, stored)
-                output = engine.retake(recorded)
+                output = self._retaken(engine, name, stored, recorded)
                 if output is None:
                     raise ReplayDiffers(
                         f"{name}/{self.number} at {stored.offset}",
@@ -262,7 +264,7 @@ class Index:
                         type(recorded.body).__name__,
                         "nothing: no event before it leads to it",
                     )
-                self._note_position(name, recorded)
+                self._note_position(name, stored, recorded)
                 if on_sent is not None:
                     for sent in output.messages:
                         on_sent(name, sent)
@@ -290,14 +292,14 @@ class Index:
             ("partitions", body.partitions, run.partitions),
             ("clock", body.clock, run.clock),
             ("behaviour version", body.behaviour, BEHAVIOUR),
+            *_arguments(body.run, run.arguments),
             ("last tick", body.last_tick, run.last_tick),
-            ("arguments", body.run, run.arguments),
             ("keys", body.key_ids, [self.keys.mac_key_id, self.keys.seal_key_id]),
         ):
             if recorded != wanted:
                 raise Refused(
-                    f"this log was opened with {what} {recorded}, not {wanted}: "
-                    "give the same arguments again, another log, or --fresh to begin anew"
+                    f"this log was opened with {what} {recorded}, not {wanted}: give the same input, seed and "
+                    "partitions again, another log with --log, or --fresh to begin anew"
                 )
 
     def _decoded(self, name: str, stored: Stored) -> Recorded:
@@ -306,19 +308,43 @@ class Index:
         except WireError as error:
             raise LogDamaged(f"{name}/{self.number} at {stored.offset}: {error}") from error
 
-    def _note_position(self, name: str, recorded: Recorded) -> None:
+    def _retaken(self, engine: Engine, name: str, stored: Stored, recorded: Recorded) -> Output | None:
+        try:
+            return engine.retake(recorded)
+        except TallystickError:
+            raise
+        except Exception as error:
+            # Deciding it went well once, so what was recorded has changed since.
+            raise LogDamaged(
+                f"{name}/{self.number} at {stored.offset}: deciding {type(recorded.body).__name__} again raised "
+                f"{type(error).__name__}"
+            ) from error
+
+    def _note_position(self, name: str, stored: Stored, recorded: Recorded) -> None:
         body, source = recorded.body, recorded.meta.source
         if isinstance(body, MarkersTaken):
             for marker in body.markers:
-                self._advance(name, marker.topic, marker.partition, marker.offset)
+                self._advance(name, stored, marker.topic, marker.partition, marker.offset)
         elif source is not None:
-            self._advance(name, source.topic, source.partition, source.offset)
+            self._advance(name, stored, source.topic, source.partition, source.offset)
 
-    def _advance(self, name: str, topic: str, partition: int, offset: int) -> None:
+    def _advance(self, name: str, stored: Stored, topic: str, partition: int, offset: int) -> None:
+        """Every record of an input is taken once and in order, so each names the one behind the last."""
         if topic in BROADCAST:
-            self.broadcast[name] = max(self.broadcast[name], offset + 1)
+            following = self.broadcast[name]
+            self.broadcast[name] = offset + 1
         else:
+            following = self.positions.get((topic, partition), -1)
             self.positions[(topic, partition)] = offset + 1
+        if offset != following:
+            raise ReplayDiffers(
+                f"{name}/{self.number} at {stored.offset}",
+                "meta.source.offset",
+                f"{topic}/{partition} at {offset}",
+                f"{topic}/{partition} at {following}"
+                if following >= 0
+                else "nothing: it is no input of this index",
+            )
 
     def _agree_with(self, log: Log) -> None:
         """Recorded sources and committed positions are two accounts of the same reading."""
@@ -364,6 +390,17 @@ class Index:
         for name, engine in self.engines.items():
             for line in engine.summary():
                 yield f"{name} {line}"
+
+
+def _arguments(recorded: str, wanted: str) -> Iterator[tuple[str, object, object]]:
+    """Two texts of arguments, one by one where they are the JSON objects they should be."""
+    try:
+        was, now = (msgspec.json.decode(text, type=dict[str, str | int]) for text in (recorded, wanted))
+    except msgspec.MsgspecError:
+        yield "arguments", recorded, wanted
+        return
+    for name in sorted(was.keys() | now.keys()):
+        yield name, was.get(name, "nothing"), now.get(name, "nothing")
 
 
 def _records(log: Log, topic: str, partition: int, offset: int) -> Iterator[Stored]:

@@ -5,8 +5,7 @@ positions it was taken at, and one that does not fit is discarded and the log fo
 """
 
 import hashlib
-from collections import deque
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 import msgspec
 
@@ -14,9 +13,6 @@ from events.envelope import Recorded, Versions
 from events.errors import LogDamaged
 from events.wire import decode_event, encode_event
 from streams.processor import Work
-
-if TYPE_CHECKING:
-    from streams.hosts.engine import Engine
 
 #: Raised whenever the layout below, or the state of any processor, changes its meaning.
 FORMAT: Final = 1
@@ -45,48 +41,14 @@ class EngineSnapshot(msgspec.Struct, frozen=True):
     versions: Versions
     states: list[bytes]
 
-    @classmethod
-    def of(cls, engine: "Engine") -> "EngineSnapshot":
-        """Take a snapshot."""
-        return cls(
-            engine.sequences,
-            engine.marks,
-            {tick: (info.at, info.reference_version) for tick, info in engine.ticks.items()},
-            engine.tick,
-            engine.now,
-            engine.step_number,
-            None if engine.works is None else list(engine.works),
-            {interval: _encoded(waiting) for interval, waiting in engine.deferred.items()},
-            _encoded(engine.references),
-            engine.references_read,
-            engine.versions,
-            [msgspec.msgpack.encode(state) for state in engine.states],
-        )
 
-    def put_into(self, engine: "Engine") -> None:
-        """Give an engine everything back."""
-        engine.sequences = dict(self.sequences)
-        engine.marks = dict(self.marks)
-        engine.ticks = {tick: TickInfo(*info) for tick, info in self.ticks.items()}
-        engine.tick = self.tick
-        engine.now = self.now
-        engine.step_number = self.step_number
-        engine.works = None if self.works is None else deque(self.works)
-        engine.deferred = {interval: _decoded(waiting) for interval, waiting in self.deferred.items()}
-        engine.references = _decoded(self.references)
-        engine.references_read = self.references_read
-        engine.versions = self.versions
-        engine.states = [
-            msgspec.msgpack.decode(state, type=type(initial))
-            for state, initial in zip(self.states, engine.states, strict=True)
-        ]
-
-
-def _encoded(events: list[Recorded]) -> list[bytes]:
+def packed(events: list[Recorded]) -> list[bytes]:
+    """Recorded events as log bytes."""
     return [encode_event(recorded) for recorded in events]
 
 
-def _decoded(events: list[bytes]) -> list[Recorded]:
+def unpacked(events: list[bytes]) -> list[Recorded]:
+    """The other way."""
     return [decode_event(value) for value in events]
 
 
@@ -113,7 +75,7 @@ def unseal(data: bytes) -> IndexSnapshot | None:
     digest, body = data[:32], data[32:]
     if hashlib.sha256(body).digest() != digest:
         raise LogDamaged("a snapshot is damaged: its bytes do not have the hash they were kept with")
-    header: Any = msgspec.msgpack.decode(body, type=_Header)
+    header = msgspec.msgpack.decode(body, type=_Header)
     if header.format != FORMAT:
         return None
     return msgspec.msgpack.decode(body, type=IndexSnapshot)
