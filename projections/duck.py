@@ -340,6 +340,8 @@ def connect(path: str, *, threads: int = 1, read_only: bool = False) -> duckdb.D
             read_only=read_only,
             config={
                 "threads": threads,
+                # Blocks are kept for re-reading up to this; a projector needs a fraction of it.
+                "memory_limit": "1GB",
                 # Less often than by default (16 MB): half-filled row groups are compressed anew each time.
                 "checkpoint_threshold": "64MB",
                 # Extensions would be downloaded: nothing here needs one.

@@ -57,8 +57,14 @@ class Projector:
         projections: Sequence[Projection] = CATALOG,
         *,
         batch_events: int = BATCH_EVENTS,
+        log_identity: str | None = None,
     ) -> None:
-        """Raises Refused where the store was filled from another log, or knows more than this one holds."""
+        """Raises Refused where the store was filled from another log, or knows more than this one holds.
+
+        ``log_identity`` is whatever the host tells logs apart by; without one the chain values alone do.
+        """
+        if log_identity is not None:
+            store.bind_log(log_identity)
         self._store = store
         self._reader = reader
         self._places = places(partitions)

@@ -1,6 +1,7 @@
 """Reading a store: opened read-only, by one process at a time, with errors that say what to do next."""
 
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -58,12 +59,24 @@ def checked(db: duckdb.DuckDBPyConnection, sql: str) -> str:
 def ask(
     db: duckdb.DuckDBPyConnection, sql: str, arguments: Sequence[Any] = ()
 ) -> tuple[list[str], list[tuple[Any, ...]]]:
-    """Column names and rows of a query; Refused where DuckDB cannot make sense of it."""
-    try:
+    """Column names and rows of a query; Refused where DuckDB cannot make sense of it.
+
+    DuckDB does not look at signals while it works, so it works in a thread, and Ctrl-C interrupts it from here.
+    """
+
+    def answer() -> tuple[list[str], list[tuple[Any, ...]]]:
         result = db.execute(sql, list(arguments))
         return [column[0] for column in result.description or ()], result.fetchall()
-    except duckdb.Error as error:
-        raise Refused(_explained(error)) from error
+
+    with ThreadPoolExecutor(1) as worker:
+        future = worker.submit(answer)
+        try:
+            return future.result()
+        except KeyboardInterrupt:
+            db.interrupt()
+            raise
+        except duckdb.Error as error:
+            raise Refused(_explained(error)) from error
 
 
 def records(db: duckdb.DuckDBPyConnection, sql: str, arguments: Sequence[Any] = ()) -> list[dict[str, Any]]:

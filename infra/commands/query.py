@@ -55,7 +55,7 @@ def query(sql: str | None, store: Path, format: str, out: Path | None) -> None: 
         else:
             with out.open("w", encoding="utf-8", newline="") as file:
                 _write(format, names, rows, file)
-            remark(f"{len(rows):,} rows in {out}")
+            remark(f"{_counted(rows)} in {out}")
     except OSError as error:
         if isinstance(error, BrokenPipeError):
             raise
@@ -64,7 +64,7 @@ def query(sql: str | None, store: Path, format: str, out: Path | None) -> None: 
         taken = (
             "nothing projected yet" if as_of is None else f"{as_of[0]:,} events, up to {instant(as_of[1])}"
         )
-        remark(f"{len(rows):,} rows; {taken}")
+        remark(f"{_counted(rows)}; {taken}")
 
 
 def _write(form: str, names: Sequence[str], rows: Sequence[tuple[Any, ...]], file: IO[str]) -> None:
@@ -85,6 +85,10 @@ def _write(form: str, names: Sequence[str], rows: Sequence[tuple[Any, ...]], fil
             screen = console()
             screen.file = file
             screen.print(table("", names, rows, right=figures))
+
+
+def _counted(rows: Sequence[object]) -> str:
+    return "1 row" if len(rows) == 1 else f"{len(rows):,} rows"
 
 
 def _jsonable(cell: Any) -> Any:

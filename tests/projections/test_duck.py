@@ -1,5 +1,6 @@
 """The store: rows and positions in one transaction, one process at a time, one log for ever."""
 
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -13,7 +14,7 @@ from projections.catalog import CATALOG
 from projections.digest import figures
 from projections.duck import DuckStore
 from projections.port import Position, Rows
-from projections.reading import checked, freshness, reading, tables
+from projections.reading import ask, checked, freshness, reading, tables
 from tests.projections.stores import day, digests, empty, filled, rows
 
 PLACE = ("payments", 0)
@@ -110,6 +111,23 @@ def test_a_store_belongs_to_one_log() -> None:
         store.bind_log("run-1")
         with pytest.raises(Refused, match="filled from the log 'run-1', not from 'run-2'"):
             store.bind_log("run-2")
+
+
+def test_a_long_query_can_be_interrupted() -> None:
+    """DuckDB looks at no signals while it works; Ctrl-C reaches it all the same, and the connection lives on."""
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGALRM, interrupt)
+    try:
+        with duckdb.connect(config={"threads": 1}) as db:
+            signal.setitimer(signal.ITIMER_REAL, 0.05)
+            with pytest.raises(KeyboardInterrupt):
+                ask(db, "SELECT count(*) FROM range(1000000000000) AS many(a) WHERE a % 7 = hash(a) % 5")
+            assert ask(db, "SELECT 1 AS one") == (["one"], [(1,)])
+    finally:
+        signal.signal(signal.SIGALRM, before)
 
 
 def test_digests_do_not_depend_on_the_order_of_rows() -> None:

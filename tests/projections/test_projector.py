@@ -1,10 +1,15 @@
 """From logs to stores: the same rows however the reading was cut up, and never from the wrong log."""
 
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 
 from events.errors import LogDamaged, Refused
 from projections import ledger
 from projections.catalog import CATALOG
+from projections.duck import DuckStore
 from projections.projector import Projector
 from streams.hosts.log import Stored
 from streams.hosts.memory import MemoryLog
@@ -95,6 +100,15 @@ def test_a_store_of_another_log_is_refused() -> None:
         Projector(day(1, 9).written(), store, 1)
 
 
+def test_a_host_may_name_its_log() -> None:
+    """The name that was given first is kept, also while the log is still empty."""
+    story = day()
+    with filled(story) as store:
+        Projector(story.log, store, 1, log_identity="run-1")
+        with pytest.raises(Refused, match="filled from the log 'run-1'"):
+            Projector(story.log, store, 1, log_identity="run-2")
+
+
 def test_a_store_ahead_of_its_log_is_refused() -> None:
     """The log was put back to an earlier copy; the store knows more than it holds."""
     with filled(day()) as store, pytest.raises(Refused, match="the log ends before that"):
@@ -134,3 +148,42 @@ def test_an_altered_record_is_not_projected(at: int) -> None:
         with pytest.raises(LogDamaged, match=f"record {at} of payments/0"):
             projector.catch_up()
         assert rows(store, "SELECT count(*) FROM events WHERE log = 'payments'") == [(at,)]
+
+
+ROOT = Path(__file__).resolve().parents[2]
+
+_CHILD = """
+import sys
+from projections.duck import DuckStore
+from projections.projector import Projector
+from tests.projections.stores import day
+story = day(2, 6)
+projector = Projector(story.written(), DuckStore.open(sys.argv[1]), 2, batch_events=7)
+print(projector.done, flush=True)
+while projector.turn():
+    print(projector.done, flush=True)
+"""
+
+
+@pytest.mark.parametrize("commits", [0, 3, 9])
+def test_a_killed_projector_leaves_whole_batches(tmp_path: Path, commits: int) -> None:
+    """kill -9 in the middle: the store opens, stands between two batches, and is filled to the same content."""
+    path = tmp_path / "s.duckdb"
+    process = subprocess.Popen(
+        [sys.executable, "-c", _CHILD, str(path)], stdout=subprocess.PIPE, text=True, cwd=ROOT
+    )
+    assert process.stdout is not None
+    for _ in range(commits + 1):
+        told = int(process.stdout.readline())
+    process.kill()
+    process.wait()
+    process.stdout.close()
+    story = day(2, 6)
+    with DuckStore.open(path) as store:
+        projector = Projector(story.written(), store, 2)
+        assert projector.done >= told
+        assert rows(store, "SELECT count(*) FROM events") == [(projector.done,)]
+        projector.catch_up()
+        with filled(day(2, 6)) as undisturbed:
+            for projection in CATALOG:
+                assert store.figures(projection, whole=True) == undisturbed.figures(projection, whole=True)
