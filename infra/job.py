@@ -14,6 +14,8 @@ from typing import Final
 import msgspec
 
 from events.authorization import AuthorizationOutcomeUnknown, PaymentAuthorized, PaymentDeclined
+from events.errors import Refused, Unavailable
+from events.identity import SLOTS
 from events.lifecycle import PaymentRequested
 from events.partitions import ClockKind
 from events.requests import PaymentRequest
@@ -81,6 +83,8 @@ def run(job: Job, watch: Watch = lambda _: None) -> Finished:
     started = time.monotonic()
     # Events hold no cycles, and there are many: looking for cycles among them at every 700th costs a tenth.
     gc.set_threshold(100_000, 20, 100)
+    if not 1 <= job.partitions <= SLOTS:
+        raise Refused(f"a log has between 1 and {SLOTS} partitions, not {job.partitions}")
     if job.fresh:
         _remove(job)
     path = job.input or _simulated_day(job, watch)
@@ -182,13 +186,17 @@ class _Stopwatch:
 
 
 def _remove(job: Job) -> None:
-    for path in (job.log, job.store):
-        for suffix in ("", "-wal", "-shm", ".wal"):
-            path.with_name(path.name + suffix).unlink(missing_ok=True)
+    try:
+        for path in (job.log, job.store):
+            for suffix in ("", "-wal", "-shm", ".wal"):
+                path.with_name(path.name + suffix).unlink(missing_ok=True)
+    except OSError as error:
+        raise Unavailable(f"{path} cannot be removed: {error.strerror}") from error
 
 
 def _simulated_day(job: Job, watch: Watch) -> Path:
     path = job.log.parent / "input" / f"day-{job.payments}-{job.seed}.avro"
-    if not path.exists():
+    # A run that goes on needs the very bytes it began with; one that begins anew, what this program simulates.
+    if job.fresh or not path.exists():
         write_day(path, job.payments, job.seed, lambda done: watch(Stage("simulating", done, job.payments)))
     return path

@@ -12,7 +12,7 @@ bytes on every machine, so that the hash of a file names its content.
 import json
 import os
 from collections.abc import Generator, Iterable, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from functools import cache
 from hashlib import file_digest, sha256
 from importlib.resources import files
@@ -85,7 +85,8 @@ def write_rows(path: Path, rows: Iterable[InputRow], label: str) -> int:
     except OSError as error:
         raise Unavailable(f"{path} cannot be written: {error.strerror}") from error
     finally:
-        unfinished.unlink(missing_ok=True)
+        with suppress(OSError):  # Where it could not be made, not even looking for it may be possible.
+            unfinished.unlink(missing_ok=True)
     return counted
 
 
