@@ -36,6 +36,7 @@ from events.reference import (
     decode_reference,
 )
 from streams.features.bins import BinBlock, blocks_of, range_of
+from streams.features.days import Day, before, forget, put_aside
 from streams.processor import DEADLINES, Work
 
 NAME: Final = "fees"
@@ -71,13 +72,6 @@ class Plan(msgspec.Struct, frozen=True, gc=False):
     version: int
     fixed: int
     rate_ppm: int
-
-
-class Day(msgspec.Struct):
-    """Payments that were authorized on one day (since 1970)."""
-
-    day_on: int
-    payments: list[str]
 
 
 class State(msgspec.Struct):
@@ -213,10 +207,7 @@ def evolve(state: State, recorded: Recorded) -> State:
                 body.channel.value, "" if found is None else found.funding
             )
         case PaymentAuthorized() as body:
-            day_on = day_of(recorded.meta.recorded_at)
-            if not state.days or state.days[-1].day_on != day_on:
-                state.days.append(Day(day_on, []))
-            state.days[-1].payments.append(body.payment_id)
+            put_aside(state.days, day_of(recorded.meta.recorded_at), body.payment_id)
         case PaymentDeclined() | AuthorizationReversed() as body:
             # A void is of the whole payment, so its reversal too leaves nothing that could be presented.
             state.profiles.pop(body.payment_id, None)
@@ -251,19 +242,15 @@ def _apply(state: State, body: ReferenceApplied) -> None:
 
 def due(state: State, now: int) -> list[Work]:
     """Days whose payments nobody can refund any more."""
-    works = []
-    for day in state.days:
-        if day.day_on + MEMORY_DAYS >= day_of(now):
-            break
-        works.append(Work(DEADLINES, FORGET, f"{day.day_on:08d}"))
-    return works
+    return [
+        Work(DEADLINES, FORGET, f"{day_on:08d}") for day_on in before(state.days, day_of(now) - MEMORY_DAYS)
+    ]
 
 
 def fire(state: State, work: Work, now: int) -> list[Event]:
     """Forget one day. Nobody needs to hear of it."""
-    if state.days and state.days[0].day_on == int(work.key):
-        for payment_id in state.days.pop(0).payments:
-            state.profiles.pop(payment_id, None)
+    for payment_id in forget(state.days, int(work.key)):
+        state.profiles.pop(payment_id, None)
     return []
 
 

@@ -44,6 +44,7 @@ from events.lifecycle import (
 from events.refunds import RefundApproved, RefundFailed
 from events.requests import CaptureMode, Operation
 from streams.features import followups
+from streams.features.days import Day, before, forget, put_aside
 from streams.features.followups import Bag, FollowUp
 from streams.processor import DEADLINES, FOLLOW_UPS, Work
 
@@ -136,13 +137,6 @@ class Expiry(msgspec.Struct):
     payments: dict[str, bool]
 
 
-class Day(msgspec.Struct):
-    """Payments that were closed on one day (since 1970)."""
-
-    day_on: int
-    payments: list[str]
-
-
 class State(msgspec.Struct):
     """Payments under way, the endings of the others, holds by the time they run out, follow-ups."""
 
@@ -192,10 +186,9 @@ def due(state: State, now: int) -> list[Work]:
         if expiry.at > now:
             break
         works += [Work(DEADLINES, EXPIRE, payment_id) for payment_id in expiry.payments]
-    for day in state.days:
-        if day.day_on + MEMORY_DAYS >= day_of(now):
-            break
-        works.append(Work(DEADLINES, FORGET, f"{day.day_on:08d}"))
+    works += [
+        Work(DEADLINES, FORGET, f"{day_on:08d}") for day_on in before(state.days, day_of(now) - MEMORY_DAYS)
+    ]
     return works
 
 
@@ -204,9 +197,8 @@ def fire(state: State, work: Work, now: int) -> list[Event]:
     if work.kind == EXPIRE:
         return _expire(state, work.key)
     if work.kind == FORGET:
-        if state.days and state.days[0].day_on == int(work.key):
-            for payment_id in state.days.pop(0).payments:
-                del state.closed[payment_id]
+        for payment_id in forget(state.days, int(work.key)):
+            del state.closed[payment_id]
         return []
     wanted = followups.take(state.waiting, work.key)
     payment = state.payments.get(wanted.payment_id)
@@ -365,10 +357,7 @@ def _close(state: State, recorded: Recorded, payment_id: str, ending: Standing) 
     payment = state.payments.pop(payment_id)
     _unschedule(state, payment_id, payment.valid_until_at)
     state.closed[payment_id] = Closed(payment.merchant, ending)
-    day_on = day_of(recorded.meta.recorded_at)
-    if not state.days or state.days[-1].day_on != day_on:
-        state.days.append(Day(day_on, []))
-    state.days[-1].payments.append(payment_id)
+    put_aside(state.days, day_of(recorded.meta.recorded_at), payment_id)
 
 
 _EXPIRES_AT: Final = attrgetter("at")

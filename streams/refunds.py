@@ -24,6 +24,7 @@ from events.envelope import Recorded
 from events.lifecycle import CaptureVoided, OperationRejection, PaymentCaptured, PaymentRequested
 from events.refunds import RefundApproved, RefundFailed, RefundFailure, RefundRejected, RefundRequested
 from streams.features import followups
+from streams.features.days import Day, before, forget, put_aside
 from streams.features.followups import Bag, FollowUp
 from streams.processor import DEADLINES, FOLLOW_UPS, Work
 
@@ -81,13 +82,6 @@ class Refund(msgspec.Struct, frozen=True, gc=False):
     currency: str
 
 
-class Day(msgspec.Struct):
-    """Payments whose outcome came on one day (since 1970)."""
-
-    day_on: int
-    payments: list[str]
-
-
 class State(msgspec.Struct):
     """Payments that can be refunded, by the day of their outcome; refunds under way; requests that wait."""
 
@@ -131,19 +125,17 @@ def due(state: State, now: int) -> list[Work]:
         Work(FOLLOW_UPS, wanted.operation, key, wanted.causation_id, wanted.occurred_at)
         for key, wanted in state.waiting.arrived.items()
     ]
-    for day in state.days:
-        if day.day_on + WINDOW_DAYS >= day_of(now):
-            break
-        works.append(Work(DEADLINES, FORGET, f"{day.day_on:08d}"))
+    works += [
+        Work(DEADLINES, FORGET, f"{day_on:08d}") for day_on in before(state.days, day_of(now) - WINDOW_DAYS)
+    ]
     return works
 
 
 def fire(state: State, work: Work, now: int) -> list[Event]:
     """Decide one refund, or forget one day."""
     if work.kind == FORGET:
-        if state.days and state.days[0].day_on == int(work.key):
-            for payment_id in state.days.pop(0).payments:
-                del state.payments[payment_id]
+        for payment_id in forget(state.days, int(work.key)):
+            del state.payments[payment_id]
         return []
     wanted = followups.take(state.waiting, work.key)
     payment = state.payments.get(wanted.payment_id)
@@ -227,10 +219,7 @@ def evolve(state: State, recorded: Recorded) -> State:
 
 def _conclude(state: State, recorded: Recorded, payment_id: str, outcome: Outcome) -> None:
     state.payments[payment_id].outcome = outcome
-    day_on = day_of(recorded.meta.recorded_at)
-    if not state.days or state.days[-1].day_on != day_on:
-        state.days.append(Day(day_on, []))
-    state.days[-1].payments.append(payment_id)
+    put_aside(state.days, day_of(recorded.meta.recorded_at), payment_id)
     followups.release(state.waiting, payment_id)
 
 

@@ -40,6 +40,7 @@ from events.settlement import (
     PayoutReturnCredited,
     SettlementBatchClosed,
 )
+from streams.features.days import Day, before, forget, put_aside
 from streams.processor import CUT_OFFS, DEADLINES, NOTICES, Work
 
 NAME: Final = "settlement"
@@ -123,13 +124,6 @@ class Returned(msgspec.Struct, frozen=True, gc=False):
     occurred_at: int
 
 
-class Day(msgspec.Struct):
-    """Payouts of one day (since 1970)."""
-
-    day_on: int
-    payouts: list[str]
-
-
 class State(msgspec.Struct):
     """Books by merchant and currency, what the next tick decides, payouts by day. ``now`` is the last tick's time."""
 
@@ -177,11 +171,10 @@ def due(state: State, now: int) -> list[Work]:
         if day.day_on + AGE_DAYS <= run_on:
             works += [
                 Work(DEADLINES, AGE, payout_id)
-                for payout_id in day.payouts
+                for payout_id in day.names
                 if payout_id in state.payouts and state.payouts[payout_id].silent
             ]
-        if day.day_on + RETURN_DAYS < run_on:
-            works.append(Work(DEADLINES, FORGET, f"{day.day_on:08d}"))
+    works += [Work(DEADLINES, FORGET, f"{day_on:08d}") for day_on in before(state.days, run_on - RETURN_DAYS)]
     return works
 
 
@@ -206,9 +199,8 @@ def fire(state: State, work: Work, now: int) -> list[Event]:
         case "age":
             return _age(state, work.key, now)
         case _:
-            if state.days and state.days[0].day_on == int(work.key):
-                for payout_id in state.days.pop(0).payouts:
-                    state.payouts.pop(payout_id, None)
+            for payout_id in forget(state.days, int(work.key)):
+                state.payouts.pop(payout_id, None)
             return []
 
 
@@ -278,7 +270,7 @@ def _age(state: State, payout_id: str, now: int) -> list[Event]:
     payout = state.payouts.get(payout_id)
     if payout is None or not payout.silent:
         return []
-    initiated_on = next(day.day_on for day in state.days if payout_id in day.payouts)
+    initiated_on = next(day.day_on for day in state.days if payout_id in day.names)
     return [
         ClearingResidualAged(
             name(PT),
@@ -333,7 +325,7 @@ def evolve(state: State, recorded: Recorded) -> State:
             book.available -= body.amount
             book.attempt = 0
             state.payouts[body.payout_id] = Payout(body.merchant, body.currency, body.amount, body.attempt)
-            _remember(state, body.payout_id, _run_day(recorded.meta.recorded_at))
+            put_aside(state.days, _run_day(recorded.meta.recorded_at), body.payout_id)
         case PayoutReturnCredited() as body:
             payout = state.payouts.pop(body.payout_id)
             book = _book(state, body.merchant, body.currency)
@@ -380,12 +372,6 @@ def _hear_of(state: State, recorded: Recorded, body: PayoutOutcomeReceived) -> N
         state.returned[body.payout_id] = Returned(
             body.payout_id, body.amount, recorded.meta.event_id, recorded.meta.occurred_at
         )
-
-
-def _remember(state: State, payout_id: str, day_on: int) -> None:
-    if not state.days or state.days[-1].day_on != day_on:
-        state.days.append(Day(day_on, []))
-    state.days[-1].payouts.append(payout_id)
 
 
 def _book(state: State, merchant: str, currency: str) -> Book:

@@ -164,6 +164,7 @@ def test_a_hold_runs_out_at_the_first_tick_at_or_after_its_time() -> None:
     table = after(REQUESTED, AUTHORIZED, PART)
     assert table.passes(NOON + 7 * DAY - 1) == []
     assert table.passes(NOON + 7 * DAY) == [make(AuthorizationExpired, hold_released=700)]
+    assert table.state.expiries == []
     assert table.passes(NOON + 8 * DAY) == []
 
 

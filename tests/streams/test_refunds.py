@@ -139,6 +139,14 @@ def test_a_refund_fails_when_its_record_is_refused_for_good() -> None:
     assert table.state.payments[PAYMENT].refunded == 0
 
 
+def test_a_cleared_refund_is_over() -> None:
+    """Nothing of it can fail any more."""
+    table = after(REQUESTED, AUTHORIZED, CAPTURED, APPROVED)
+    assert list(table.state.refunds) == ["ref-1"]
+    table.hear_of(make(RefundCleared))
+    assert table.state.refunds == {}
+
+
 @pytest.mark.parametrize(
     "refused",
     [
