@@ -8,8 +8,16 @@ from typing import Final
 
 import msgspec
 
+from events.authorization import NetworkReplyReceived, NetworkReplyTimedOut, NetworkReplyUnmatched
 from events.envelope import Meta
-from events.intake import DuplicateRequestObserved, RequestForwarded, RequestReceived
+from events.intake import (
+    DuplicateRequestObserved,
+    IdempotencyConflictObserved,
+    RequestAccepted,
+    RequestForwarded,
+    RequestReceived,
+    RequestRejected,
+)
 from events.lifecycle import OperationParked
 from projections.batch import Batch
 from projections.port import Column, Rows, Table, View
@@ -17,15 +25,22 @@ from projections.port import Column, Rows, Table, View
 NAME: Final = "audit"
 VERSION: Final = 1
 
-#: What two runs of one input may differ in: observations of the transport, and what waits for how long.
-_OBSERVATIONS: Final = (
-    DuplicateRequestObserved.__name__,
-    RequestReceived.__name__,
-    RequestForwarded.__name__,
-    OperationParked.__name__,
-    "NetworkReplyReceived",
-    "NetworkReplyTimedOut",
-    "NetworkReplyUnmatched",
+#: What two runs of one input may differ in: what the transport did, how long something waited, and keyed hashes,
+#: for another deployment has another key. What came of all these is in the digest.
+_OBSERVATIONS: Final = tuple(
+    kind.__name__
+    for kind in (
+        DuplicateRequestObserved,
+        IdempotencyConflictObserved,
+        NetworkReplyReceived,
+        NetworkReplyTimedOut,
+        NetworkReplyUnmatched,
+        OperationParked,
+        RequestAccepted,
+        RequestForwarded,
+        RequestReceived,
+        RequestRejected,
+    )
 )
 
 EVENTS: Final = Table(

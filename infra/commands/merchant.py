@@ -13,7 +13,7 @@ from projections.reading import reading, records
 
 _SHOWN: Final = 5
 _TOTALS: Final = (
-    ("captured", "captured, less what was voided"),
+    ("captured", "captured, less what was voided or never paid"),
     ("refunded", "refunded"),
     ("fees", "fees"),
     ("pending", "pending: not yet taken over by settlement"),
