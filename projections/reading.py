@@ -1,11 +1,12 @@
 """Reading a store: opened read-only, by one process at a time, with errors that say what to do next."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import datetime
+from itertools import chain
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import duckdb
 
@@ -13,6 +14,10 @@ from events.errors import Refused, Unavailable
 from projections.digest import one
 from projections.duck import FORMAT, connect
 
+_T = TypeVar("_T")
+
+#: How many rows of an answer are in memory at a time.
+CHUNK_ROWS: Final = 10_000
 READ_ONLY_STATEMENTS: Final = frozenset({"SELECT", "EXPLAIN"})
 
 
@@ -59,17 +64,26 @@ def checked(db: duckdb.DuckDBPyConnection, sql: str) -> str:
 def ask(
     db: duckdb.DuckDBPyConnection, sql: str, arguments: Sequence[Any] = ()
 ) -> tuple[list[str], list[tuple[Any, ...]]]:
-    """Column names and rows of a query; Refused where DuckDB cannot make sense of it.
+    """Column names and rows of a query; Refused where DuckDB cannot make sense of it."""
+    names, chunks = ask_in_chunks(db, sql, arguments)
+    return names, list(chain.from_iterable(chunks))
+
+
+def ask_in_chunks(
+    db: duckdb.DuckDBPyConnection, sql: str, arguments: Sequence[Any] = ()
+) -> tuple[list[str], Iterator[list[tuple[Any, ...]]]]:
+    """Column names and, at most 10,000 at a time, the rows: an answer may be larger than memory.
 
     DuckDB does not look at signals while it works, so it works in a thread, and Ctrl-C interrupts it from here.
     """
+    _interruptible(db, lambda: db.execute(sql, list(arguments)))
+    names = [column[0] for column in db.description or ()]
+    return names, iter(lambda: _interruptible(db, lambda: db.fetchmany(CHUNK_ROWS)), [])
 
-    def answer() -> tuple[list[str], list[tuple[Any, ...]]]:
-        result = db.execute(sql, list(arguments))
-        return [column[0] for column in result.description or ()], result.fetchall()
 
+def _interruptible(db: duckdb.DuckDBPyConnection, work: Callable[[], _T]) -> _T:
     with ThreadPoolExecutor(1) as worker:
-        future = worker.submit(answer)
+        future = worker.submit(work)
         try:
             return future.result()
         except KeyboardInterrupt:

@@ -3,9 +3,10 @@
 import csv
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from datetime import datetime
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Final
 
 import click
 import duckdb
@@ -14,9 +15,11 @@ from events.errors import Refused, Unavailable
 from infra.options import setting_option, store_option
 from infra.output import console, instant, remark, table, text_of
 from infra.settings import Value
-from projections.reading import ask, checked, freshness, reading, tables
+from projections.reading import ask, ask_in_chunks, checked, freshness, reading, tables
 
-FORMATS = ("table", "csv", "json", "parquet")
+FORMATS: Final = ("table", "csv", "json", "parquet")
+#: How many rows a table shows: nobody reads more, and laying out ten thousand takes eleven seconds.
+SCREEN_ROWS: Final = 1_000
 
 
 def _known(value: Value) -> str:
@@ -47,48 +50,60 @@ def query(sql: str | None, store: Path, format: str, out: Path | None) -> None: 
         if format == "parquet":
             _write_parquet(db, statement, out)
             return
-        names, rows = ask(db, statement)
-        as_of = freshness(db)
-    try:
-        if out is None:
-            _write(format, names, rows, sys.stdout)
-        else:
-            with out.open("w", encoding="utf-8", newline="") as file:
-                _write(format, names, rows, file)
-            remark(f"{_counted(rows)} in {out}")
-    except OSError as error:
-        if isinstance(error, BrokenPipeError):
+        names, chunks = ask_in_chunks(db, statement)
+        try:
+            if out is None:
+                taken = _write(format, names, chunks, sys.stdout)
+            else:
+                with out.open("w", encoding="utf-8", newline="") as file:
+                    taken = _write(format, names, chunks, file)
+                remark(f"{_counted(taken)} in {out}")
+        except BrokenPipeError:
             raise
-        raise Unavailable(f"{out} cannot be written: {error.strerror}") from error
-    if format == "table":
-        taken = (
-            "nothing projected yet" if as_of is None else f"{as_of[0]:,} events, up to {instant(as_of[1])}"
-        )
-        remark(f"{_counted(rows)}; {taken}")
+        except OSError as error:
+            raise Unavailable(f"{out or 'standard output'} cannot be written: {error.strerror}") from error
+        if format == "table":
+            _remark_on_table(taken, freshness(db))
 
 
-def _write(form: str, names: Sequence[str], rows: Sequence[tuple[Any, ...]], file: IO[str]) -> None:
+def _write(form: str, names: Sequence[str], chunks: Iterator[list[tuple[Any, ...]]], file: IO[str]) -> int:
+    """Write an answer; how many rows were seen. A table stops when it has more than a person reads."""
+    taken = 0
     match form:
         case "csv":
             writer = csv.writer(file, lineterminator="\n")
             writer.writerow(names)
-            writer.writerows([text_of(cell) for cell in row] for row in rows)
+            for rows in chunks:
+                writer.writerows([text_of(cell) for cell in row] for row in rows)
+                taken += len(rows)
         case "json":
             # A value a line inside one array: valid JSON, and a million rows need not be one text in memory.
             file.write("[")
-            for number, row in enumerate(rows):
-                cells = {name: _jsonable(cell) for name, cell in zip(names, row, strict=True)}
-                file.write(("," if number else "") + "\n  " + json.dumps(cells, ensure_ascii=False))
+            for rows in chunks:
+                for row in rows:
+                    cells = {name: _jsonable(cell) for name, cell in zip(names, row, strict=True)}
+                    file.write(("," if taken else "") + "\n  " + json.dumps(cells, ensure_ascii=False))
+                    taken += 1
             file.write("\n]\n")
         case _:
+            rows = next(chunks, [])
+            taken = len(rows)
+            rows = rows[:SCREEN_ROWS]
             figures = [name for place, name in enumerate(names) if rows and _is_figure(rows[0][place])]
             screen = console()
             screen.file = file
             screen.print(table("", names, rows, right=figures))
+    return taken
 
 
-def _counted(rows: Sequence[object]) -> str:
-    return "1 row" if len(rows) == 1 else f"{len(rows):,} rows"
+def _remark_on_table(seen: int, as_of: tuple[int, datetime] | None) -> None:
+    cut = " shown, there are more: --format csv gives all" if seen > SCREEN_ROWS else ""
+    fresh = "nothing projected yet" if as_of is None else f"{as_of[0]:,} events, up to {instant(as_of[1])}"
+    remark(f"{_counted(min(seen, SCREEN_ROWS))}{cut}; {fresh}")
+
+
+def _counted(rows: int) -> str:
+    return "1 row" if rows == 1 else f"{rows:,} rows"
 
 
 def _jsonable(cell: Any) -> Any:

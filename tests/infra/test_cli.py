@@ -284,6 +284,20 @@ def test_query_writes_every_type(tallystick: Tallystick) -> None:
     assert json.loads(tallystick("query", "SELECT 1 WHERE false", "--format", "json").out) == []
 
 
+def test_a_long_answer_is_cut_on_the_screen_alone(
+    tallystick: Tallystick, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A table shows what a person reads, and says how to have the rest; files have it all."""
+    monkeypatch.setattr("infra.commands.query.SCREEN_ROWS", 10)
+    monkeypatch.setattr("projections.reading.CHUNK_ROWS", 11)
+    answer = tallystick("query", "FROM range(25)")
+    assert len(answer.out.splitlines()) == 11
+    assert answer.err.startswith("10 rows shown, there are more: --format csv gives all; ")
+    assert len(tallystick("query", "FROM range(25)", "--format", "csv").out.splitlines()) == 26
+    assert len(json.loads(tallystick("query", "FROM range(25)", "--format", "json").out)) == 25
+    assert tallystick("query", "FROM range(10)").err.startswith("10 rows; ")
+
+
 def test_query_without_sql_lists_what_can_be_asked(tallystick: Tallystick) -> None:
     """A stranger's first question."""
     answer = tallystick("query")
