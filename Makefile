@@ -47,10 +47,15 @@ check: .venv/test.stamp ## lint, format, types, guards, generated files
 	$(BIN)/mypy --no-error-summary
 	$(BIN)/python -m pytest --quiet tests/guards
 	$(BIN)/python -m events.generate --check
+	$(BIN)/python -m infra.docs --check
 
 .PHONY: schemas
 schemas: .venv/test.stamp ## write schemas, codec and golden bytes from the event classes
 	$(BIN)/python -m events.generate
+
+.PHONY: docs
+docs: .venv/test.stamp ## write the pages of docs/ that follow from the code
+	$(BIN)/python -m infra.docs
 
 .PHONY: bench
 bench: .venv/test.stamp ## measure: payments, replay, projection, codec, memory
