@@ -44,7 +44,6 @@ from events.envelope import Meta, Recorded
 from events.identity import rrn
 from events.lifecycle import (
     AuthorizationExpired,
-    CaptureVoided,
     PaymentCaptured,
     PaymentRequested,
     PaymentVoided,
@@ -53,6 +52,7 @@ from events.partitions import ReferenceApplied
 from events.reference import MerchantTerms, NetworkProfile, decode_reference
 from events.risk import RiskAssessed, Verdict
 from events.routing import RouteExhausted, RouteSelected
+from streams.features.days import Day, before, forget, put_aside
 from streams.processor import DEADLINES, Work
 
 NAME: Final = "authorization"
@@ -68,7 +68,6 @@ HEARS: Final[tuple[type[Event], ...]] = (
     AuthorizationReversed,
     LateApprovalReceived,
     PaymentCaptured,
-    CaptureVoided,
     PaymentVoided,
     ClearingRecordCreated,
     AuthorizationExpired,
@@ -167,13 +166,6 @@ class Profile(msgspec.Struct, frozen=True):
     timeout_ms: int
 
 
-class Day(msgspec.Struct):
-    """Payments that were closed on one day (since 1970)."""
-
-    day_on: int
-    payments: list[str]
-
-
 class State(msgspec.Struct):
     """Payments under way, the attempts of closed ones, reversals to repeat, and a count of open attempts."""
 
@@ -209,7 +201,7 @@ def decide(state: State, recorded: Recorded) -> list[Event]:
             return [_decline(body.payment_id, payment, (DeclineReason.NO_ROUTE, RetryAdvice.LATER))]
         case PaymentVoided() as body:
             voided = state.payments.get(body.payment_id)
-            if voided is None or voided.approved <= voided.cleared:
+            if voided is None:
                 return []
             amount = voided.approved - voided.cleared
             return [_reversal(state, body.payment_id, voided, amount, ReversalReason.VOID)]
@@ -393,10 +385,6 @@ def evolve(state: State, recorded: Recorded) -> State:
             if held is not None:
                 held.captured += body.amount
                 held.hold_closed = held.hold_closed or body.final
-        case CaptureVoided() as body:
-            held = state.payments.get(body.payment_id)
-            if held is not None:
-                held.captured -= body.amount
         case ClearingRecordCreated(kind=RecordKind.PRESENTMENT, presentment=1) as body:
             held = state.payments.get(body.payment_id)
             if held is not None:
@@ -454,10 +442,7 @@ def _close(state: State, meta: Meta, payment_id: str) -> None:
     if payment is None or not payment.attempts.authorizations:
         return
     state.closed[payment_id] = payment.attempts
-    day_on = day_of(meta.recorded_at)
-    if not state.days or state.days[-1].day_on != day_on:
-        state.days.append(Day(day_on, []))
-    state.days[-1].payments.append(payment_id)
+    put_aside(state.days, day_of(meta.recorded_at), payment_id)
 
 
 # --- time -----------------------------------------------------------------------------------------------
@@ -466,10 +451,10 @@ def _close(state: State, meta: Meta, payment_id: str) -> None:
 def due(state: State, now: int) -> list[Work]:
     """Reversals that nobody acknowledged go out again; days of closed payments are forgotten."""
     works = [Work(DEADLINES, "repeat_reversal", payment_id) for payment_id in sorted(state.unacknowledged)]
-    for day in state.days:
-        if day.day_on + REPLY_MEMORY_DAYS >= day_of(now):
-            break
-        works.append(Work(DEADLINES, "forget", f"{day.day_on:08d}"))
+    works += [
+        Work(DEADLINES, "forget", f"{day_on:08d}")
+        for day_on in before(state.days, day_of(now) - REPLY_MEMORY_DAYS)
+    ]
     return works
 
 
@@ -480,9 +465,8 @@ def fire(state: State, work: Work, now: int) -> list[Event]:
             return []
         payment = state.payments[work.key]
         return [_reversal(state, work.key, payment, payment.reversed, _reversal_reason(payment))]
-    if state.days and state.days[0].day_on == int(work.key):
-        for payment_id in state.days.pop(0).payments:
-            del state.closed[payment_id]
+    for payment_id in forget(state.days, int(work.key)):
+        del state.closed[payment_id]
     return []
 
 

@@ -32,6 +32,7 @@ from events.money import payable
 from events.partitions import ReferenceApplied
 from events.reference import MerchantTerms, decode_reference
 from events.requests import CaptureRequest, Operation, PaymentRequest, RefundRequest, VoidRequest
+from streams.features.days import Day, before, forget, put_aside
 from streams.processor import DEADLINES, Work
 
 NAME: Final = "intake"
@@ -96,21 +97,14 @@ class Refusal(msgspec.Struct, frozen=True, array_like=True, gc=False):
     payment_id: str
 
 
-class Day(msgspec.Struct):
-    """What was first seen on one day (since 1970), to be forgotten together."""
-
-    day_on: int
-    claims: list[str]
-    refusals: list[str]
-
-
 class State(msgspec.Struct):
     """Claims by ``merchant/key``, refusals by ``merchant/key#mac``, both filed by the day they came."""
 
     merchants: dict[str, Terms] = {}
     claims: dict[str, Claim] = {}
     refusals: dict[str, Refusal] = {}
-    days: list[Day] = []
+    claim_days: list[Day] = []
+    refusal_days: list[Day] = []
 
 
 def initial() -> State:
@@ -162,7 +156,7 @@ def evolve(state: State, recorded: Recorded) -> State:
         case RequestAccepted() as body:
             name = f"{body.merchant}/{body.idempotency_key}"
             state.claims[name] = Claim(bytes.fromhex(body.body_mac), body.payment_id, body.operation)
-            _today(state, recorded.meta).claims.append(name)
+            put_aside(state.claim_days, day_of(recorded.meta.recorded_at), name)
         case RequestRejected() as body:
             _refuse(state, recorded.meta, body, Outcome.REJECTED)
         case IdempotencyConflictObserved() as body:
@@ -178,22 +172,17 @@ def evolve(state: State, recorded: Recorded) -> State:
 
 def due(state: State, now: int) -> list[Work]:
     """One work for each day that is older than :data:`CLAIM_DAYS`."""
-    works = []
-    for day in state.days:
-        if day.day_on + CLAIM_DAYS >= day_of(now):
-            break
-        works.append(Work(DEADLINES, "forget", f"{day.day_on:08d}"))
-    return works
+    oldest_kept = day_of(now) - CLAIM_DAYS
+    passed = {*before(state.claim_days, oldest_kept), *before(state.refusal_days, oldest_kept)}
+    return [Work(DEADLINES, "forget", f"{day_on:08d}") for day_on in sorted(passed)]
 
 
 def fire(state: State, work: Work, now: int) -> list[Event]:
     """Forget a day. Nobody needs to hear of it."""
-    if state.days and state.days[0].day_on == int(work.key):
-        day = state.days.pop(0)
-        for name in day.claims:
-            del state.claims[name]
-        for name in day.refusals:
-            del state.refusals[name]
+    for name in forget(state.claim_days, int(work.key)):
+        del state.claims[name]
+    for name in forget(state.refusal_days, int(work.key)):
+        del state.refusals[name]
     return []
 
 
@@ -330,17 +319,9 @@ def _is_own_id(text: str) -> bool:
     return True
 
 
-def _today(state: State, meta: Meta) -> Day:
-    """The day that now collects; logical time never runs back, so it is the last one."""
-    day_on = day_of(meta.recorded_at)
-    if not state.days or state.days[-1].day_on != day_on:
-        state.days.append(Day(day_on, [], []))
-    return state.days[-1]
-
-
 def _refuse(
     state: State, meta: Meta, body: RequestRejected | IdempotencyConflictObserved, outcome: Outcome
 ) -> None:
     name = f"{body.merchant}/{body.idempotency_key}#{body.body_mac}"
     state.refusals[name] = Refusal(outcome, body.payment_id)
-    _today(state, meta).refusals.append(name)
+    put_aside(state.refusal_days, day_of(meta.recorded_at), name)

@@ -5,7 +5,6 @@ before an unfit one, then the lower expected cost, then the name. Only what neve
 an authorization that may have arrived is taken back, never repeated.
 """
 
-from bisect import bisect_right
 from collections.abc import Iterator
 from functools import lru_cache
 from hashlib import sha256
@@ -36,6 +35,7 @@ from events.routing import (
     RouteReason,
     RouteSelected,
 )
+from streams.features.bins import BinBlock, blocks_of, range_of
 
 NAME: Final = "routing"
 HEARS: Final[tuple[type[Event], ...]] = (
@@ -51,17 +51,10 @@ DECIDES: Final[tuple[type[Event], ...]] = (RiskAssessed, NetworkNotSent)
 MID_LENGTH: Final = 15
 """DE 42 of ISO 8583 has fifteen characters."""
 
+NO_BRAND: Final = ""
+"""The brand of a card in no range of the table: no network carries it."""
+
 _LETTERS: Final = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-
-
-class BinBlock(msgspec.Struct):
-    """The ranges with prefixes of one length, by their low end; ``reach[i]`` is the highest end up to i."""
-
-    length: int
-    lows: list[str]
-    highs: list[str]
-    reach: list[str]
-    brands: list[str]
 
 
 class Network(msgspec.Struct, frozen=True):
@@ -128,9 +121,9 @@ def evolve(state: State, recorded: Recorded) -> State:
     """Follow a payment to its outcome; put BINs, profiles and health into force."""
     match recorded.body:
         case PaymentRequested() as body:
-            state.journeys[body.payment_id] = Journey(
-                body.merchant, brand_of(state.bins, body.bin), body.amount, body.currency, []
-            )
+            found = range_of(state.bins, body.bin)
+            brand = found.brand if found is not None else NO_BRAND
+            state.journeys[body.payment_id] = Journey(body.merchant, brand, body.amount, body.currency, [])
         case RouteSelected() as body:
             state.journeys[body.payment_id].tried.append(body.network)
         case PaymentAuthorized() | PaymentDeclined() | AuthorizationOutcomeUnknown() as body:
@@ -213,26 +206,12 @@ def merchant_number(prefix: str, merchant: str) -> str:
 # --- reference data -------------------------------------------------------------------------------------
 
 
-def brand_of(blocks: list[BinBlock], digits: str) -> str:
-    """The brand of a card by its first digits: the longest prefix wins, then the narrowest range; or ""."""
-    for block in blocks:
-        if block.length > len(digits):
-            continue
-        prefix = digits[: block.length]
-        index = bisect_right(block.lows, prefix) - 1
-        while index >= 0 and block.reach[index] >= prefix:
-            if block.highs[index] >= prefix:
-                return block.brands[index]
-            index -= 1
-    return ""
-
-
 def _apply(state: State, body: ReferenceApplied) -> None:
     if body.kind not in ("bins", "network", "health"):
         return
     match decode_reference(body.kind, body.content):
         case BinTable() as table:
-            state.bins = _blocks(table)
+            state.bins = blocks_of(table.ranges)
         case NetworkProfile() as profile:
             state.networks[profile.network] = Network(
                 list(profile.brands),
@@ -248,26 +227,3 @@ def _apply(state: State, body: ReferenceApplied) -> None:
             state.unfit[health.network] = True
         case _:
             pass
-
-
-def _blocks(table: BinTable) -> list[BinBlock]:
-    """The table as blocks, longest prefixes first. Of ranges with one low end the wider stands before."""
-    blocks = []
-    for length in sorted({len(row.low) for row in table.ranges}, reverse=True):
-        rows = sorted(
-            (row for row in table.ranges if len(row.low) == length),
-            key=lambda row: (row.low, -int(row.high)),
-        )
-        reach: list[str] = []
-        for row in rows:
-            reach.append(max(row.high, reach[-1]) if reach else row.high)
-        blocks.append(
-            BinBlock(
-                length,
-                [row.low for row in rows],
-                [row.high for row in rows],
-                reach,
-                [row.brand for row in rows],
-            )
-        )
-    return blocks

@@ -216,47 +216,6 @@ def test_a_payment_with_an_outcome_is_forgotten(outcome: Event) -> None:
 
 # --- names and numbers ----------------------------------------------------------------------------------
 
-TABLE = bin_table(
-    ("4", "4", "visa"),
-    ("51", "55", "mastercard"),
-    ("34", "34", "amex"),
-    ("37", "37", "amex"),
-    ("4000", "4999", "wide"),
-    ("4026", "4026", "narrow"),
-    ("4026", "4300", "between"),
-    ("402611", "402612", "longest"),
-)
-
-
-@pytest.mark.parametrize(
-    ("digits", "brand"),
-    [
-        ("30000000", ""),
-        ("34000000", "amex"),
-        ("35000000", ""),
-        ("374211", "amex"),
-        ("50999999", ""),
-        ("51000000", "mastercard"),
-        ("55999999", "mastercard"),
-        ("56000000", ""),
-        ("40000000", "wide"),
-        ("40259999", "wide"),
-        ("40260000", "narrow"),
-        ("40261100", "longest"),
-        ("40261299", "longest"),
-        ("40261300", "narrow"),
-        ("40270000", "between"),
-        ("43009999", "between"),
-        ("43010000", "wide"),
-        ("49999999", "wide"),
-        ("4", "visa"),
-        ("", ""),
-    ],
-)
-def test_the_longest_prefix_wins_and_then_the_narrowest_range(digits: str, brand: str) -> None:
-    """Ends of ranges included."""
-    assert brand == routing.brand_of(Bench(routing, TABLE).state.bins, digits)
-
 
 def test_a_merchant_number_has_fifteen_characters_and_no_card_number() -> None:
     """One per network and merchant."""
