@@ -17,6 +17,7 @@ def replay(log: Path, verify: bool, as_json: bool) -> int:
 
     Prints the first difference with its position, field and both values, and ends with exit code 1.
     """
+    import gc
     import time
 
     from events.errors import Broken, ReplayDiffers
@@ -27,6 +28,7 @@ def replay(log: Path, verify: bool, as_json: bool) -> int:
     from streams.hosts.embedded import EmbeddedLog
 
     started = time.monotonic()
+    gc.set_threshold(100_000, 20, 100)  # As in the job: there are many events, and they hold no cycles.
     opened = EmbeddedLog(log, read_only=True)
     try:
         with progress_bar(quiet=as_json) as watch:

@@ -1,12 +1,14 @@
 """Replay with verification: take every recorded input again and compare every byte of what follows.
 
-Four accounts of one run are held against each other: the chain of every topic, the decisions of every log
-against deciding them again, what each engine handed over against what stands in the inboxes, and positions
-and states against their own hashes and against the log. Nothing is written and nothing outside is called.
+Six accounts of one run are held against each other: the files against their own structure, the chain of every
+topic, the decisions of every log against deciding them again, the recorded inputs against the records they name,
+what each engine handed over against what stands in the inboxes, and positions and states against their own hashes
+and against the log. Nothing is written, nothing outside is called, and a job may go on writing meanwhile.
 """
 
 import hashlib
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Final
@@ -15,6 +17,8 @@ from events.errors import LogDamaged, WireError
 from events.messages import Handover, Marker
 from events.partitions import ClockKind, LogOpened
 from events.wire import decode_event, decode_message, encode_message
+from streams.forensics.sources import Letter, Sources, check_dead_letters
+from streams.forensics.writeahead import check_write_ahead
 from streams.hosts.admission import Keys
 from streams.hosts.embedded import EmbeddedLog
 from streams.hosts.engine import Sent
@@ -76,16 +80,27 @@ def verify(log: EmbeddedLog, progress: Progress = lambda _stage, _done: None) ->
 
     ``progress`` is told once per block or index.
     """
+    check_write_ahead(log.path)
+    with log.view():
+        log.check_tree()
+        return _verify(log, progress)
+
+
+def _verify(log: EmbeddedLog, progress: Progress) -> Verified:
     records = 0
     for topic, partition in log.places():
         for looked_at in _check_chain(log, topic, partition):
             records += looked_at
             progress("checking chains", records)
+    owners = log.owners()
+    for owner in owners:
+        _check_owner(log, owner)
     run = run_of(log)
     keys = keys_of(log)
-    events = handovers = snapshots = 0
+    events = handovers = 0
     summaries: list[str] = []
     handed: dict[tuple[str, int, str], hashlib._Hash] = {}
+    letters: Counter[Letter] = Counter()
     started = time.monotonic()
     for number in range(run.partitions):
         index = Index(number, run, keys)
@@ -96,16 +111,16 @@ def verify(log: EmbeddedLog, progress: Progress = lambda _stage, _done: None) ->
             place = (sent.topic, sent.partition, f"{name}/{number}")
             _running(handed, place).update(encode_message(sent.message))
 
-        if not index.restore(log, on_sent=note, snapshots=False):
+        sources = Sources(log, number, run.partitions, keys, letters)
+        if not index.restore(log, on_sent=note, on_taken=sources.note, snapshots=False):
             raise LogDamaged(f"index {number} of {run.partitions} has no log")
         events += sum(index.log_ends.values())
         progress("deciding again", events)
         summaries += index.summary()
     replay_seconds = time.monotonic() - started
     _check_handovers(log, handed)
-    for owner in log.owners():
-        _check_owner(log, owner)
-        snapshots += log.state(owner) is not None
+    check_dead_letters(log, letters)
+    snapshots = sum(log.state(owner) is not None for owner in owners)
     return Verified(run.partitions, records, events, handovers, snapshots, replay_seconds, summaries)
 
 
@@ -149,7 +164,10 @@ def _check_handovers(log: EmbeddedLog, handed: dict[tuple[str, int, str], "hashl
             continue
         for block in _records(log, topic, partition):
             for stored in block:
-                message = decode_message(stored.value)
+                try:
+                    message = decode_message(stored.value)
+                except WireError as error:
+                    raise LogDamaged(f"{topic}/{partition} at {stored.offset}: {error}") from error
                 if not isinstance(message, Handover | Marker):
                     raise LogDamaged(f"{topic}/{partition} at {stored.offset} is no hand-over")
                 _running(found, (topic, partition, message.sender)).update(stored.value)
@@ -163,11 +181,14 @@ def _check_handovers(log: EmbeddedLog, handed: dict[tuple[str, int, str], "hashl
 
 
 def _check_owner(log: EmbeddedLog, owner: str) -> None:
-    for (topic, partition), position in log.positions(owner).items():
+    positions = log.positions(owner)
+    for (topic, partition), position in positions.items():
         end = log.end(topic, partition)
         if position > end:
             raise LogDamaged(f"{owner} has read {topic}/{partition} up to {position}, but it ends at {end}")
     state = log.state(owner)
+    if state is None and positions and not owner.startswith("index/"):
+        raise LogDamaged(f"{owner} has read, but the state that it kept with its positions is missing")
     if state is not None and owner.startswith("index/"):
         snapshot = unseal(state)
         if snapshot is not None and any(name not in snapshot.engines for name in (e.name for e in ENGINES)):

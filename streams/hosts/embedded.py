@@ -305,6 +305,16 @@ class EmbeddedLog:
         except sqlite3.DatabaseError as error:
             raise _failure(f"the log {self.path} cannot be read", error) from error
 
+    @contextmanager
+    def view(self) -> Iterator[None]:
+        """Everything read inside is of one moment, whatever another process commits meanwhile."""
+        self._run("BEGIN")
+        try:
+            yield
+        finally:
+            if self._db.in_transaction:
+                self._db.execute("COMMIT")
+
     def check_tree(self) -> None:
         """Raise LogDamaged where the file's own structure does not hold: rows out of order, lost or counted twice."""
         found = self._select("PRAGMA integrity_check(1)")

@@ -215,14 +215,19 @@ class Index:
     # -- restoring ---------------------------------------------------------------------------------
 
     def restore(
-        self, log: Log, on_sent: Callable[[str, Sent], None] | None = None, *, snapshots: bool = True
+        self,
+        log: Log,
+        on_sent: Callable[[str, Sent], None] | None = None,
+        on_taken: Callable[[str, int, Recorded], None] | None = None,
+        *,
+        snapshots: bool = True,
     ) -> bool:
         """Become what the log says; False where the log is empty.
 
         Takes every recorded input again (from the last snapshot on, where there is one) and compares what is
-        decided with what was recorded, byte for byte; ``on_sent`` is told what is handed over again. Raises
-        Refused where the log was opened for another run, LogDamaged and ReplayDiffers where it is not what it
-        was.
+        decided with what was recorded, byte for byte; ``on_sent`` is told what is handed over again, ``on_taken``
+        every input with its log and offset. Raises Refused where the log was opened for another run, LogDamaged
+        and ReplayDiffers where it is not what it was.
         """
         if log.end(ENGINES[0].name, self.number) == 0:
             return False
@@ -234,7 +239,7 @@ class Index:
             self.positions = {self.place(topic): at for topic, at in snapshot.positions.items()}
             self.broadcast = dict(snapshot.broadcast)
         for spec in ENGINES:
-            self._fold(log, spec, on_sent)
+            self._fold(log, spec, on_sent, on_taken)
         self._agree_with(log)
         return True
 
@@ -247,7 +252,13 @@ class Index:
         ahead = any(end > log.end(name, self.number) for name, end in snapshot.log_ends.items())
         return None if ahead else snapshot
 
-    def _fold(self, log: Log, spec: EngineSpec, on_sent: Callable[[str, Sent], None] | None) -> None:
+    def _fold(
+        self,
+        log: Log,
+        spec: EngineSpec,
+        on_sent: Callable[[str, Sent], None] | None,
+        on_taken: Callable[[str, int, Recorded], None] | None,
+    ) -> None:
         engine, name = self.engines[spec.name], spec.name
         expected: list[Recorded] = []
         position = self.log_ends[name]
@@ -265,6 +276,8 @@ class Index:
                         "nothing: no event before it leads to it",
                     )
                 self._note_position(name, stored, recorded)
+                if on_taken is not None:
+                    on_taken(name, stored.offset, recorded)
                 if on_sent is not None:
                     for sent in output.messages:
                         on_sent(name, sent)
