@@ -1,7 +1,8 @@
 """Which log records an event, and because of whom: read off the topology and the processors' sources.
 
 Processors say what they hear and what they decide on, not what they decide; that stands in their code, where they
-make the event. A processor's own source and the libraries of ``streams/features`` that it imports are looked at.
+make the event. A processor's own source and the libraries of ``streams/features`` that it imports are looked at; what
+a library makes is ascribed to each processor that imports it.
 """
 
 import ast

@@ -21,8 +21,8 @@ _ABOUT: Final = """\
 A topic named like a log holds that log's events; every other one holds messages. Only producers write
 `payments.requests`; engines hand facts to each other over inboxes."""
 _BARRIERS: Final = """\
-An engine takes tick t when every sender in this table has handed over its tick t, less the lag: an answer to tick t
-takes effect at tick t + lag, or the tick would wait for itself."""
+An engine takes tick t when every sender in this table has handed over its tick t - lag: an answer to tick t takes
+effect at tick t + lag, or the tick would wait for itself."""
 
 
 def text() -> str:
