@@ -29,6 +29,9 @@ _NUMBERS: Final = {topic.name: number for number, topic in enumerate(TOPICS, sta
 _LAST_OFFSET: Final = (1 << _OFFSET_BITS) - 1
 _FIRST_ROW: Final = -(1 << 63)
 
+#: What sqlite3 raises; the second where what SQLite complains of, an altered name, is no text.
+_ERRORS: Final = (sqlite3.DatabaseError, UnicodeDecodeError)
+
 #: What SQLite says when the file is well and the world is not.
 _OF_THE_WORLD: Final = frozenset(
     {
@@ -78,7 +81,7 @@ def _check(*parts: str | int | bytes) -> bytes:
     return digest.digest()
 
 
-def _failure(what: str, error: sqlite3.DatabaseError) -> TallystickError:
+def _failure(what: str, error: Exception) -> TallystickError:
     """The world's fault, which may pass, or the file's, which will not."""
     code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT) & 0xFF
     if code in _OF_THE_WORLD:
@@ -112,7 +115,7 @@ class EmbeddedLog:
             self._recognise()
         except OSError as error:
             raise Unavailable(f"the log {path} cannot be had: {error.strerror}") from error
-        except sqlite3.DatabaseError as error:
+        except _ERRORS as error:
             raise _failure(f"cannot open the log {path}", error) from error
         # Where each partition ends and its last chain value: kept while we are the one who writes.
         self._heads: dict[TopicPartition, tuple[int, bytes]] = {}
@@ -181,7 +184,7 @@ class EmbeddedLog:
     def _run(self, statement: str) -> None:
         try:
             self._db.execute(statement)
-        except sqlite3.DatabaseError as error:
+        except _ERRORS as error:
             raise _failure(f"the log {self.path} cannot be written", error) from error
 
     # -- the port ----------------------------------------------------------------------------------
@@ -199,7 +202,7 @@ class EmbeddedLog:
                 "SELECT id, at, value, chain FROM record WHERE id BETWEEN ? AND ? ORDER BY id LIMIT ?",
                 (base + offset, base + _LAST_OFFSET, limit),
             ).fetchall()
-        except sqlite3.DatabaseError as error:
+        except _ERRORS as error:
             raise _failure(f"{topic}/{partition} from {offset} cannot be read", error) from error
         for row in rows:
             # SQLite columns have no types of their own: an altered row header may turn bytes into text.
@@ -219,7 +222,7 @@ class EmbeddedLog:
                     "SELECT id, chain FROM record WHERE id BETWEEN ? AND ? ORDER BY id DESC LIMIT 1",
                     (base, base + _LAST_OFFSET),
                 ).fetchone()
-            except sqlite3.DatabaseError as error:
+            except _ERRORS as error:
                 raise _failure(f"{topic}/{partition} has no readable end", error) from error
             head = (0, GENESIS) if row is None else (row[0] - base + 1, row[1])
             if self._in_round:
@@ -259,7 +262,7 @@ class EmbeddedLog:
                     self._db.execute(
                         "INSERT OR REPLACE INTO state VALUES (?, ?, ?)", (owner, state, _check(owner, state))
                     )
-            except sqlite3.DatabaseError as error:
+            except _ERRORS as error:
                 raise _failure(f"the log {self.path} cannot be written", error) from error
 
     def positions(self, owner: str) -> dict[TopicPartition, int]:
@@ -302,7 +305,7 @@ class EmbeddedLog:
     def _select(self, statement: str, *arguments: str | int) -> list[tuple[Any, ...]]:
         try:
             return self._db.execute(statement, arguments).fetchall()
-        except sqlite3.DatabaseError as error:
+        except _ERRORS as error:
             raise _failure(f"the log {self.path} cannot be read", error) from error
 
     @contextmanager
