@@ -126,10 +126,11 @@ class Engine:
         self.references: list[Recorded] = []
         self.references_read = 0
         self.versions = Versions()
+        #: What a tick's own works are caused by: the markers, or the step, that let it go on.
+        self.cause = ""
 
         self._events: list[Recorded] = []
         self._messages: list[Sent] = []
-        self._cause = ""
 
     # -- what a host calls -------------------------------------------------------------------------
 
@@ -150,7 +151,6 @@ class Engine:
             fact.source,
             fact.simulated,
         )
-        self._cause = recorded.meta.event_id
         self._handle_in_time(recorded)
         self._go_on()
         return self._taken()
@@ -158,7 +158,7 @@ class Engine:
     def take_markers(self, markers: list[MarkerSeen]) -> Output:
         """Record that upstream partitions have handed ticks over. A repeat changes nothing."""
         taken = self._stamp(MarkersTaken(markers), "", "", self.now, self.now, None, False)
-        self._cause = taken.meta.event_id
+        self.cause = taken.meta.event_id
         for marker in markers:
             if marker.tick <= self.marks.get(marker.sender, marker.tick):
                 continue
@@ -181,7 +181,7 @@ class Engine:
             raise Broken(f"{self.sender}: no tick is under way at tick {self.tick}")
         self.step_number += 1
         step = TickStepped(self.tick, self.step_number)
-        self._cause = self._stamp(step, "", "", self.now, self.now, None, False).meta.event_id
+        self.cause = self._stamp(step, "", "", self.now, self.now, None, False).meta.event_id
         self._fire()
         self._go_on()
         return self._taken()
@@ -286,7 +286,7 @@ class Engine:
             bodies = processor.fire(self.states[index], work, self.now)
             if bodies:
                 occurred_at = work.occurred_at or self.now
-                cause = work.causation_id or self._cause
+                cause = work.causation_id or self.cause
                 fired = [
                     self._stamp(body, cause, "", occurred_at, self.now, None, self.simulated)
                     for body in bodies
@@ -299,7 +299,7 @@ class Engine:
         tick, info = self.tick, self.ticks.pop(self.tick)
         self.works = None
         passed = TickPassed(tick, info.at, self.step_number)
-        self._stamp(passed, self._cause, "", self.now, self.now, None, False)
+        self._stamp(passed, self.cause, "", self.now, self.now, None, False)
         for topic in self.spec.marks:
             self._mark(topic, tick, info.at, info.reference_version)
         for recorded in self.deferred.pop(tick + 1, ()):
@@ -434,6 +434,7 @@ class Engine:
             packed(self.references),
             self.references_read,
             self.versions,
+            self.cause,
             [msgspec.msgpack.encode(state) for state in self.states],
         )
 
@@ -450,6 +451,7 @@ class Engine:
         self.references = unpacked(snapshot.references)
         self.references_read = snapshot.references_read
         self.versions = snapshot.versions
+        self.cause = snapshot.cause
         self.states = [
             msgspec.msgpack.decode(state, type=type(initial))
             for state, initial in zip(snapshot.states, self.states, strict=True)

@@ -39,6 +39,7 @@ class EngineSnapshot(msgspec.Struct, frozen=True):
     references: list[bytes]
     references_read: int
     versions: Versions
+    cause: str
     states: list[bytes]
 
 

@@ -18,8 +18,6 @@ from unittest.mock import patch
 
 import msgspec
 
-from tests.simulation.workload import rows as workload
-
 from events.calendar import HOUR, MINUTE
 from events.partitions import ClockKind
 from events.requests import InputRow, PaymentRequest, Tick
@@ -32,6 +30,7 @@ from streams.hosts.actors import PUBLISHER, Actor, EdgeActor, IndexActor, Publis
 from streams.hosts.admission import Keys, Request
 from streams.hosts.index import Run
 from streams.hosts.memory import Crashed, CrashPoint, MemoryLog
+from tests.simulation.workload import rows as workload
 
 EVERY, TAIL = 15 * MINUTE, 6 * HOUR
 
