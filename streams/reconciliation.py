@@ -336,14 +336,11 @@ def evolve(state: State, recorded: Recorded) -> State:
                 state, item, body.account, body.network, body.currency, body.period, invoice=True
             )
             ours = settlement.ours = settlement.ours or Figures()
-            ours.records += body.records
             ours.net -= body.amount
             state.changed[item] = True
         case NetworkSettlementAdvised() as body:
             settlement = _cycle(state, body)
-            settlement.advised = Figures(
-                body.records, body.presented, body.refunded, body.interchange, body.net
-            )
+            settlement.advised = Figures(body.presented, body.refunded, body.interchange, body.net)
             state.changed[body.cycle] = True
         case PayoutAnnounced() as body:
             state.payouts[body.payout_id] = Payout(
@@ -410,7 +407,6 @@ def _cycle(
 def _add_up(state: State, body: ClearingCycleTotalled) -> None:
     settlement = _cycle(state, body)
     ours = settlement.ours = settlement.ours or Figures()
-    ours.records += body.records
     ours.presented += body.presented
     ours.refunded += body.refunded
     ours.interchange += body.interchange
@@ -444,7 +440,6 @@ def _booked(state: State, body: Booking) -> str:
     """Take a line off suspense; its item."""
     item = _line_item(body)
     line = state.suspense.pop(item)
-    state.arrived.pop(_line_key(line.body), None)
     if line.payout:
         waiting = state.awaiting[line.payout]
         waiting.remove(item)

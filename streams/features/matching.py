@@ -40,7 +40,6 @@ class Status(StrEnum):
 class Figures(msgspec.Struct):
     """One side's account of a cycle, minor units; of an invoice ``net`` alone."""
 
-    records: int = 0
     presented: int = 0
     refunded: int = 0
     interchange: int = 0
@@ -99,17 +98,18 @@ def compare(item: str, settlement: Settlement) -> list[Event]:
 def _difference(
     ours: Figures, advised: Figures | None, received: int
 ) -> tuple[DiscrepancyKind, int, int] | None:
-    """How the records differ: the money first, then the volume, then what the network kept of it."""
+    """How the records differ, the cause before its effect: volumes, what the network kept of them, then the money."""
+    if advised is not None:
+        if differ(ours.presented, advised.presented):
+            return DiscrepancyKind.AMOUNT, ours.presented, advised.presented
+        if differ(ours.refunded, advised.refunded):
+            return DiscrepancyKind.AMOUNT, ours.refunded, advised.refunded
+        if differ(ours.interchange, advised.interchange):
+            return DiscrepancyKind.FEE, ours.interchange, advised.interchange
+        if differ(ours.net, advised.net):
+            return DiscrepancyKind.AMOUNT, ours.net, advised.net
     if differ(ours.net, received):
         return DiscrepancyKind.AMOUNT, ours.net, received
-    if advised is None:
-        return None
-    if differ(ours.net, advised.net):
-        return DiscrepancyKind.AMOUNT, ours.net, advised.net
-    if differ(ours.presented, advised.presented):
-        return DiscrepancyKind.AMOUNT, ours.presented, advised.presented
-    if differ(ours.interchange, advised.interchange):
-        return DiscrepancyKind.FEE, ours.interchange, advised.interchange
     return None
 
 

@@ -163,12 +163,13 @@ def test_each_network_and_currency_has_its_own_batch() -> None:
     assert [line.split()[1] for line in table.summary() if "waits" in line] == ["cap-4"]
 
 
-def test_serials_begin_again_every_day() -> None:
-    """They are unique with the day in the ARN."""
+def test_serials_and_totals_begin_again_every_day() -> None:
+    """Serials are unique with the day in the ARN, and a batch counts its own records."""
     table = sent(CAPTURED)
     table.hear_of(make(PaymentCaptured, capture_id="cap-2"))
-    record = table.passes(CUT_OFF + DAY)[0]
+    record, batch = table.passes(CUT_OFF + DAY)
     assert record == created(0, day=10, source_id="cap-2", record_id=record_id("cap-2"))
+    assert (batch.batch_id, batch.presentments, batch.presented_amount) == ("visa-USD-20260310", 1, 1_000)
 
 
 def test_a_voided_capture_does_not_leave() -> None:

@@ -7,7 +7,7 @@ import pytest
 from events.base import Event
 from events.calendar import DAY, HOUR
 from events.clearing import ClearingCycleTotalled, SchemePeriodTotalled
-from events.partitions import ClockKind, LogOpened
+from events.partitions import ClockKind, LogOpened, TickPassed
 from events.reconciliation import (
     BankLineRecorded,
     DiscrepancyDetected,
@@ -131,14 +131,16 @@ TABLE: list[tuple[str, list[Event], list[Event]]] = [
      [matched(CYCLE, 0, "three_way", right="")]),
     ("bank differs",        [TOTALLED, ADVISED, line(970)],
      [make(NetworkSettlementReceived, amount=970), found(CYCLE, K.AMOUNT, 975, 970, NetworkSettlementReceived)]),
-    ("advice differs",      [TOTALLED, advised(999), NET],
+    ("presented differs",   [TOTALLED, advised(999), line(974)],
+     [make(NetworkSettlementReceived, amount=974), found(CYCLE, K.AMOUNT, 1_000, 999, NetworkSettlementReceived)]),
+    ("refunded differs",    [TOTALLED, advised(1_000, 1), line(974)],
+     [make(NetworkSettlementReceived, amount=974), found(CYCLE, K.AMOUNT, 0, 1, NetworkSettlementReceived)]),
+    ("interchange differs", [TOTALLED, advised(1_000, 0, 26), line(974)],
+     [make(NetworkSettlementReceived, amount=974), found(CYCLE, K.FEE, 25, 26, NetworkSettlementReceived)]),
+    ("advice does not add up", [TOTALLED, make(NetworkSettlementAdvised, net=974), NET],
      [RECEIVED, found(CYCLE, K.AMOUNT, 975, 974, NetworkSettlementReceived)]),
-    ("bank and advice say other than we", [TOTALLED, advised(999), line(974)],
-     [make(NetworkSettlementReceived, amount=974), found(CYCLE, K.AMOUNT, 975, 974, NetworkSettlementReceived)]),
     ("volumes differ, sums do not", [TOTALLED, advised(1_010, 10), NET],
      [RECEIVED, found(CYCLE, K.AMOUNT, 1_000, 1_010, NetworkSettlementReceived)]),
-    ("interchange differs, sums do not", [totalled(1_000, 0, 25), advised(1_000, 1, 24), NET],
-     [RECEIVED, found(CYCLE, K.FEE, 25, 24, NetworkSettlementReceived)]),
     ("no advice yet",       [TOTALLED, NET],                              [RECEIVED]),
     ("no totals yet",       [ADVISED, NET],                               [RECEIVED]),
     ("no line yet",         [TOTALLED, ADVISED],                          []),
@@ -176,6 +178,10 @@ TABLE: list[tuple[str, list[Event], list[Event]]] = [
     ("nothing at all",      [line(5, "")],                                [extra(5)]),
     ("a word too many",     [line(5, f"NET {CYCLE} x")],                  [extra(5)]),
     ("not a cycle",         [line(5, "NET visa")],                        [extra(5)]),
+    ("a payout without a name", [line(5, "PAYOUT")],                      [extra(5)]),
+    ("a payout of nothing", [ANNOUNCED, line(0, f"PAYOUT {PAYOUT}")],     [extra(0)]),
+    ("a return of nothing", [ANNOUNCED, left(), line(0, f"RETURN {PAYOUT} R01", line=2)],
+     [PAID, PAYOUT_MATCHED, extra(0, 2)]),
     ("a return without a code", [line(5, f"RETURN {PAYOUT}")],            [extra(5)]),
 ]
 # fmt: on
@@ -211,10 +217,12 @@ LATER: list[tuple[str, list[Event], list[Event], list[Event]]] = [
      [make(NetworkSettlementReceived, amount=5, line=2),
       matched(CYCLE, 975, "three_way", right="bank-usd-2026-03-10/2"),
       resolved(CYCLE, ReconciliationMatched, 975)]),
+    ("a difference gets smaller", [TOTALLED, ADVISED, line(970)], [line(1, line=2)],
+     [make(NetworkSettlementReceived, amount=1, line=2), found(CYCLE, K.AMOUNT, 975, 971, NetworkSettlementReceived)]),
     ("totals that were late",  [totalled(900, 0, 25), ADVISED, NET], [totalled(100, 0, 0)],
      [THREE_WAY, resolved(CYCLE, ReconciliationMatched, 975)]),
     ("totals that are too much", [TOTALLED, ADVISED, NET],   [totalled(1, 0, 0)],
-     [found(CYCLE, K.AMOUNT, 976, 975, NetworkSettlementReceived)]),
+     [found(CYCLE, K.AMOUNT, 1_001, 1_000, NetworkSettlementReceived)]),
     ("fees after the invoice", [invoiced()],                 [FEES],      [INVOICE_MATCHED]),
     ("announced after the line", [left()],                   [ANNOUNCED], [PAID, PAYOUT_MATCHED]),
     ("paid after its return",  [ANNOUNCED, returned()],      [left()],    [PAID, PAYOUT_MATCHED]),
@@ -336,16 +344,48 @@ def test_deadlines_are_looked_at_once_a_day() -> None:
     table = at_work(TOTALLED, ANNOUNCED)
     table.next()
     assert reconciliation.due(table.state, table.now + HOUR) == []
+    seventh = MIDNIGHT + 7 * DAY
+    assert [work.key for work in reconciliation.due(table.state, seventh)] == [CYCLE]
+    table.hear_of(TickPassed(2, seventh, 1))
+    assert reconciliation.due(table.state, seventh + HOUR) == []
     assert reconciliation.due(settled().state, table.now + HOUR) == []
+
+
+def test_a_line_is_named_as_extra_once() -> None:
+    """One that waited in vain, and then turns out not to fit either."""
+    table = at_work(line(-1_000, f"PAYOUT {PAYOUT}", currency="EUR"))
+    table.next()
+    assert [type(body) for body in table.passes(MIDNIGHT + 7 * DAY)] == [DiscrepancyDetected]
+    table.comes(ANNOUNCED)
+    assert table.next() == []
+
+
+@pytest.mark.parametrize(
+    ("given", "then"),
+    [([TOTALLED, ADVISED], [NET]), ([FEES], [invoiced()]), ([ANNOUNCED], [left()]), ([left()], [ANNOUNCED])],
+    ids=["cycle", "invoice", "payout", "line"],
+)
+def test_a_deadline_that_was_overtaken_says_nothing(given: list[Event], then: list[Event]) -> None:
+    """What the tick itself has settled is neither missing nor aged, though it was listed when the tick began."""
+    table = at_work(*given)
+    table.next()
+    at = NOON + 60 * DAY
+    works = [work for work in table.works(at) if work.kind in ("overdue", "age")]
+    assert sorted(work.kind for work in works) == ["age", "overdue"]
+    table.comes(*then)
+    table.next()
+    assert [reconciliation.fire(table.state, work, at) for work in works] == [[] for _ in works]
 
 
 def test_what_is_matched_is_forgotten_after_its_days() -> None:
     """And neither named as missing nor aged before."""
     table = settled()
-    for day in range(1, 67):
+    for day in range(1, 68):
         assert table.passes(NOON + day * DAY) == []
     assert sorted(table.state.settlements) == [CYCLE, INVOICE]
-    for day in range(67, 83):
+    assert table.passes(NOON + 68 * DAY) == []
+    assert sorted(table.state.settlements) == [INVOICE]
+    for day in range(69, 83):
         assert table.passes(NOON + day * DAY) == []
     assert table.state.settlements == {}
     assert table.state.payouts == {}

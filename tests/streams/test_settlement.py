@@ -232,6 +232,15 @@ def test_a_balance_that_is_not_positive_is_not_paid(debt: int) -> None:
     assert table.passes(RUN + 4 * DAY)[-1] == payout("2026-03-13", 1_500 + debt, DAY_ON + 7)
 
 
+def test_an_adjustment_in_the_tick_of_the_run_is_paid_with_it() -> None:
+    """Also the first that a merchant ever has."""
+    table = at_work()
+    table.comes(entry("failed:ref-1", 400, C.REFUND_FAILED))
+    adjustment, *rest = table.passes(RUN + DAY)
+    assert adjustment == make(MerchantBalanceAdjusted, item="failed:ref-1", cause=C.REFUND_FAILED, amount=400)
+    assert rest == [batch("2026-03-10", 400, ("failed:ref-1", 400)), payout("2026-03-10", 400, DAY_ON + 2)]
+
+
 def test_long_lists_are_cut_into_chunks() -> None:
     """Of 500, numbered, in item order; together they are the batch."""
     table = at_work()
@@ -361,6 +370,17 @@ def test_a_payout_without_a_word_from_the_bank_is_reported_once() -> None:
     table.comes(outcome(RETURNED))
     assert table.next() == [CREDITED]
     assert paid(PAID).passes(WEDNESDAY + 10 * DAY) == []
+
+
+def test_a_payout_that_came_back_is_not_reported() -> None:
+    """Nor one that the bank speaks of after the tick has listed it."""
+    table = paid(RETURNED)
+    table.next()
+    assert not any(isinstance(body, ClearingResidualAged) for body in table.passes(WEDNESDAY + 10 * DAY))
+    table = paid()
+    (work,) = settlement.due(table.state, WEDNESDAY + 10 * DAY)
+    table.comes(outcome(PAID))
+    assert settlement.fire(table.state, work, WEDNESDAY + 10 * DAY) == []
 
 
 def test_a_payout_is_kept_for_its_return_window() -> None:
