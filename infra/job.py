@@ -127,6 +127,7 @@ def _run_on(
         publisher = PublisherActor(
             log,
             Publisher(read_rows(path), plan, job.partitions, saved_state(log, PUBLISHER, PublisherState)),
+            keys,
             lambda: min(actor.index.tick() for actor in indexes),
             TICKS_AHEAD,
             stopwatch.published,

@@ -86,7 +86,8 @@ def _heading(job: Job, report: Report, finished: Finished) -> Panel:
     p50, p99 = _percentile(finished.latencies_ms, 50), _percentile(finished.latencies_ms, 99)
     if p50 is not None:
         lines.append(Text(f"Request to answer: half within {p50:.0f} ms, 99 % within {p99:.0f} ms"))
-    lines.append(Text("Producers, card networks and bank are simulated.", style="dim"))
+    simulated = "Card networks and bank" if job.input else "Producers, card networks and bank"
+    lines.append(Text(f"{simulated} are simulated.", style="dim"))
     return Panel(Group(*lines), border_style="cyan", expand=False)
 
 

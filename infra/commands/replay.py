@@ -62,8 +62,9 @@ def replay(log: Path, verify: bool, as_json: bool) -> int:
         }
         click.echo(msgspec.json.encode(result))
     else:
+        partitions = "1 partition" if found.partitions == 1 else f"{found.partitions} partitions"
         click.echo(
-            f"{found.events:,} events of {found.partitions} partitions decided again, byte for byte the same;\n"
+            f"{found.events:,} events of {partitions} decided again, byte for byte the same;\n"
             f"{found.records:,} records chained, {found.handovers:,} hand-overs in their inboxes "
             f"({seconds:.1f} s, {found.events / found.replay_seconds:,.0f} events/s replayed)."
         )

@@ -14,7 +14,7 @@ import msgspec
 from events.base import Message
 from events.errors import Broken, LogDamaged, Retry, WireError
 from events.wire import HEADER_BYTES, decode_event, encode_message, headers_of
-from streams.hosts.admission import Keys
+from streams.hosts.admission import Keys, screened
 from streams.hosts.edges import Edge
 from streams.hosts.index import Index, Run, Staged
 from streams.hosts.log import Append, Log, Stored
@@ -201,13 +201,15 @@ def saved_state(log: Log, owner: str, kind: type[_State]) -> _State | None:
 class PublisherActor:
     """The producers' side: publishes an input and stays at most ``ahead`` ticks ahead of the slowest index.
 
-    ``source`` goes on from :func:`saved_state`; ``on_committed`` is told what each commit published.
+    ``source`` goes on from :func:`saved_state`; ``keys`` seal what must not lie on a topic in clear;
+    ``on_committed`` is told what each commit published.
     """
 
     def __init__(
         self,
         log: Log,
         source: InputSource,
+        keys: Keys,
         slowest_tick: Callable[[], int],
         ahead: int,
         on_committed: Callable[[Sequence[Published]], None] = lambda _: None,
@@ -215,6 +217,7 @@ class PublisherActor:
         self.name = PUBLISHER
         self._log = log
         self._source = source
+        self._keys = keys
         self._slowest_tick = slowest_tick
         self._ahead = ahead
         self._on_committed = on_committed
@@ -225,7 +228,12 @@ class PublisherActor:
         if not block:
             return False
         appends = [
-            Append(item.topic, item.partition, item.ingested_at, encode_message(item.message))
+            Append(
+                item.topic,
+                item.partition,
+                item.ingested_at,
+                encode_message(screened(self._keys, item.message)),
+            )
             for item in block
         ]
         self._log.commit(self.name, appends, {}, msgspec.msgpack.encode(self._source.state))

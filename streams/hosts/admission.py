@@ -10,6 +10,9 @@ import hashlib
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
+from msgspec import structs
+
+from events.base import Message
 from events.envelope import Source
 from events.errors import ValidationError, WireError
 from events.identity import partition_of_name
@@ -25,7 +28,7 @@ from events.requests import (
     Tick,
     VoidRequest,
 )
-from events.wire import decode_message
+from events.wire import decode_message, encode_message
 from streams.hosts.engine import Fact
 from streams.hosts.log import Stored
 from streams.intake import card_number_in_clear
@@ -57,6 +60,7 @@ class Refusal(NamedTuple):
 Admitted = Fact | MarkerSeen | Refusal
 
 _NOBODY: Final = ""
+_NUMBER_IN_CLEAR: Final = "a field holds what looks like a card number; send the vault's token instead"
 
 
 def admit(
@@ -90,6 +94,8 @@ def admit(
             message.simulated,
         )
     if topic == "payments.requests":
+        if isinstance(message, DeadLetter):
+            return _sealed_before(topic, partition, stored, message)
         if isinstance(message, Tick):
             return MarkerSeen(
                 topic,
@@ -115,6 +121,27 @@ def admit(
     )
 
 
+def screened(keys: Keys, message: Message) -> Message:
+    """What may be published instead of a message: itself, or sealed where it holds a card number in clear.
+
+    For whoever publishes on our side of the door: a topic keeps what is written to it. The reason and the source
+    travel in clear, and admission dead-letters it like any other.
+    """
+    if not isinstance(message, Request) or not card_number_in_clear(message):
+        return message
+    reason = DeadLetterReason.CARD_NUMBER_IN_CLEAR
+    return DeadLetter(
+        "", 0, 0, reason, _NUMBER_IN_CLEAR, keys.seal_key_id, keys.seal(encode_message(message))
+    )
+
+
+def _sealed_before(topic: str, partition: int, stored: Stored, letter: DeadLetter) -> Refusal:
+    digest = hashlib.sha256(letter.sealed).hexdigest()
+    body = EventDeadLettered(letter.reason, letter.detail, len(letter.sealed), digest, letter.key_id)
+    fact = Fact(body, Source(topic, partition, stored.offset, _NOBODY), "", "", stored.at, stored.at, False)
+    return Refusal(fact, structs.replace(letter, topic=topic, partition=partition, offset=stored.offset))
+
+
 def _admit_request(
     partition: int, partitions: int, keys: Keys, topic: str, stored: Stored, request: Request
 ) -> Fact | Refusal:
@@ -125,7 +152,7 @@ def _admit_request(
             partition,
             stored,
             DeadLetterReason.CARD_NUMBER_IN_CLEAR,
-            "a field holds what looks like a card number; send the vault's token instead",
+            _NUMBER_IN_CLEAR,
         )
     mac = keys.body_mac(request)
     home = partition_of_name(f"{request.merchant}/{request.idempotency_key}", partitions)

@@ -191,7 +191,9 @@ class Simulation:
 
     def _publisher(self) -> PublisherActor:
         script = Script(self.script, saved_state(self.log, PUBLISHER, ScriptState))
-        return PublisherActor(self.log, script, lambda: min(a.index.tick() for a in self.indexes), self.ahead)
+        return PublisherActor(
+            self.log, script, KEYS, lambda: min(a.index.tick() for a in self.indexes), self.ahead
+        )
 
     def _crash(self, owner: str) -> CrashPoint | None:
         if self.left and self.random.random() < self.rate:
