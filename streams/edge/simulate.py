@@ -44,7 +44,8 @@ DAY_AT: Final = start_of(DAY_ON)
 REFERENCE_LEAD: Final = 15 * MINUTE
 MOST_PAYMENTS: Final = 2_000_000
 PROGRESS_EVERY: Final = 1_000
-LAST_FOLLOW_UP_AT: Final = DAY_AT + 6 * DAY - MINUTE
+#: Early enough for its late and repeated deliveries to come on the same day, the fifth after.
+LAST_FOLLOW_UP_AT: Final = DAY_AT + 6 * DAY - HOUR
 
 SLOW_NETWORK: Final = "mastercard"
 SLOW_FROM: Final = DAY_AT + 13 * HOUR
@@ -59,6 +60,7 @@ CORRECTED: Final = 0.001
 CARD_TESTS: Final = 0.0003
 CARD_TEST_PAYMENTS: Final = 8
 RETURNING_SOON: Final = 0.02  # of payments whose card was just used
+CARD_NOT_TAKEN: Final = 0.03  # of payments with a brand that nobody carries in the currency
 FOREIGN_FOLLOW_UPS: Final = 0.001
 STUBBORN: Final = 0.03  # of declined payments: followed up all the same
 CANCELLED_UNHEARD: Final = 0.5  # of payments without an answer: the merchant voids
@@ -113,6 +115,12 @@ class _Day:
         self.seed = seed
         self.draw = Random(seed).random  # noqa: S311 - a scenario must come again, nothing is kept secret
         self.cards = Cards(seed, payments)
+        self.carried = {
+            (brand, currency)
+            for profile in reference.starter_networks()
+            for brand in profile.brands
+            for currency in profile.currencies
+        }
         self.used: dict[str, int] = {}
         self.waiting: list[_Waiting] = []
         self.pushed = 0
@@ -185,7 +193,7 @@ class _Day:
 
     def _pay(self, at: int, trade: Trade) -> None:
         currency, median = self._pick(tuple(trade.median.items()))
-        card = self._card(trade, at)
+        card = self._card(trade, at, currency)
         request = self._request(at, trade, card, currency, amount_of(self.draw, median, trade.spread))
         if self._chance(CORRECTED):
             # Sent without an amount, refused, and put right under the same key.
@@ -223,12 +231,14 @@ class _Day:
             simulated=True,
         )
 
-    def _card(self, trade: Trade, at: int) -> Card:
-        """A card of the merchant's region; seldom one that was used in this quarter of an hour."""
+    def _card(self, trade: Trade, at: int, currency: str) -> Card:
+        """A card of the merchant's region; seldom one just used, or of a brand the shop's door does not show."""
         quarter = at // (15 * MINUTE)
         for _ in range(8):
             card = self.cards.pick(self.draw, trade.region)
-            if self.used.get(card.card_id) != quarter or self._chance(RETURNING_SOON):
+            again = self.used.get(card.card_id) == quarter
+            taken = (card.brand, currency) in self.carried
+            if (not again or self._chance(RETURNING_SOON)) and (taken or self._chance(CARD_NOT_TAKEN)):
                 break
         self.used[card.card_id] = quarter
         return card
