@@ -1,5 +1,9 @@
 """What the main job says at its end: for a person, and as one JSON object for a script."""
 
+import os
+import shutil
+import sys
+from pathlib import Path
 from typing import Any, Final
 
 import msgspec
@@ -181,17 +185,24 @@ def _books(report: Report) -> Group:
 
 def _next(job: Job, report: Report) -> Panel:
     merchant = report.top_merchants[0].merchant if report.top_merchants else "MERCHANT"
-    where = ""
-    if str(job.log) != "var/tallystick.db":
-        where += f" --log sqlite:{job.log}"
+    log = "" if str(job.log) == "var/tallystick.db" else f" --log sqlite:{job.log}"
     store = "" if str(job.store) == "var/tallystick.duckdb" else f" --store duckdb:{job.store}"
+    command = _command()
     lines = (
-        f"tallystick ledger trial-balance{store}",
-        f"tallystick merchant statement {merchant}{store}",
-        'tallystick query "FROM merchant_totals"' + store,
-        'tallystick query "FROM payments WHERE was_unknown LIMIT 5"' + store,
-        f"tallystick replay --verify{where}",
+        f"{command} ledger trial-balance{store}",
+        f"{command} merchant statement {merchant}{store}",
+        f'{command} query "FROM merchant_totals"{store}',
+        f'{command} query "FROM payments WHERE was_unknown LIMIT 5"{store}',
+        f"{command} replay --verify{log}",
     )
     return Panel(
         "\n".join(lines), title="Where to look next", title_align="left", expand=False, border_style="dim"
     )
+
+
+def _command() -> str:
+    """How this reader calls us: by name where a shell finds it, else by the path that works from here."""
+    if shutil.which("tallystick"):
+        return "tallystick"
+    beside = Path(sys.executable).with_name("tallystick")
+    return os.path.relpath(beside) if beside.exists() else "tallystick"
