@@ -19,7 +19,7 @@ from types import TracebackType
 from typing import IO, TYPE_CHECKING, Final, Self
 
 from events.errors import Broken, Refused, TallystickError, Unavailable
-from infra.commandline import INVARIANT_FAILED, UNAVAILABLE, USAGE, exit_code_of
+from infra.commandline import INVARIANT_FAILED, OK, UNAVAILABLE, USAGE, exit_code_of
 
 if TYPE_CHECKING:
     from projections.duck import DuckStore
@@ -161,24 +161,30 @@ def _held(path: Path) -> "DuckStore":
 
 def main() -> int:
     """Entry of the projector process: LOG STORE PARTITIONS."""
-    import duckdb
-
     log, store, partitions = sys.argv[1:]
     try:
-        try:
-            follow(Path(log), Path(store), int(partitions), sys.stdin, sys.stdout)
-        except (duckdb.Error, OSError) as error:
-            if isinstance(error, BrokenPipeError):
-                raise
-            first_line = str(error).partition("\n")[0]
-            raise Unavailable(f"the store {store} cannot be written: {first_line}") from error
+        return _follow_and_say(Path(log), Path(store), int(partitions))
     except BrokenPipeError:
         # The job has died. Python would complain of the pipe again when it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return UNAVAILABLE
+
+
+def _follow_and_say(log: Path, store: Path, partitions: int) -> int:
+    import duckdb
+
+    try:
+        follow(log, store, partitions, sys.stdin, sys.stdout)
+    except BrokenPipeError:
+        raise
+    except (duckdb.Error, OSError) as error:
+        first_line = str(error).partition("\n")[0]
+        print(json.dumps(f"the store {store} cannot be written: {first_line}"), flush=True)
+        return UNAVAILABLE
     except TallystickError as error:
         print(json.dumps(str(error)), flush=True)
         return exit_code_of(error)
-    return 0
+    return OK
 
 
 if __name__ == "__main__":
