@@ -35,6 +35,14 @@ STANDARD: Final = "standard"
 _T = TypeVar("_T")
 
 
+class _Networks(msgspec.Struct, forbid_unknown_fields=True):
+    network: list[NetworkProfile]
+
+
+class _Merchants(msgspec.Struct, forbid_unknown_fields=True):
+    merchant: list[MerchantTerms]
+
+
 class Entry(NamedTuple):
     """One piece of reference data before it has a version."""
 
@@ -78,17 +86,17 @@ def starter_bins() -> BinTable:
 
 def starter_networks() -> list[NetworkProfile]:
     """The networks, in the order of the file."""
-    return _convert("networks.toml", _read("networks.toml")["network"], list[NetworkProfile])
+    return _load("networks.toml", _Networks).network
 
 
 def starter_merchants() -> list[MerchantTerms]:
     """The merchants, in the order of the file."""
-    return _convert("merchants.toml", _read("merchants.toml")["merchant"], list[MerchantTerms])
+    return _load("merchants.toml", _Merchants).merchant
 
 
 def starter_holidays() -> list[Holidays]:
     """The bank holidays of each currency."""
-    days = _convert("holidays.toml", _read("holidays.toml"), dict[str, list[date]])
+    days: dict[str, list[date]] = _load("holidays.toml", dict[str, list[date]])
     return [
         Holidays(currency, tuple(sorted(day_number(day.year, day.month, day.day) for day in of_currency)))
         for currency, of_currency in sorted(days.items())
@@ -96,7 +104,10 @@ def starter_holidays() -> list[Holidays]:
 
 
 def _load(name: str, cls: type[_T]) -> _T:
-    return _convert(name, _read(name), cls)
+    try:
+        return msgspec.convert(_read(name), cls)
+    except msgspec.ValidationError as error:
+        raise Refused(f"reference data {name}: {error}") from error
 
 
 def _read(name: str) -> dict[str, Any]:
@@ -105,10 +116,3 @@ def _read(name: str) -> dict[str, Any]:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise Refused(f"reference data {name} is not TOML: {error}") from error
-
-
-def _convert(name: str, value: Any, cls: type[_T]) -> _T:
-    try:
-        return msgspec.convert(value, cls)
-    except msgspec.ValidationError as error:
-        raise Refused(f"reference data {name}: {error}") from error
