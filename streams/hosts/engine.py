@@ -266,7 +266,6 @@ class Engine:
         while self.references and self._version_of(self.references[0]) <= info.reference_version:
             recorded = self.references.pop(0)
             self._put_in_force(cast(ReferenceApplied, recorded.body))
-            self._hear(recorded)
             self._decide(recorded)
         works = [
             (work.phase, index, work.key, work.kind, work)
