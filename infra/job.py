@@ -35,7 +35,7 @@ from streams.hosts.actors import (
     PublisherActor,
     saved_state,
 )
-from streams.hosts.embedded import EmbeddedLog
+from streams.hosts.embedded import EmbeddedLog, writing
 from streams.hosts.house import BATCH, TICKS_AHEAD, House
 from streams.hosts.index import Run, Staged
 
@@ -188,11 +188,13 @@ class _Stopwatch:
 
 def _remove(job: Job) -> None:
     try:
-        for path in (job.log, job.store):
-            for suffix in ("", "-wal", "-shm", ".wal"):
-                path.with_name(path.name + suffix).unlink(missing_ok=True)
+        job.log.parent.mkdir(parents=True, exist_ok=True)
+        with writing(job.log):
+            for path in (job.log, job.store):
+                for suffix in ("", "-wal", "-shm", ".wal"):
+                    path.with_name(path.name + suffix).unlink(missing_ok=True)
     except OSError as error:
-        raise Unavailable(f"{path} cannot be removed: {error.strerror}") from error
+        raise Unavailable(f"{job.log} or {job.store} cannot be removed: {error.strerror}") from error
 
 
 def _simulated_day(job: Job, watch: Watch) -> Path:

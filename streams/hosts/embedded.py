@@ -8,10 +8,12 @@ Every row carries a check: records by the chain, everything else by a SHA-256 of
 is found when it is read.
 """
 
+import fcntl
 import hashlib
+import os
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote
@@ -89,6 +91,26 @@ def _failure(what: str, error: Exception) -> TallystickError:
     return LogDamaged(f"{what}: {error}")
 
 
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Whoever is inside is the one process that may write or remove the log ``path``; Unavailable for all others.
+
+    The lock lies in a file beside the log and goes with its process, however that ends. The file stays.
+    """
+    with path.with_name(f"{path.name}-lock").open("a+") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.seek(0)
+            raise Unavailable(
+                f"another process ({file.read().strip()}) is writing the log {path}: wait until it has ended"
+            ) from None
+        file.truncate(0)
+        file.write(f"{os.getpid()}\n")
+        file.flush()
+        yield
+
+
 class EmbeddedLog:
     """A :class:`streams.hosts.log.Log` in the file ``path``.
 
@@ -101,22 +123,27 @@ class EmbeddedLog:
         if read_only and not path.exists():
             raise Unavailable(f"there is no log at {path}: run the job first, or name another with --log")
         mode = "ro" if read_only else "rwc"
-        try:
-            if not read_only:
-                path.parent.mkdir(parents=True, exist_ok=True)
-            self._db = sqlite3.connect(
-                f"file:{quote(str(path))}?mode={mode}",
-                uri=True,
-                isolation_level=None,
-                check_same_thread=False,
-            )
-            if not read_only:
-                self._take_possession()
-            self._recognise()
-        except OSError as error:
-            raise Unavailable(f"the log {path} cannot be had: {error.strerror}") from error
-        except _ERRORS as error:
-            raise _failure(f"cannot open the log {path}", error) from error
+        with ExitStack() as held:
+            try:
+                if not read_only:
+                    path.parent.mkdir(parents=True, exist_ok=True)
+                self._db = sqlite3.connect(
+                    f"file:{quote(str(path))}?mode={mode}",
+                    uri=True,
+                    isolation_level=None,
+                    check_same_thread=False,
+                )
+                held.callback(self._db.close)
+                if not read_only:
+                    self._leave_others_alone()
+                    held.enter_context(writing(path))
+                    self._take_possession()
+                self._recognise()
+            except OSError as error:
+                raise Unavailable(f"the log {path} cannot be had: {error.strerror}") from error
+            except _ERRORS as error:
+                raise _failure(f"cannot open the log {path}", error) from error
+            self._held = held.pop_all()
         # Where each partition ends and its last chain value: kept while we are the one who writes.
         self._heads: dict[TopicPartition, tuple[int, bytes]] = {}
         # What was appended last: actors of one process read almost nothing else, and need no SQL for it.
@@ -124,11 +151,13 @@ class EmbeddedLog:
         self._in_round = False
         self._version: int | None = None
 
-    def _take_possession(self) -> None:
+    def _leave_others_alone(self) -> None:
         # Before anything is changed: a mistyped --log must not put tables of ours into a browser's history.
         tables = {name for (name,) in self._db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
         if tables and not {"record", "about"} & tables:
             raise Refused(f"{self.path} is not a Tallystick log: it is another program's database")
+
+    def _take_possession(self) -> None:
         # WAL lets readers go on while a round is written. NORMAL: a killed process loses nothing, a machine that
         # loses power may lose the last rounds, whole, and is consistent: nothing outside has seen them but through
         # this same file.
@@ -326,4 +355,4 @@ class EmbeddedLog:
             raise LogDamaged(f"the tree of the log {self.path} is damaged: {first}")
 
     def close(self) -> None:
-        self._db.close()
+        self._held.close()

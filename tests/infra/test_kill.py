@@ -136,12 +136,16 @@ def test_a_full_disk_under_the_store(place: Place, undisturbed: Undisturbed) -> 
 
 
 def test_two_jobs_on_one_log(place: Place, undisturbed: Undisturbed) -> None:
-    """One of them ends with 3 and a reason, the other comes to the result."""
+    """Who comes second is told so and changes nothing, --fresh or not; the first does not notice."""
     first = place.start_demo(*ARGUMENTS)
     assert grown(first, place.log, 1)
-    second = place.start_demo(*ARGUMENTS)
-    both = sorted((ended(first), ended(second)))
-    assert [done.code for done in both] == [0, 3], both
-    assert "another process" in complaint(both[1])
-    assert both[0].outcome == undisturbed.done.outcome
+    os.kill(first.pid, signal.SIGSTOP)
+    for more in ((), ("--fresh",)):
+        second = place.demo(*ARGUMENTS, *more)
+        assert second.code == 3
+        assert f"another process ({first.pid}) is writing the log" in complaint(second)
+    os.kill(first.pid, signal.SIGCONT)
+    done = ended(first)
+    assert done.code == 0, done.err
+    assert done.outcome == undisturbed.done.outcome
     assert place.verify().code == 0
