@@ -229,7 +229,9 @@ def test_a_long_tick_goes_on_in_steps() -> None:
     assert ["TickStepped", f"rejected {names[-1]}", "tick 1"] == run.play(None)
     assert not run.engine.unfinished
     assert [Marker("toy/0", 1, OPENED_AT + MINUTE, 0)] == [sent.message for sent in run.outputs[-1].messages]
-    assert TickPassed(1, OPENED_AT + MINUTE, 3) == run.events[-1].body
+    stepped, _, passed = run.outputs[-1].events
+    assert TickPassed(1, OPENED_AT + MINUTE, 3) == passed.body
+    assert stepped.meta.event_id == passed.meta.causation_id
 
 
 def test_a_tick_of_exactly_one_step_needs_no_other() -> None:
@@ -318,24 +320,23 @@ class First(Toy):
     DECIDES = (VoidRequested, OperationRejected)
 
     def decide(self, state: Heard, recorded: Recorded) -> list[Event]:
-        if isinstance(recorded.body, OperationRejected):
-            return [parked(recorded.meta.key, "first on second")]
-        return [parked(recorded.meta.key, "first, one"), parked(recorded.meta.key, "first, two")]
+        key, body = recorded.meta.key, recorded.body
+        if isinstance(body, OperationRejected):
+            return [parked(key, f"first on {body.idempotency_key}")]
+        return [parked(key, "one"), parked(key, "two")]
 
 
 class Second(Toy):
-    """Decides on inputs, and on the first decision of the first."""
+    """Decides on inputs, and on the first decisions of the first."""
 
     DECIDES = (VoidRequested, OperationParked)
 
     def decide(self, state: Heard, recorded: Recorded) -> list[Event]:
-        if isinstance(recorded.body, OperationParked):
-            return (
-                [rejected(recorded.meta.key, "second on one")]
-                if "one" in recorded.body.idempotency_key
-                else []
-            )
-        return [parked(recorded.meta.key, "second")]
+        key, body = recorded.meta.key, recorded.body
+        if isinstance(body, OperationParked):
+            note = body.idempotency_key
+            return [rejected(key, f"second on {note}")] if note in {"one", "two"} else []
+        return [parked(key, "second")]
 
 
 def notes_of(run: Tape) -> list[str]:
@@ -351,14 +352,22 @@ def test_a_cascade_is_decided_breadth_first_in_the_order_of_the_table() -> None:
     """First everybody answers the input, then everybody the answers."""
     run = tape(First(), Second())
     run.play(fact("a"))
-    assert ["first, one", "first, two", "second", "second on one", "first on second"] == notes_of(run)
+    assert [
+        "one",
+        "two",
+        "second",
+        "second on one",
+        "second on two",
+        "first on second on one",
+        "first on second on two",
+    ] == notes_of(run)
 
 
 def test_what_is_decided_is_heard_before_anybody_decides_on() -> None:
     """A processor that decides later in the table has heard what was decided before it."""
     run = tape(First(), Answering())
     run.play(fact("a"))
-    assert ["first, one", "first, two", "heard 3"] == notes_of(run)
+    assert ["one", "two", "heard 3"] == notes_of(run)
 
 
 def test_every_event_has_its_key_its_place_and_its_cause() -> None:
