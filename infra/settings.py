@@ -40,8 +40,8 @@ SETTINGS: Final = {
     )
 }
 
-#: Variables that the shell completion and the settings themselves own.
-_OTHER_VARIABLES: Final = frozenset({CONFIG_VARIABLE})
+#: Variables that are no settings: the one above, and one that is for the tests alone.
+_OTHER_VARIABLES: Final = frozenset({CONFIG_VARIABLE, f"{PREFIX}REQUIRE_KAFKA"})
 _PASSWORD: Final = re.compile(r"(?<=://)([^:/@\s]*):([^@\s]*)@")
 _SECRET: Final = re.compile(r"(password|secret|token|key)=[^&\s]*", re.IGNORECASE)
 

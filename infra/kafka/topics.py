@@ -1,0 +1,180 @@
+"""The topics on a broker: what they are called, how they have to be set, making them, and what differs.
+
+A log has to keep every record for ever, whatever its time stamp says. Kafka's defaults do not: a record stamped in
+the past is gone with the next retention check, and one stamped ahead is refused and takes its transaction with it.
+So a log's topics are stamped by the broker and nothing ever removes a record.
+"""
+
+import asyncio
+from collections.abc import Iterable, Mapping
+from typing import Any, Final, NamedTuple
+
+import msgspec
+
+from events.errors import Unavailable
+from infra.kafka.client import administering, aiokafka
+from streams.topology import TOPICS, Topic
+
+MEBIBYTE: Final = 1_048_576
+SETTINGS: Final[Mapping[str, str]] = {
+    "cleanup.policy": "delete",
+    "retention.ms": "-1",
+    "retention.bytes": "-1",
+    "message.timestamp.type": "LogAppendTime",
+    "max.message.bytes": str(MEBIBYTE),
+}
+#: A dead letter is a record that may have been as large as its topic takes, sealed and with a reason.
+_OWN_SETTINGS: Final[Mapping[str, Mapping[str, str]]] = {
+    "dead-letters": {"max.message.bytes": str(2 * MEBIBYTE)},
+}
+#: With three copies a record counts when two have it: one broker may fail, and nothing is lost.
+COPIES: Final = 3
+_SHOWN_BOUND: Final = 10.0
+"""Seconds until every broker knows of a topic that the controller has made."""
+_ALREADY_EXISTS: Final = 36
+
+
+class Difference(msgspec.Struct, frozen=True):
+    """A topic (with its prefix) that is not as it has to be; ``setting`` may also be partitions or copies."""
+
+    topic: str
+    setting: str
+    expected: str
+    found: str
+
+
+class Made(NamedTuple):
+    """What create came to: the topics that were missing, and how all differ now."""
+
+    made: list[str]
+    differences: list[Difference]
+
+
+def full_name(prefix: str, name: str) -> str:
+    """What a topic is called on a broker, where several houses may live beside each other."""
+    return f"{prefix}.{name}" if prefix else name
+
+
+def settings_of(topic: Topic, copies: int) -> dict[str, str]:
+    """The settings that a topic has to have when each record is kept ``copies`` times."""
+    in_sync = {"min.insync.replicas": str(COPIES - 1)} if copies >= COPIES else {}
+    return {**SETTINGS, **_OWN_SETTINGS.get(topic.name, {}), **in_sync}
+
+
+def partitions_of(topic: Topic, partitions: int) -> int:
+    """How many partitions a topic has in a house of ``partitions``."""
+    return partitions if topic.partitioned else 1
+
+
+def create(bootstrap: str, prefix: str, partitions: int) -> Made:
+    """Make the topics that are missing; return when all are seen. Those that are there are left as they are."""
+    return asyncio.run(_create(bootstrap, prefix, partitions))
+
+
+def check(bootstrap: str, prefix: str, partitions: int | None = None) -> list[Difference]:
+    """How the topics on a broker differ. Without ``partitions`` they only have to agree with each other."""
+    return asyncio.run(_check(bootstrap, prefix, partitions))
+
+
+async def _create(bootstrap: str, prefix: str, partitions: int) -> Made:
+    async with administering(bootstrap) as client:
+        copies = await _copies(client)
+        there = set(await client.list_topics())
+        new_topic = aiokafka(".admin").NewTopic
+        missing = [
+            new_topic(
+                full_name(prefix, topic.name),
+                partitions_of(topic, partitions),
+                copies,
+                topic_configs=settings_of(topic, copies),
+            )
+            for topic in TOPICS
+            if full_name(prefix, topic.name) not in there
+        ]
+        made = []
+        if missing:
+            answer = await client.create_topics(missing)
+            for name, code, message in answer.topic_errors:
+                if code == 0:
+                    made.append(name)
+                elif code != _ALREADY_EXISTS:
+                    raise Unavailable(f"{bootstrap} did not make {name}: {message or f'error {code}'}")
+            await _until_seen(client, {topic.name for topic in missing})
+        return Made(made, await _differences(client, prefix, partitions))
+
+
+async def _check(bootstrap: str, prefix: str, partitions: int | None) -> list[Difference]:
+    async with administering(bootstrap) as client:
+        return await _differences(client, prefix, partitions)
+
+
+async def _copies(client: Any) -> int:
+    brokers = (await client.describe_cluster())["brokers"]
+    return COPIES if len(brokers) >= COPIES else 1
+
+
+async def _until_seen(client: Any, names: Iterable[str]) -> None:
+    async with asyncio.timeout(_SHOWN_BOUND):
+        while not set(names) <= (await _described(client)).keys():
+            await asyncio.sleep(0.05)
+
+
+async def _described(client: Any) -> dict[str, Any]:
+    """The topics whose every partition has a leader, by name."""
+    return {
+        topic["topic"]: topic
+        for topic in await client.describe_topics()
+        if not topic["error_code"] and all(part["leader"] >= 0 for part in topic["partitions"])
+    }
+
+
+async def _differences(client: Any, prefix: str, partitions: int | None) -> list[Difference]:
+    copies = await _copies(client)
+    there = {topic["topic"]: topic for topic in await client.describe_topics()}
+    present = [topic for topic in TOPICS if full_name(prefix, topic.name) in there]
+    configured = await _configured(client, [full_name(prefix, topic.name) for topic in present])
+    if partitions is None:
+        counts = [
+            len(there[full_name(prefix, topic.name)]["partitions"]) for topic in present if topic.partitioned
+        ]
+        partitions = max(set(counts), key=counts.count, default=1)
+    found: list[Difference] = []
+    for topic in TOPICS:
+        name = full_name(prefix, topic.name)
+        if topic not in present:
+            found.append(Difference(name, "topic", "there", "missing"))
+            continue
+        parts = there[name]["partitions"]
+        actual = {
+            "partitions": str(len(parts)),
+            "copies": str(min(len(part["replicas"]) for part in parts)),
+            **configured[name],
+        }
+        expected = {
+            "partitions": str(partitions_of(topic, partitions)),
+            "copies": str(copies),
+            **settings_of(topic, copies),
+        }
+        found += [
+            Difference(name, setting, value, actual.get(setting, "unknown"))
+            for setting, value in expected.items()
+            if actual.get(setting) != value
+        ]
+    return found
+
+
+async def _configured(client: Any, names: list[str]) -> dict[str, dict[str, str]]:
+    """The settings of topics as the broker sees them, defaults included."""
+    if not names:
+        return {}
+    admin = aiokafka(".admin")
+    resources = [
+        admin.config_resource.ConfigResource(admin.config_resource.ConfigResourceType.TOPIC, name)
+        for name in names
+    ]
+    answers = await client.describe_configs(resources)
+    return {
+        resource[3]: {entry[0]: entry[1] for entry in resource[4]}
+        for answer in answers
+        for resource in answer.resources
+    }
