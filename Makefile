@@ -33,7 +33,7 @@ clean: ## remove var/, where all that a run makes lies
 ##@ Change
 
 .PHONY: test
-test: .venv/test.stamp .venv/real.stamp ## run the tests (PYTEST_ARGS="-k word" picks some)
+test: .venv/test.stamp .venv/real.stamp ## run the tests; with Java and Maven on Kafka too (PYTEST_ARGS="-k word" picks some)
 	@$(BIN)/python -m pytest $(PYTEST_ARGS)
 
 .PHONY: test-real
