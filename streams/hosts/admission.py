@@ -10,12 +10,10 @@ import hashlib
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
-from msgspec import structs
-
-from events.base import Message
+from events.base import Event, Message
 from events.envelope import Source
 from events.errors import ValidationError, WireError
-from events.identity import partition_of_name
+from events.identity import MASKED, looks_like_pan, partition_of_name
 from events.intake import RequestForwarded, RequestReceived
 from events.messages import DeadLetter, Handover, Marker
 from events.partitions import DeadLetterReason, EventDeadLettered, MarkerSeen, ReferenceApplied
@@ -28,7 +26,7 @@ from events.requests import (
     Tick,
     VoidRequest,
 )
-from events.wire import decode_message, encode_message
+from events.wire import HEADER_BYTES, decode_message, encode_message, type_of
 from streams.hosts.engine import Fact
 from streams.hosts.log import Stored
 from streams.intake import card_number_in_clear
@@ -70,9 +68,9 @@ def admit(
     try:
         message = decode_message(stored.value)
     except WireError as error:
-        reason = DeadLetterReason.UNKNOWN_SCHEMA if "schema" in str(error) else DeadLetterReason.NOT_DECODABLE
-        return refuse(keys, topic, partition, stored, reason, str(error))
-    if isinstance(message, Marker):
+        return refuse(keys, topic, partition, stored, _why_undecodable(stored.value), str(error))
+    # Markers come from other logs, by the topics that bring their facts: never through the door of requests.
+    if isinstance(message, Marker) and topic in spec.facts:
         return MarkerSeen(
             topic,
             partition,
@@ -94,7 +92,7 @@ def admit(
             message.simulated,
         )
     if topic == "payments.requests":
-        if isinstance(message, DeadLetter):
+        if isinstance(message, DeadLetter) and message.key_id == keys.seal_key_id:
             return _sealed_before(topic, partition, stored, message)
         if isinstance(message, Tick):
             return MarkerSeen(
@@ -121,6 +119,15 @@ def admit(
     )
 
 
+def _why_undecodable(data: bytes) -> DeadLetterReason:
+    try:
+        kind = type_of(data)
+    except WireError:
+        has_header = len(data) >= HEADER_BYTES and data[0] == 0
+        return DeadLetterReason.UNKNOWN_SCHEMA if has_header else DeadLetterReason.NOT_DECODABLE
+    return DeadLetterReason.NOT_EXPECTED_HERE if issubclass(kind, Event) else DeadLetterReason.NOT_DECODABLE
+
+
 def screened(keys: Keys, message: Message) -> Message:
     """What may be published instead of a message: itself, or sealed where it holds a card number in clear.
 
@@ -136,10 +143,20 @@ def screened(keys: Keys, message: Message) -> Message:
 
 
 def _sealed_before(topic: str, partition: int, stored: Stored, letter: DeadLetter) -> Refusal:
+    # Its words are not repeated: they come from outside, and there is one reason to seal a request.
+    letter = DeadLetter(
+        topic,
+        partition,
+        stored.offset,
+        DeadLetterReason.CARD_NUMBER_IN_CLEAR,
+        _NUMBER_IN_CLEAR,
+        letter.key_id,
+        letter.sealed,
+    )
     digest = hashlib.sha256(letter.sealed).hexdigest()
     body = EventDeadLettered(letter.reason, letter.detail, len(letter.sealed), digest, letter.key_id)
     fact = Fact(body, Source(topic, partition, stored.offset, _NOBODY), "", "", stored.at, stored.at, False)
-    return Refusal(fact, structs.replace(letter, topic=topic, partition=partition, offset=stored.offset))
+    return Refusal(fact, letter)
 
 
 def _admit_request(
@@ -176,7 +193,9 @@ def _admit_reference(keys: Keys, topic: str, stored: Stored, entry: ReferencePub
 def refuse(
     keys: Keys, topic: str, partition: int, stored: Stored, reason: DeadLetterReason, detail: str
 ) -> Refusal:
-    """Seal an input that cannot be taken."""
+    """Seal an input that cannot be taken. ``detail`` is masked where it quotes what may be a card number."""
+    if looks_like_pan(detail):
+        detail = MASKED
     sealed = keys.seal(stored.value)
     body = EventDeadLettered(
         reason, detail, len(stored.value), hashlib.sha256(sealed).hexdigest(), keys.seal_key_id
