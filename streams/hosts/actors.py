@@ -110,6 +110,7 @@ class IndexActor:
                     self.index = self._restored()
                     staged = self.index.dead_letter(spec, topic, stored, error)
                 self._log.commit(self.index.owner, staged.appends, staged.positions)
+                self._on_committed(staged)
 
 
 class EdgeActor:

@@ -18,7 +18,7 @@ import msgspec
 
 from events.base import Event, Message
 from events.envelope import Meta, Recorded, Source, Versions
-from events.errors import Broken
+from events.errors import Broken, Retry
 from events.intake import RequestForwarded
 from events.messages import Handover, Marker
 from events.partitions import (
@@ -182,7 +182,7 @@ class Engine:
         self.step_number += 1
         step = TickStepped(self.tick, self.step_number)
         self.cause = self._stamp(step, "", "", self.now, self.now, None, False).meta.event_id
-        self._fire()
+        self._work_on_tick(self._fire)
         self._go_on()
         return self._taken()
 
@@ -246,7 +246,16 @@ class Engine:
     def _go_on(self) -> None:
         """Begin the ticks that are ready. Called after everything taken, so replay begins them at the same place."""
         while self.works is None and self._ready():
-            self._begin()
+            self._work_on_tick(self._begin)
+
+    def _work_on_tick(self, work: Callable[[], None]) -> None:
+        """A defect that a tick meets is no fault of the input that let it go on: nothing can be put aside for it."""
+        try:
+            work()
+        except (Broken, Retry):
+            raise
+        except Exception as error:
+            raise Broken(f"{self.sender}: tick {self.tick} raises {type(error).__name__}") from error
 
     def _ready(self) -> bool:
         tick = self.tick + 1
