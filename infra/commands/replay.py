@@ -19,6 +19,7 @@ def replay(log: Path, verify: bool, as_json: bool) -> int:
     """
     import gc
     import time
+    from contextlib import closing
 
     from events.errors import Broken, ReplayDiffers
     from infra.job import Stage
@@ -29,9 +30,11 @@ def replay(log: Path, verify: bool, as_json: bool) -> int:
 
     started = time.monotonic()
     gc.set_threshold(100_000, 20, 100)  # As in the job: there are many events, and they hold no cycles.
-    opened = EmbeddedLog(log, read_only=True)
     try:
-        with progress_bar(quiet=as_json) as watch:
+        with (
+            closing(EmbeddedLog(log, read_only=True)) as opened,
+            progress_bar(quiet=as_json) as watch,
+        ):
             found = verify_log(opened, lambda stage, done: watch(Stage(stage, done, 0)))
     except Broken as error:
         if as_json:
@@ -45,8 +48,6 @@ def replay(log: Path, verify: bool, as_json: bool) -> int:
                 }
             click.echo(msgspec.json.encode(difference))
         raise
-    finally:
-        opened.close()
     seconds = time.monotonic() - started
     if as_json:
         result = {

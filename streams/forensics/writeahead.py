@@ -18,30 +18,33 @@ _FRAME_HEADER: Final = 24
 _MAGIC: Final = 0x377F0682
 _MASK: Final = 0xFFFFFFFF
 
-#: Somebody may be writing just now: what is half-written at one look is whole at the next.
-_LOOKS: Final = 5
-_PAUSE_SECONDS: Final = 0.05
+#: Somebody may be writing just now: what is half-written at one look is whole, or at least another, at the next.
+_PAUSE_SECONDS: Final = 0.1
 
 
 def check_write_ahead(log: Path) -> int:
     """The number of whole frames. Raises LogDamaged where a frame of the newest generation does not hold."""
     path = log.with_name(f"{log.name}-wal")
-    for look in range(_LOOKS):
-        if look:
-            time.sleep(_PAUSE_SECONDS)
-        try:
-            data = path.read_bytes()
-        except FileNotFoundError:
-            return 0
-        except OSError as error:
-            raise Unavailable(f"{path} cannot be read: {error.strerror}") from error
+    seen: bytes | None = None
+    while (data := _bytes_of(path)) != seen:
         whole, fault = _whole_frames(data)
         if not fault:
             return whole
+        seen = data
+        time.sleep(_PAUSE_SECONDS)
     raise LogDamaged(
-        f"{path}: {fault}; committed rounds may be lost behind it. If the machine lost power, run the job again: "
-        "it goes on from the last whole round"
+        f"{path}: {fault}, and nobody is writing it; committed rounds may be lost behind it. If the machine lost "
+        "power, run the job again: it goes on from the last whole round"
     )
+
+
+def _bytes_of(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        return b""
+    except OSError as error:
+        raise Unavailable(f"{path} cannot be read: {error.strerror}") from error
 
 
 def _whole_frames(data: bytes) -> tuple[int, str]:

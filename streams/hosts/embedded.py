@@ -13,7 +13,7 @@ import hashlib
 import os
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote
@@ -197,11 +197,16 @@ class EmbeddedLog:
         except BaseException:
             self._heads.clear()
             self._recent.clear()
-            if self._db.in_transaction:  # A full disk may have ended it already.
-                self._db.execute("ROLLBACK")
+            self._roll_back()
             raise
         finally:
             self._in_round = False
+
+    def _roll_back(self) -> None:
+        # A full disk has ended the transaction already, and a damaged file refuses even this: what counts is said.
+        with suppress(*_ERRORS):
+            if self._db.in_transaction:
+                self._db.execute("ROLLBACK")
 
     def _stay_alone(self) -> None:
         """Our ends and our owners' states are stale once another connection has written; checked once a round."""
@@ -344,8 +349,7 @@ class EmbeddedLog:
         try:
             yield
         finally:
-            if self._db.in_transaction:
-                self._db.execute("COMMIT")
+            self._roll_back()
 
     def check_tree(self) -> None:
         """Raise LogDamaged where the file's own structure does not hold: rows out of order, lost or counted twice."""
