@@ -121,9 +121,10 @@ def _fetch(libraries: Path, environment: Mapping[str, str], say: Callable[[str],
             raise Unavailable(f"Maven ended well and fetched no Kafka for {POM}")
         try:
             fetched.rename(libraries)
-        except OSError:
+        except OSError as error:
+            # Somebody else was faster, or something else lies there.
             if _version(libraries) is None:
-                raise
+                raise Unavailable(f"{libraries} is in the way of a fetched Kafka: remove it") from error
         return version
     finally:
         shutil.rmtree(fetched, ignore_errors=True)

@@ -18,6 +18,8 @@ from events.errors import Unavailable
 
 _PROC: Final = Path("/proc")
 _BOOT: Final = _PROC / "sys/kernel/random/boot_id"
+#: States of what has ended and is still in the table of processes.
+_ENDED: Final = frozenset("ZX")
 _POLL_SECONDS: Final = 0.05
 
 
@@ -60,15 +62,17 @@ def spawn(command: list[str], output: Path) -> Process:
 
 def alive(process: Process) -> bool:
     """Whether the process still runs, and is still the one that was started."""
-    # A child of ours that has ended stays in the table of processes until somebody asks for its end.
-    with suppress(ChildProcessError):
-        os.waitpid(process.pid, os.WNOHANG)
     try:
         born, state = _born(process.pid)
     except OSError:
         return False
-    # A child of somebody who never asks has ended all the same: Z.
-    return born == process.born and state not in {"Z", "X"}
+    if born != process.born:
+        return False
+    if state in _ENDED:
+        # A child of ours stays in the table of processes until we ask for its end.
+        with suppress(ChildProcessError):
+            os.waitpid(process.pid, os.WNOHANG)
+    return state not in _ENDED
 
 
 def _born(pid: int) -> tuple[str, str]:

@@ -11,6 +11,7 @@ import socket
 import stat
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -26,7 +27,7 @@ from infra.kafka.processes import Process, alive, end, free_ports, spawn
 from infra.kafka.topics import full_name, settings_of
 from infra.settings import Settings
 from streams.topology import TOPICS
-from tests.integration.conftest import REQUIRE, require_kafka
+from tests.integration.conftest import REQUIRE, require_kafka, why_not
 
 #: The last word is the settings file; the broker's folder says how it shall go.
 JAVA: Final = """#!/bin/sh
@@ -122,6 +123,14 @@ def test_start_and_stop(place: Place, brokers: int) -> None:
     assert (numbers, first.bootstrap) == (third.started, third.bootstrap)
     after = cluster(place.data).nodes
     assert not {node.process for node in before} & {node.process for node in after}
+
+
+def test_two_who_start_at_once_start_one(place: Place) -> None:
+    """The second waits for the first, and then finds the broker running."""
+    with ThreadPoolExecutor(2) as pool:
+        both = list(pool.map(lambda _: start(*place), range(2)))
+    assert [[], [1]] == sorted(done.started for done in both)
+    assert both[0].bootstrap == both[1].bootstrap
 
 
 def test_the_missing_one_of_three_is_started(place: Place) -> None:
@@ -319,6 +328,16 @@ def test_what_is_missing_is_named(
     assert [] == list(tmp_path.glob("cache/*/*"))
 
 
+def test_what_lies_in_the_cache_is_not_overwritten(tmp_path: Path) -> None:
+    """A folder of that name that holds no Kafka is somebody's to remove."""
+    program(tmp_path / "bin" / "java", JAVA)
+    program(tmp_path / "bin" / "mvn", MAVEN)
+    environment = {"PATH": str(tmp_path / "bin"), "XDG_CACHE_HOME": str(tmp_path)}
+    program(cache_folder(environment) / "something", "else")
+    with pytest.raises(Unavailable, match="is in the way of a fetched Kafka: remove it"):
+        find(environment, lambda sentence: None)
+
+
 @pytest.mark.parametrize("config", ["log4j2.yaml", "log4j.properties"])
 def test_an_unpacked_kafka_logs_its_own_way(place: Place, config: str) -> None:
     """A distribution has a logger and its configuration; ours has neither."""
@@ -390,9 +409,19 @@ def test_with_three_brokers_two_have_to_have_a_record() -> None:
 def test_a_machine_without_kafka_skips_loudly_or_fails(tmp_path: Path) -> None:
     """One line says what to install; where Kafka is required its absence is a failure."""
     bare = {"PATH": str(tmp_path)}
-    with pytest.raises(pytest.skip.Exception, match=r"^NO KAFKA, .* install Java 17 or newer and Maven .*$"):
-        require_kafka(bare)
-    with pytest.raises(pytest.fail.Exception, match=r"^NO KAFKA, .* \(TALLYSTICK_REQUIRE_KAFKA=1\)$"):
-        require_kafka({**bare, REQUIRE: "1"})
-    require_kafka({**bare, REQUIRE: "1", "KAFKA_BOOTSTRAP": "broker.example:9092"})
+    reason = why_not(bare)
+    assert reason.startswith(
+        "NO KAFKA, SO NOTHING IS TESTED ON IT: there is no Java for Kafka: install Java 17"
+    )
+    assert 1 == len(reason.splitlines())
+    with pytest.raises(pytest.skip.Exception, match=re.escape(reason)):
+        require_kafka(reason, bare)
+    with pytest.raises(pytest.fail.Exception, match=r"install .* \(TALLYSTICK_REQUIRE_KAFKA=1\)$"):
+        require_kafka(reason, {REQUIRE: "1"})
+
+
+def test_a_machine_with_kafka_tests_on_it(place: Place, tmp_path: Path) -> None:
+    """An unpacked Kafka with Java will do, and so will a broker that runs; the settings know the variable."""
+    assert "" == why_not(place.environment)
+    assert "" == why_not({"PATH": str(tmp_path), "KAFKA_BOOTSTRAP": "broker.example:9092"})
     Settings.load({REQUIRE: "1"}, tmp_path)

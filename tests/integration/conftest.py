@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator, Mapping
+from functools import cache
 from typing import Final
 
 import pytest
@@ -14,23 +15,44 @@ from infra.kafka.distribution import find
 REQUIRE: Final = "TALLYSTICK_REQUIRE_KAFKA"
 
 
-def require_kafka(environment: Mapping[str, str]) -> None:
-    """Go on where a broker can be had; otherwise skip with what to install, or fail where it is required."""
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Where no broker can be had, nothing here runs. Said here and not in a fixture, it is one line for all tests."""
+    assert isinstance(item, pytest.Function)
+    reason = _why_not_here(own="machine" in item.fixturenames)
+    if reason:
+        require_kafka(reason, os.environ)
+
+
+def require_kafka(reason: str, environment: Mapping[str, str]) -> None:
+    """Skip, or fail where Kafka is required."""
+    if environment.get(REQUIRE) == "1":
+        pytest.fail(f"{reason} ({REQUIRE}=1)", pytrace=False)
+    pytest.skip(reason)
+
+
+def why_not(environment: Mapping[str, str]) -> str:
+    """Why no broker can be had, with what to install; empty where one can."""
     try:
         aiokafka()
         if not environment.get("KAFKA_BOOTSTRAP"):
             find(environment, print)
     except Unavailable as error:
-        sentence = f"NO KAFKA, SO NOTHING HERE IS TESTED ON IT: {error}"
-        if environment.get(REQUIRE) == "1":
-            pytest.fail(f"{sentence} ({REQUIRE}=1)", pytrace=False)
-        pytest.skip(sentence)
+        return f"NO KAFKA, SO NOTHING IS TESTED ON IT: {error}"
+    return ""
+
+
+@cache
+def _why_not_here(*, own: bool) -> str:
+    return why_not(_without_ready_broker() if own else os.environ)
+
+
+def _without_ready_broker() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if name != "KAFKA_BOOTSTRAP"}
 
 
 @pytest.fixture(scope="session")
 def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of a broker that serves: KAFKA_BOOTSTRAP, or one of our own for this run."""
-    require_kafka(os.environ)
     data = tmp_path_factory.mktemp("kafka")
     yield start(data, os.environ).bootstrap
     stop(data, os.environ)
@@ -38,7 +60,5 @@ def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.fixture
 def machine() -> dict[str, str]:
-    """An environment in which brokers can be started, for tests that start, kill and stop them."""
-    environment = {name: value for name, value in os.environ.items() if name != "KAFKA_BOOTSTRAP"}
-    require_kafka(environment)
-    return environment
+    """The environment of tests that start, kill and stop brokers of their own."""
+    return _without_ready_broker()
