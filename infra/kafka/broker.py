@@ -27,7 +27,6 @@ from infra.kafka.client import aiokafka, serves, wait_until_it_serves
 from infra.kafka.distribution import Distribution, find
 from infra.kafka.processes import Process, alive, end, free_ports, refuse_other_systems, resident_bytes, spawn
 
-SIZES: Final = (1, 3)
 #: Seconds. On an idle machine one broker takes four and three take eight.
 START_PATIENCE: Final = 120.0
 STOP_PATIENCE: Final = 20.0
@@ -162,7 +161,7 @@ def start(
     refuse_other_systems()
     began = time.monotonic()
     with _locked(data):
-        cluster = _load(data) or _new(data, brokers or SIZES[0])
+        cluster = _load(data) or _new(data, brokers or 1)
         if brokers is not None and brokers != len(cluster.nodes):
             raise Refused(
                 f"{data} holds a cluster of {len(cluster.nodes)}, which cannot become one of {brokers}: "

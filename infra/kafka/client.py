@@ -45,6 +45,7 @@ async def administering(bootstrap: str, patience: float = PATIENCE) -> AsyncIter
 
 def serves(bootstrap: str, brokers: int = 1, patience: float = PATIENCE) -> bool:
     """Whether the cluster answers now: at least so many brokers, and both coordinators."""
+    aiokafka()  # its absence says nothing about the cluster
     try:
         asyncio.run(_ask(bootstrap, brokers, patience))
     except Unavailable:
