@@ -50,6 +50,7 @@ class Sources:
         # A MAC needs its key, which is not here: what was recorded is taken as given. Nothing is sealed.
         self._keys = Keys(keys.mac_key_id, lambda _: self._mac, keys.seal_key_id, lambda _: b"")
         self._records: dict[tuple[str, str], Iterator[Stored]] = {}
+        self._last: dict[tuple[str, str], int] = {}
 
     def note(self, name: str, offset: int, recorded: Recorded) -> None:
         """Compare the next recorded input of the log ``name``. Raises LogDamaged."""
@@ -60,12 +61,16 @@ class Sources:
                 stored = self._next(where, name, marker.topic, marker.partition, marker.offset)
                 self._compare(where, name, marker.topic, stored, marker)
         elif source is not None:
-            stored = self._next(where, name, source.topic, source.partition, source.offset)
             if isinstance(body, EventDeadLettered):
                 self._note_letter(body, source)
                 if body.reason is DeadLetterReason.DECISION_FAILED:
-                    return  # It was admitted well, and what went wrong then is no property of its bytes.
-            elif isinstance(body, RequestReceived | RequestForwarded):
+                    # It was admitted well, and what went wrong then is no property of its bytes. One that had waited
+                    # for its interval stands in the log already.
+                    if source.offset > self._last.get((name, source.topic), -1):
+                        self._next(where, name, source.topic, source.partition, source.offset)
+                    return
+            stored = self._next(where, name, source.topic, source.partition, source.offset)
+            if isinstance(body, RequestReceived | RequestForwarded):
                 self._mac = body.body_mac
             meta = recorded.meta
             fact = Fact(
@@ -92,6 +97,7 @@ class Sources:
         stored = next(records, None)
         if stored is None or stored.offset != offset:
             raise LogDamaged(f"{where}: its source, {topic}/{partition} at {offset}, does not stand there")
+        self._last[(name, topic)] = offset
         return stored
 
     def _compare(

@@ -16,6 +16,7 @@ from events.errors import Broken, LogDamaged, Retry, WireError
 from events.wire import HEADER_BYTES, decode_event, encode_message, headers_of
 from streams.hosts.admission import Keys, screened
 from streams.hosts.edges import Edge
+from streams.hosts.engine import Undecidable
 from streams.hosts.index import Index, Run, Staged
 from streams.hosts.log import Append, Log, Stored
 from streams.topology import EngineSpec
@@ -73,6 +74,9 @@ class IndexActor:
             return False
         try:
             staged = index.take(read)
+        except Undecidable as waited:
+            self._put_aside_waiting(waited)
+            return True
         except (Broken, Retry):
             raise
         except Exception:
@@ -97,20 +101,36 @@ class IndexActor:
             for stored in records:
                 try:
                     staged = self.index.take([(spec, topic, [stored])])
+                except Undecidable as waited:
+                    self._put_aside_waiting(waited)
+                    return  # The rest is read again from here.
                 except (Broken, Retry):
                     raise
                 except Exception as error:  # noqa: BLE001 - whatever a defect raises, the stream goes on
-                    LOGGER.critical(
-                        "%s: %s at %s cannot be decided (%s); dead-lettered",
-                        self.name,
-                        topic,
-                        stored.offset,
-                        type(error).__name__,
-                    )
-                    self.index = self._restored()
-                    staged = self.index.dead_letter(spec, topic, stored, error)
-                self._log.commit(self.index.owner, staged.appends, staged.positions)
-                self._on_committed(staged)
+                    self._put_aside(spec, topic, stored, error)
+                    continue
+                self._commit(staged)
+
+    def _put_aside_waiting(self, waited: Undecidable) -> None:
+        name, source = waited.engine.partition("/")[0], waited.source
+        spec = self.index.engines[name].spec
+        (stored,) = self._log.read(source.topic, source.partition, source.offset, 1)
+        self._put_aside(spec, source.topic, stored, waited.cause)
+
+    def _put_aside(self, spec: EngineSpec, topic: str, stored: Stored, error: Exception) -> None:
+        LOGGER.critical(
+            "%s: %s at %s cannot be decided (%s); dead-lettered",
+            self.name,
+            topic,
+            stored.offset,
+            type(error).__name__,
+        )
+        self.index = self._restored()
+        self._commit(self.index.dead_letter(spec, topic, stored, error))
+
+    def _commit(self, staged: Staged) -> None:
+        self._log.commit(self.index.owner, staged.appends, staged.positions)
+        self._on_committed(staged)
 
 
 class EdgeActor:

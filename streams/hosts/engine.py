@@ -77,6 +77,19 @@ class _Part(NamedTuple):
     processor: Processor
 
 
+class Undecidable(Broken):
+    """A processor raises on an input that has waited for its interval, and so stands in the log already.
+
+    Between an engine and its host: the host puts aside what stands at ``source``.
+    """
+
+    def __init__(self, engine: str, recorded: Recorded, source: Source, cause: Exception) -> None:
+        super().__init__(f"{engine}: deciding {recorded.meta.event_id} raises {type(cause).__name__}")
+        self.engine = engine
+        self.source = source
+        self.cause = cause
+
+
 class Engine:
     """One partition of one log. Not thread-safe; owned by one host."""
 
@@ -230,6 +243,7 @@ class Engine:
                 self.references.append(recorded)
             return
         if isinstance(body, EventDeadLettered):
+            self._withdraw(source)
             return
         mark = self.marks.get(source.sender)
         if mark is None or isinstance(body, RequestForwarded):
@@ -243,13 +257,19 @@ class Engine:
         else:
             self.deferred.setdefault(interval, []).append(recorded)
 
+    def _withdraw(self, source: Source) -> None:
+        """What cannot be decided waits no longer. Most dead letters were never taken: then nothing waits."""
+        place = (source.topic, source.partition, source.offset)
+        for interval, waiting in self.deferred.items():
+            self.deferred[interval] = [recorded for recorded in waiting if _place(recorded) != place]
+
     def _go_on(self) -> None:
         """Begin the ticks that are ready. Called after everything taken, so replay begins them at the same place."""
         while self.works is None and self._ready():
             self._work_on_tick(self._begin)
 
     def _work_on_tick(self, work: Callable[[], None]) -> None:
-        """A defect that a tick meets is no fault of the input that let it go on: nothing can be put aside for it."""
+        """A defect that a tick meets is no fault of the input that let it go on: nothing is put aside for it."""
         try:
             work()
         except (Broken, Retry):
@@ -311,7 +331,13 @@ class Engine:
         for topic in self.spec.marks:
             self._mark(topic, tick, info.at, info.reference_version)
         for recorded in self.deferred.pop(tick + 1, ()):
-            self._decide(recorded)
+            try:
+                self._decide(recorded)
+            except (Broken, Retry):
+                raise
+            except Exception as error:
+                assert recorded.meta.source is not None
+                raise Undecidable(self.sender, recorded, recorded.meta.source, error) from error
 
     def _mark(self, topic: str, tick: int, at: int, reference_version: int) -> None:
         marker = Marker(self.sender, tick, at, reference_version)
@@ -464,6 +490,12 @@ class Engine:
             msgspec.msgpack.decode(state, type=type(initial))
             for state, initial in zip(snapshot.states, self.states, strict=True)
         ]
+
+
+def _place(recorded: Recorded) -> tuple[str, int, int]:
+    source = recorded.meta.source
+    assert source is not None
+    return source.topic, source.partition, source.offset
 
 
 def _work_order(item: tuple[int, int, str, str, Work]) -> tuple[int, int, str, str]:

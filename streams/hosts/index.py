@@ -14,11 +14,12 @@ import msgspec
 
 from events.base import Event
 from events.binary import LIST_LIMIT
-from events.envelope import Recorded
+from events.envelope import Recorded, Source
 from events.errors import LogDamaged, Refused, ReplayDiffers, TallystickError, WireError
 from events.partitions import (
     ClockKind,
     DeadLetterReason,
+    EventDeadLettered,
     LogOpened,
     MarkerSeen,
     MarkersTaken,
@@ -198,7 +199,10 @@ class Index:
         staged.events.setdefault(name, []).extend(output.events)
 
     def dead_letter(self, spec: EngineSpec, topic: str, stored: Stored, error: Exception) -> Staged:
-        """Put aside the one input that makes a processor raise: a defect of ours, and no reason to stop."""
+        """Put aside the one input that makes a processor raise: a defect of ours, and no reason to stop.
+
+        One that was taken long ago, and waited for its interval, is told by its offset: reading does not go back.
+        """
         partition = self.place(topic)[1]
         detail = f"deciding it raised {type(error).__name__}; the stream went on without it"
         refusal = refuse(self.keys, topic, partition, stored, DeadLetterReason.DECISION_FAILED, detail)
@@ -207,7 +211,7 @@ class Index:
         following = stored.offset + 1
         if topic in BROADCAST:
             self.broadcast[spec.name] = following
-        else:
+        elif following > self.positions[self.place(topic)]:
             self.positions[self.place(topic)] = following
             staged.positions[self.place(topic)] = following
         return staged
@@ -338,8 +342,16 @@ class Index:
         if isinstance(body, MarkersTaken):
             for marker in body.markers:
                 self._advance(name, stored, marker.topic, marker.partition, marker.offset)
-        elif source is not None:
+        elif source is not None and not self._is_withdrawn(body, source):
             self._advance(name, stored, source.topic, source.partition, source.offset)
+
+    def _is_withdrawn(self, body: Event, source: Source) -> bool:
+        """Whether this puts an input aside that had been taken before, and whose position is behind us."""
+        return (
+            isinstance(body, EventDeadLettered)
+            and body.reason is DeadLetterReason.DECISION_FAILED
+            and source.offset < self.positions.get((source.topic, source.partition), 0)
+        )
 
     def _advance(self, name: str, stored: Stored, topic: str, partition: int, offset: int) -> None:
         """Every record of an input is taken once and in order, so each names the one behind the last."""
