@@ -28,7 +28,8 @@ class Event(msgspec.Struct, frozen=True, gc=False, tag=True):
     """A fact in a log.
 
     ``KEY`` names the ``str`` fields whose values, joined by ``/``, are the key of the event's stream;
-    ``()`` stands for the key of the log partition itself. ``VERSION`` is the schema version that new
+    ``()`` stands for the key of the log partition itself, and an ``item`` is prefixed with its log's name, for several
+    logs may speak of one. ``VERSION`` is the schema version that new
     records are written with.
     """
 

@@ -99,7 +99,7 @@ class SchemeInvoicePaid(Event, frozen=True):
 class PayoutPaid(Event, frozen=True):
     """A bank line shows that a payout has left."""
 
-    KEY: ClassVar[tuple[str, ...]] = ("payout_id",)
+    KEY: ClassVar[tuple[str, ...]] = ACCOUNT
 
     payout_id: str
     merchant: str
@@ -113,7 +113,7 @@ class PayoutPaid(Event, frozen=True):
 class PayoutReturned(Event, frozen=True):
     """A bank line brings a payout back; ``return_code`` is the bank's (ACH return codes: Nacha rules)."""
 
-    KEY: ClassVar[tuple[str, ...]] = ("payout_id",)
+    KEY: ClassVar[tuple[str, ...]] = ACCOUNT
 
     payout_id: str
     merchant: str

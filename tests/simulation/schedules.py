@@ -9,7 +9,7 @@ A schedule is a function of two numbers, so a failing one is named by them and c
 
 import sys
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from multiprocessing import Pool
@@ -30,6 +30,7 @@ from streams.hosts.actors import PUBLISHER, Actor, EdgeActor, IndexActor, Publis
 from streams.hosts.admission import Keys, Request
 from streams.hosts.index import Run
 from streams.hosts.memory import Crashed, CrashPoint, MemoryLog
+from tests.simulation.auditor import LOGS, Record, audit
 from tests.simulation.workload import rows as workload
 
 EVERY, TAIL = 15 * MINUTE, 6 * HOUR
@@ -259,24 +260,34 @@ def calm(seed: int) -> Outcome:
     return Simulation(seed, None).run()
 
 
-def differs(seed: int, number: int) -> str:
-    """Run one schedule; what differs from the calm run, empty where nothing does."""
+def compared(seed: int, number: int) -> tuple[Outcome, str]:
+    """Run one schedule; what differs from the calm run, or what the auditor finds, empty where nothing does."""
     expected = calm(seed)
     outcome = Simulation(seed, number).run()
-    return " and ".join(
-        name for name in ("ledger", "state") if getattr(expected, name) != getattr(outcome, name)
-    )
+    different = [name for name in ("ledger", "state") if getattr(expected, name) != getattr(outcome, name)]
+    return outcome, " and ".join([*different, *audit(_records(outcome))[:1]])
+
+
+def _records(outcome: Outcome) -> Iterator[Record]:
+    assert outcome.log is not None
+    for name in LOGS:
+        for partition in range(outcome.partitions):
+            for stored in outcome.log.read(name, partition, 0, 10_000_000):
+                yield name, partition, stored.offset, stored.value
+
+
+def differs(seed: int, number: int) -> str:
+    """What is wrong with a schedule, empty where nothing is."""
+    return compared(seed, number)[1]
 
 
 def _sweep_one(item: tuple[int, int]) -> tuple[int, int, str, int, int]:
     seed, number = item
-    expected = calm(seed)
     try:
-        outcome = Simulation(seed, number).run()
+        outcome, what = compared(seed, number)
     except Exception as error:  # noqa: BLE001 - a sweep reports every failure
         return seed, number, f"{type(error).__name__}: {error}", 0, 0
-    bad = " and ".join(n for n in ("ledger", "state") if getattr(expected, n) != getattr(outcome, n))
-    return seed, number, bad, outcome.partitions, sum(outcome.crashes.values())
+    return seed, number, what, outcome.partitions, sum(outcome.crashes.values())
 
 
 def main(arguments: list[str]) -> int:

@@ -1,0 +1,236 @@
+"""``make bench``: the figures of one run on one machine, side by side, printed and kept in ``bench.json``.
+
+Nothing here passes or fails. Machines differ and are noisy, so what carries over are the ratios of one run. Whole
+processes are timed from outside, as a user meets them; parts are timed in this process on what the run left behind.
+"""
+
+import json
+import os
+import platform
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+ROOT = Path(__file__).parents[2]
+sys.path.insert(0, str(ROOT))
+
+from events.envelope import Recorded  # noqa: E402 - run as a script, the tree has to be found first
+from events.partitions import ClockKind  # noqa: E402
+from events.wire import decode_event, encode_event  # noqa: E402
+from projections.duck import DuckStore  # noqa: E402
+from projections.projector import Projector  # noqa: E402
+from streams.edge.bank import Bank  # noqa: E402
+from streams.edge.inputs import read_rows  # noqa: E402
+from streams.edge.networks import Adapter, ClearingHouse  # noqa: E402
+from streams.edge.publisher import Publisher, schedule  # noqa: E402
+from streams.edge.vault import open_keys  # noqa: E402
+from streams.hosts.actors import EdgeActor, IndexActor, PublisherActor  # noqa: E402
+from streams.hosts.embedded import EmbeddedLog  # noqa: E402
+from streams.hosts.house import TICKS_AHEAD, House  # noqa: E402
+from streams.hosts.index import Run  # noqa: E402
+from streams.hosts.memory import MemoryLog  # noqa: E402
+
+SMALL, LARGE = 10_000, 50_000
+CODEC_EVENTS = 50_000
+
+
+def job(folder: Path, payments: int) -> dict[str, Any]:
+    """The main job as a process: what it says of itself, and the most memory that a process of it took."""
+    folder.mkdir()
+    command = [
+        sys.executable,
+        "-m",
+        "infra.cli",
+        "demo",
+        "--fresh",
+        "--json",
+        f"--payments={payments}",
+        f"--log=sqlite:{folder / 'log.db'}",
+        f"--store=duckdb:{folder / 'store.duckdb'}",
+    ]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    said: dict[str, Any] = json.loads(done.stdout)
+    said["peak_memory_mb"] = round(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024, 1)
+    said["log_bytes"] = (folder / "log.db").stat().st_size
+    said["store_bytes"] = (folder / "store.duckdb").stat().st_size
+    return said
+
+
+def replay(folder: Path) -> dict[str, Any]:
+    """``replay --verify`` as a process."""
+    command = [
+        sys.executable,
+        "-m",
+        "infra.cli",
+        "replay",
+        "--verify",
+        "--json",
+        f"--log=sqlite:{folder / 'log.db'}",
+    ]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    said: dict[str, Any] = json.loads(done.stdout)
+    return said
+
+
+def projection(folder: Path) -> tuple[int, int, float]:
+    """All projections from position 0 into a new store: events, ledger entries, seconds of this process."""
+    log = EmbeddedLog(folder / "log.db", read_only=True)
+    store = DuckStore(folder / "again.duckdb")
+    try:
+        projector = Projector(log, store, 1)
+        with clock() as took:
+            events = projector.catch_up()
+        entries = store.connection.execute("SELECT count(*) FROM ledger_entries").fetchone()
+        assert entries is not None
+        return events, entries[0], took()
+    finally:
+        store.close()
+        log.close()
+
+
+def engine(folder: Path, payments: int) -> tuple[int, float]:
+    """The engines, publisher and simulated outside on a log in memory: events and seconds of this process."""
+    path = next((folder / "input").glob("*.avro"))
+    plan = schedule(read_rows(path))
+    run = Run(1, ClockKind.VIRTUAL, plan.first_at, plan.last_tick, "{}")
+    keys = open_keys(folder / "keys")
+    log = MemoryLog()
+    indexes = [IndexActor(log, 0, run, keys)]
+    others = [
+        PublisherActor(
+            log, Publisher(read_rows(path), plan, 1), keys, lambda: indexes[0].index.tick(), TICKS_AHEAD
+        ),
+        EdgeActor(log, Adapter(0, 1)),
+        EdgeActor(log, ClearingHouse(0, 1)),
+        EdgeActor(log, Bank(1, 1)),
+    ]
+    with clock() as took:
+        for _ in House(indexes, others).run():
+            pass
+    return sum(indexes[0].index.log_ends.values()), took()
+
+
+def codec(folder: Path) -> tuple[float, float]:
+    """Microseconds to decode and to encode an event of the run, as they come."""
+    log = EmbeddedLog(folder / "log.db", read_only=True)
+    values = [stored.value for stored in log.read("payments", 0, 0, CODEC_EVENTS)]
+    log.close()
+    events: list[Recorded] = []
+    with clock() as took:
+        events.extend(decode_event(value) for value in values)
+    decode = took() / len(values) * 1e6
+    with clock() as took:
+        for event in events:
+            encode_event(event)
+    return decode, took() / len(values) * 1e6
+
+
+@contextmanager
+def clock() -> Iterator[Callable[[], float]]:
+    """Processor seconds of this process inside the block: other processes of a busy machine do not count."""
+    started = time.process_time()
+    ended = 0.0
+    yield lambda: ended
+    ended = time.process_time() - started
+
+
+def about() -> dict[str, Any]:
+    """The machine and the code."""
+    commit = subprocess.run(
+        ["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=False
+    ).stdout.strip()
+    cpu = (line.partition(":") for line in Path("/proc/cpuinfo").read_text().splitlines())
+    model = next((value.strip() for name, _, value in cpu if "model name" in name), platform.processor())
+    return {
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "commit": commit,
+        "machine": f"{os.cpu_count()} x {model}",
+        "load_before": os.getloadavg()[0],
+        "python": platform.python_version(),
+        "versions": {name: version(name) for name in ("duckdb", "fastavro", "msgspec", "numpy")},
+    }
+
+
+def measure(folder: Path, console: Console) -> dict[str, Any]:
+    """Everything, one after the other."""
+    figures = about()
+    with console.status(f"the main job with {SMALL:,} payments"):
+        small = job(folder / "small", SMALL)
+    with console.status(f"the main job with {LARGE:,} payments"):
+        large = job(folder / "large", LARGE)
+    with console.status("replay"):
+        replayed = replay(folder / "large")
+    with console.status("projections"):
+        events, entries, projecting = projection(folder / "large")
+    with console.status("engines in memory"):
+        decided, deciding = engine(folder / "small", SMALL)
+    with console.status("codec"):
+        decode, encode = codec(folder / "small")
+    cost = {said["payments"]: said["seconds"] / said["payments"] for said in (small, large)}
+    return figures | {
+        "embedded_payments_per_second": large["payments_per_second"],
+        "embedded_payments_per_second_small": small["payments_per_second"],
+        "replay_events_per_second": replayed["events_per_second"],
+        "projection_events_per_second": round(events / projecting, 1),
+        "projection_postings_per_second": round(entries / projecting, 1),
+        "engine_events_per_second": round(decided / deciding, 1),
+        "decode_us": round(decode, 2),
+        "encode_us": round(encode, 2),
+        "cost_flatness": round(cost[LARGE] / cost[SMALL], 3),
+        "memory_small_mb": small["peak_memory_mb"],
+        "memory_growth": round(large["peak_memory_mb"] / small["peak_memory_mb"], 3),
+        "log_bytes_per_payment": round(large["log_bytes"] / LARGE, 1),
+        "store_bytes_per_payment": round(large["store_bytes"] / LARGE, 1),
+        "events_per_payment": round(large["events"] / LARGE, 2),
+    }
+
+
+_MEANINGS = {
+    "embedded_payments_per_second": f"whole life of {LARGE:,} payments, embedded log and projections, wall clock",
+    "embedded_payments_per_second_small": f"the same with {SMALL:,}",
+    "replay_events_per_second": "replay --verify: decided again and compared byte for byte, wall clock",
+    "projection_events_per_second": "all projections into DuckDB, decoding included, per core",
+    "projection_postings_per_second": "ledger entries in that time, per core",
+    "engine_events_per_second": "engines and simulated outside on the memory log, per core",
+    "decode_us": "microseconds to decode an event",
+    "encode_us": "microseconds to encode one",
+    "cost_flatness": f"cost of a payment among {LARGE:,} over one among {SMALL:,}",
+    "memory_small_mb": f"largest process with {SMALL:,} payments, MiB",
+    "memory_growth": f"largest process with {LARGE:,} over that",
+    "log_bytes_per_payment": "size of the log",
+    "store_bytes_per_payment": "size of the store",
+    "events_per_payment": "events in the logs, ticks included",
+}
+
+
+def main() -> None:
+    """Measure, print, keep."""
+    console = Console()
+    with tempfile.TemporaryDirectory(prefix="tallystick-bench-") as folder:
+        figures = measure(Path(folder), console)
+    table = Table(title=f"{figures['machine']}, Python {figures['python']}", box=None)
+    table.add_column("figure")
+    table.add_column("", justify="right")
+    table.add_column("what it is", style="dim")
+    for name, meaning in _MEANINGS.items():
+        table.add_row(name, f"{figures[name]:,}", meaning)
+    console.print(table)
+    (ROOT / "bench.json").write_text(
+        json.dumps(figures, indent=2, ensure_ascii=False) + "\n", encoding="utf-8"
+    )
+    console.print("Kept in bench.json.")
+
+
+if __name__ == "__main__":
+    main()
