@@ -367,8 +367,9 @@ class _Importing:
         contract = self._mapping.merchants
         query = "SELECT merchant, list_sort(list(DISTINCT currency)) FROM payments GROUP BY merchant ORDER BY merchant"
         for merchant, currencies in self._database.execute(query).fetchall():
-            # A merchant whose name cannot be one has no payments either: each of them is refused.
-            if not _is_name(merchant):
+            # A merchant whose name cannot be one has no payments either: each of them is refused. And a card number
+            # in the wrong column must not get into the reference data, of all places.
+            if not _is_name(merchant) or looks_like_pan(merchant):
                 continue
             yield MerchantTerms(
                 merchant=merchant,
