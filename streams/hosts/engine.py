@@ -436,6 +436,10 @@ class Engine:
             case ():
                 own_key = self._own_key
                 return lambda _: own_key
+            case ("item",):
+                # Several logs may speak of one item: its streams are told apart by theirs, for an id names one event.
+                log = self.spec.name
+                return lambda body: f"{log}/{cast(Any, body).item}"
             case (name,):
                 return attrgetter(name)
             case names:
