@@ -32,7 +32,7 @@ from streams import intake
 from streams.edge.inputs import hash_of
 from streams.edge.market import HOURS, TRADES, amount_of, seconds_of_day
 from streams.edge.reference import starter_merchants, starter_networks
-from streams.edge.simulate import DAY_AT, SLOW_FROM, SLOW_NETWORK, simulate, write_day
+from streams.edge.simulate import CARD_TEST_PAYMENTS, DAY_AT, SLOW_FROM, SLOW_NETWORK, simulate, write_day
 from tests.streams.builders_early import Bench, received, recorded
 
 Row = PaymentRequest | CaptureRequest | VoidRequest | RefundRequest
@@ -68,12 +68,24 @@ def day() -> list[InputRow]:
     return list(simulate(3_000, seed=11))
 
 
-@pytest.mark.parametrize(("payments", "seed"), [(1, 1), (2, 9), (33, 2), (1_200, 3)])
+@pytest.mark.parametrize(("payments", "seed"), [(1, 1), (2, 9), (33, 2), (300, 36), (1_200, 3)])
 def test_exactly_so_many_payments_are_accepted(payments: int, seed: int) -> None:
     """What is bad, repeated or in conflict comes on top: intake accepts as many as were asked for."""
     accepted = [body for body in taken(list(simulate(payments, seed))) if isinstance(body, RequestAccepted)]
     assert payments == sum(body.operation is Operation.PAYMENT for body in accepted)
     assert payments == len({body.payment_id for body in accepted if body.operation is Operation.PAYMENT})
+
+
+def test_a_thief_tries_a_card_out() -> None:
+    """Eight small payments in a few minutes, each larger than the one before: seed 36 has such a card."""
+    payments = [
+        entry for _, entry in requests(list(simulate(300, seed=36))) if isinstance(entry, PaymentRequest)
+    ]
+    (card, times) = Counter(entry.card_id for entry in payments).most_common(1)[0]
+    tried = [entry for entry in payments if entry.card_id == card]
+    assert CARD_TEST_PAYMENTS == times
+    assert [100 + 50 * number for number in range(times)] == [entry.amount for entry in tried]
+    assert tried[-1].occurred_at - tried[0].occurred_at < 10 * MINUTE
 
 
 def test_every_kind_of_trouble_is_in_it(day: list[InputRow]) -> None:
