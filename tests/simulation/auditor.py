@@ -5,9 +5,16 @@ its own, and says what does not hold. It imports nothing of ours, so a mistake o
 
     python tests/simulation/auditor.py var/tallystick.db
 
-prints each finding on a line and ends with exit code 1 when there is one.
+prints each finding on a line and ends with exit code 1 when there is one. ``--open`` audits a log whose run has not
+ended: nothing is yet held against it for being on its way.
+
+Given a whole log it follows the money from the request to the bank: every record of an input is in the log that takes
+it, once and unchanged; every event has a cause and a place in its stream; every posting sums to zero; nothing is
+captured that was not authorized or refunded that was not captured; a duplicate does nothing; the bank account is what
+the bank's own statements say; and in the end every item on a clearing account is closed.
 """
 
+import hashlib
 import io
 import json
 import sqlite3
@@ -15,12 +22,11 @@ import sys
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import fastavro
 
 SCHEMAS = Path(__file__).parents[2] / "schemas"
-LOGS = ("intake", "payments", "settlement", "reconciliation")
 #: The topics of the embedded log in the order of their numbers, from 1.
 TOPICS = (
     "payments.requests",
@@ -38,6 +44,14 @@ TOPICS = (
     "reference",
     "dead-letters",
 )
+#: The four logs, and the topics that each of them takes whole. Partition p takes partition p, and all of "reference".
+INPUTS = {
+    "intake": ("reference", "intake.inbox", "payments.requests"),
+    "payments": ("reference", "network.replies", "network.notices", "payments.inbox"),
+    "settlement": ("reference", "settlement.inbox"),
+    "reconciliation": ("reference", "reconciliation.inbox", "bank.statements"),
+}
+LOGS = tuple(INPUTS)
 MOST_FINDINGS = 50
 
 Record = tuple[str, int, int, bytes]
@@ -110,196 +124,485 @@ POSTINGS: dict[str, Callable[[Body], list[Leg]]] = {
     "PayoutReturned": _moved("SU", "{statement_id}/{line}", "PT", "{payout_id}"),
 }
 
+#: Whose money it is: no event of another log may post to an account of these.
+OWNERS = {
+    "payments": frozenset({"AR", "AH", "NU", "NR", "RT", "MP", "SP"}),
+    "settlement": frozenset({"MP", "MA", "PT"}),
+    "reconciliation": frozenset({"BK", "SU", "NR", "SP", "PT"}),
+}
+EVERYBODYS = frozenset({"IX", "SF", "PF", "LO"})
+
+#: What may happen once to each: an event, and the fields that name what it happens to.
+ONCE = {
+    "PaymentRequested": ("payment_id",),
+    "CaptureRequested": ("capture_id",),
+    "RefundRequested": ("refund_id",),
+    "RiskAssessed": ("payment_id",),
+    "RequestAccepted": ("merchant", "idempotency_key"),
+    "AuthorizationSubmitted": ("payment_id", "attempt"),
+    "ReversalSubmitted": ("payment_id", "reason", "attempt"),
+    "PaymentAuthorized": ("payment_id",),
+    "PaymentDeclined": ("payment_id",),
+    "PaymentVoided": ("payment_id",),
+    "AuthorizationExpired": ("payment_id",),
+    "AuthorizationReversed": ("payment_id", "reason"),
+    "LateApprovalReceived": ("payment_id", "attempt"),
+    "PaymentCaptured": ("capture_id",),
+    "CaptureVoided": ("capture_id",),
+    "CaptureWrittenOff": ("capture_id",),
+    "ClearingRecordCreated": ("record_id",),
+    "ClearingRecordAccepted": ("record_id",),
+    "RefundCleared": ("record_id",),
+    "RefundApproved": ("refund_id",),
+    "RefundFailed": ("refund_id",),
+    "InterchangeAssessed": ("record_id",),
+    "InterchangeReturned": ("record_id",),
+    "SchemeFeeAssessed": ("record_id", "fee_id"),
+    "ProcessingFeeCharged": ("capture_id",),
+    "MerchantEntryReceived": ("merchant", "currency", "item"),
+    "MerchantBalanceAdjusted": ("merchant", "currency", "item"),
+    "SettlementBatchClosed": ("merchant", "currency", "batch_id"),
+    "PayoutInitiated": ("payout_id", "attempt"),
+    "BankLineRecorded": ("account", "statement_id", "line"),
+    "NetworkSettlementReceived": ("account", "statement_id", "line"),
+    "SchemeInvoicePaid": ("account", "statement_id", "line"),
+    "PayoutPaid": ("account", "statement_id", "line"),
+    "PayoutReturned": ("account", "statement_id", "line"),
+}
+
+#: What became of a request: exactly one of them follows it. From all but the first nothing follows.
+ANSWERS = ("RequestAccepted", "DuplicateRequestObserved", "IdempotencyConflictObserved", "RequestRejected")
+IDLE = frozenset(
+    {*ANSWERS[1:], "NetworkReplyUnmatched", "EventDeadLettered", "OperationRejected", "RefundRejected"}
+)
+
+#: Events that begin something in a log without being an input of it.
+UNCAUSED = frozenset({"LogOpened", "MarkersTaken", "TickStepped"})
+
 
 # --- reading --------------------------------------------------------------------------------------------
 
 
 class Reader:
-    """Decodes log values by the published schemas alone."""
+    """Decodes values by the published schemas alone."""
 
     def __init__(self) -> None:
-        published = json.loads((SCHEMAS / "published.json").read_text("utf-8"))
-        rows = published["schemas"] if isinstance(published, dict) else published
-        self._names = {row["id"]: (row["name"], row["version"]) for row in rows if row["kind"] == "event"}
+        rows = json.loads((SCHEMAS / "published.json").read_text("utf-8"))["schemas"]
+        self._rows = {row["id"]: row for row in rows}
         self._schemas: dict[int, Any] = {}
 
-    def event(self, value: bytes) -> tuple[str, Body, Body]:
-        """Name, envelope and body of an event; raises ValueError for anything else."""
-        if len(value) < 5 or value[0] != 0:
-            raise ValueError("no header")
+    def read(self, value: bytes) -> tuple[str, str, Body]:
+        """Kind, name and content; raises ValueError for anything that is not exactly one value of its schema."""
         number = int.from_bytes(value[1:5], "big")
-        if number not in self._names:
-            raise ValueError(f"no event has the schema {number}")
-        name, version = self._names[number]
+        row = self._rows.get(number)
+        if len(value) < 5 or value[0] != 0 or row is None:
+            raise ValueError("no schema that was ever published")
         schema = self._schemas.get(number)
         if schema is None:
-            text = (SCHEMAS / f"{name}.v{version}.avsc").read_text("utf-8")
+            text = (SCHEMAS / f"{row['name']}.v{row['version']}.avsc").read_text("utf-8")
             schema = self._schemas[number] = fastavro.parse_schema(json.loads(text))
-        stream = io.BytesIO(value[5:])
-        decoded = fastavro.schemaless_reader(stream, schema, None)
+        stream = io.BytesIO(value)
+        stream.seek(5)
+        # Where a union has several records, the record's name comes with it: what is inside tells what it is.
+        content = fastavro.schemaless_reader(
+            stream, schema, None, return_record_name=True, return_record_name_override=True
+        )
         if stream.read(1):
-            raise ValueError(f"{name} has bytes to spare")
-        assert isinstance(decoded, dict)
-        return name, decoded["meta"], decoded["body"]
+            raise ValueError(f"{row['name']} has bytes to spare")
+        assert isinstance(content, dict)
+        return row["kind"], row["name"], content
 
 
 def records(path: Path) -> Iterator[Record]:
-    """The log records of an embedded log's file, partition by partition in order."""
+    """The records of an embedded log's file, partition by partition in order. Raises ValueError on a broken chain."""
     with sqlite3.connect(f"file:{path}?mode=ro", uri=True) as db:
-        for packed, value in db.execute("SELECT id, value FROM record ORDER BY id"):
-            place, offset = packed >> 41, packed & ((1 << 41) - 1)
-            topic = TOPICS[(place >> 12) - 1]
-            if topic in LOGS:
-                yield topic, place & 0xFFF, offset, value
+        place, chain = -1, bytes(32)
+        for packed, at, value, kept in db.execute("SELECT id, at, value, chain FROM record ORDER BY id"):
+            if packed >> 41 != place:
+                place, chain = packed >> 41, bytes(32)
+            topic, partition, offset = TOPICS[(place >> 12) - 1], place & 0xFFF, packed & ((1 << 41) - 1)
+            chain = hashlib.sha256(chain + at.to_bytes(8, "big", signed=True) + value).digest()
+            if chain != kept:
+                raise ValueError(f"the chain of {topic}/{partition} breaks at {offset}")
+            yield topic, partition, offset, value
+
+
+class Event(NamedTuple):
+    """An event as the auditor sees it."""
+
+    where: str
+    log: str
+    partition: int
+    name: str
+    meta: Body
+    body: Body
+
+    @property
+    def event_id(self) -> str:
+        """Its name: key and sequence."""
+        return f"{self.meta['key']}.{self.meta['sequence']}"
+
+
+Findings = Iterator[str]
+
+
+# --- the money ------------------------------------------------------------------------------------------
+
+
+class Books:
+    """Every posting, by account and item; and what no payment and no merchant may exceed."""
+
+    def __init__(self) -> None:
+        self._balances: dict[tuple[str, str, str], int] = defaultdict(int)
+        self._payments: dict[str, Counter[str]] = defaultdict(Counter)
+        self._currencies: dict[str, str] = {}
+        self._merchants: dict[tuple[str, str], Counter[str]] = defaultdict(Counter)
+        self._presented: dict[str, int] = {}
+
+    def take(self, event: Event) -> Findings:
+        """Post it, and look at what it leaves."""
+        name, body = event.name, event.body
+        posting = POSTINGS.get(name)
+        if posting is not None:
+            yield from self._post(event, posting)
+        if "payment_id" in body:
+            yield from self._limit(event)
+        if "merchant" in body and "currency" in body:
+            yield from self._merchant(event)
+        if name in {"ClearingRecordAccepted", "RefundCleared"}:
+            self._presented[body["record_id"]] = body["amount"]
+        if name in {"InterchangeAssessed", "InterchangeReturned"}:
+            yield from self._interchange(event)
+
+    def _post(self, event: Event, posting: Callable[[Body], list[Leg]]) -> Findings:
+        where, log, name, body = event.where, event.log, event.name, event.body
+        if body.get("settlement_currency", body["currency"]) != body["currency"]:
+            yield f"{where}: {name} settles in another currency, which nobody can do yet"
+            return
+        legs = posting(body)
+        if sum(amount for _, _, amount in legs) != 0:
+            yield f"{where}: the legs of {name} do not sum to zero"
+        for account, item, amount in legs:
+            if account not in EVERYBODYS and account not in OWNERS.get(log, ()):
+                yield f"{where}: {name} posts to {account}, which is not an account of {log}"
+            self._balances[account, item, body["currency"]] += amount
+
+    def _limit(self, event: Event) -> Findings:
+        """What a payment may never exceed, asked after every event."""
+        where, name, body = event.where, event.name, event.body
+        sums = self._payments[body["payment_id"]]
+        match name:
+            case "PaymentRequested":
+                sums["requested"] += body["amount"]
+            case "PaymentAuthorized":
+                sums["authorized"] += body["approved_amount"]
+            case "PaymentCaptured":
+                sums["captured"] += body["amount"]
+                if body["amount"] > body["hold_released"]:
+                    yield f"{where}: {name} releases {body['hold_released']} for {body['amount']}"
+            case "CaptureVoided":
+                sums["captured"] -= body["amount"]
+            case "RefundApproved":
+                sums["refunded"] += body["amount"]
+            case "RefundFailed":
+                sums["refunded"] -= body["amount"]
+            case _:
+                pass
+        sums["released"] += body.get("hold_released", 0)
+        for smaller, larger in (
+            ("authorized", "requested"),
+            ("captured", "authorized"),
+            ("refunded", "captured"),
+            ("released", "authorized"),
+        ):
+            if sums[smaller] > sums[larger]:
+                yield f"{where}: {name} leaves {smaller} {sums[smaller]} above {larger} {sums[larger]}"
+        if name in POSTINGS:
+            currency = self._currencies.setdefault(body["payment_id"], body["currency"])
+            if body["currency"] != currency:
+                yield f"{where}: {name} is in {body['currency']}, the payment in {currency}"
+        if name in POSTINGS and min(body.get("amount", 0), body.get("hold_released", 0)) < 0:
+            yield f"{where}: {name} has a negative amount"
+
+    def _merchant(self, event: Event) -> Findings:
+        name, body = event.name, event.body
+        sums = self._merchants[body["merchant"], body["currency"]]
+        match name:
+            case "PaymentCaptured":
+                sums["captured"] += body["amount"]
+            case "CaptureVoided":
+                sums["captured"] -= body["amount"]
+            case "CaptureWrittenOff" if body["borne_by"] == "merchant":
+                sums["captured"] -= body["amount"]
+            case "RefundApproved":
+                sums["refunded"] += body["amount"]
+            case "RefundFailed":
+                sums["refunded"] -= body["amount"]
+            case "ProcessingFeeCharged":
+                sums["fees"] += body["amount"]
+            case "PayoutInitiated":
+                sums["paid_out"] += body["amount"]
+                left = -self._balances["MA", body["merchant"], body["currency"]]
+                if left < 0 or body["amount"] <= 0:
+                    yield f"{event.where}: {name} of {body['amount']} leaves {left} available"
+            case "PayoutReturnCredited":
+                sums["paid_out"] -= body["amount"]
+            case _:
+                pass
+
+    def _interchange(self, event: Event) -> Findings:
+        """Our figure by its own rate, to the unit that rounding may be off."""
+        body = event.body
+        base = self._presented.get(body["record_id"])
+        if base is None:
+            yield f"{event.where}: {event.name} of {body['record_id']}, which no network has accepted"
+        elif abs(body["amount"] - body["fixed"] - base * body["rate_ppm"] / 1_000_000) > 1:
+            yield f"{event.where}: {event.name} is {body['amount']}, not its rate of {base}"
+
+    def close(self, ended: bool, stated: Counter[tuple[str, str]] | None) -> Findings:
+        """The bank account against the bank's own statements; and when all is over, that nothing is left open."""
+        if stated is not None:
+            ours = {key[1:]: amount for key, amount in self._balances.items() if key[0] == "BK"}
+            for account, currency in sorted(ours.keys() | stated.keys()):
+                is_, should = ours.get((account, currency), 0), stated[account, currency]
+                if is_ != should:
+                    yield f"the bank account {account} stands at {is_} {currency}, its statements come to {should}"
+        if not ended:
+            return
+        for (account, item, currency), balance in sorted(self._balances.items()):
+            if balance and account in CLEARING:
+                yield f"{account} of {item} is open with {balance} {currency}"
+        for (merchant, currency), sums in sorted(self._merchants.items()):
+            available = -self._balances["MA", merchant, currency]
+            placed = sums["refunded"] + sums["fees"] + available + sums["paid_out"]
+            if sums["captured"] != placed:
+                yield f"{merchant}: captured {sums['captured']} {currency}, placed {placed}"
+
+
+# --- what happens, how often and why --------------------------------------------------------------------
+
+
+class Streams:
+    """Names, sequences and causes of events."""
+
+    def __init__(self) -> None:
+        self._sequences: dict[str, tuple[int, str, int]] = {}
+        self._names: dict[str, str] = {}
+        self._causes: list[tuple[str, str, str]] = []
+
+    def take(self, event: Event) -> Findings:
+        """Its place in its stream, and whether it names a cause."""
+        meta, event_id = event.meta, event.event_id
+        before, log, partition = self._sequences.get(meta["key"], (0, event.log, event.partition))
+        if meta["sequence"] != before + 1:
+            yield f"{event.where}: {event_id} follows {meta['key']}.{before}"
+        if (log, partition) != (event.log, event.partition):
+            yield f"{event.where}: the stream {meta['key']} is one of {log}/{partition} already"
+        self._sequences[meta["key"]] = (meta["sequence"], event.log, event.partition)
+        if event_id in self._names:
+            yield f"{event.where}: {event_id} is there twice"
+        self._names[event_id] = event.name
+        if meta["causation_id"]:
+            self._causes.append((event.where, event.name, meta["causation_id"]))
+        elif meta["source"] is None and event.name not in UNCAUSED:
+            yield f"{event.where}: {event.name} {event_id} has neither a source nor a cause"
+
+    def close(self) -> Findings:
+        """Every cause exists, and what has no effect has caused nothing."""
+        for where, name, cause in self._causes:
+            found = self._names.get(cause)
+            if found is None:
+                yield f"{where}: {name} names {cause} as its cause, which is nowhere"
+            elif found in IDLE:
+                yield f"{where}: {name} is caused by {cause}, a {found}, which must do nothing"
+
+
+class Counts:
+    """What may happen once, and what must."""
+
+    def __init__(self) -> None:
+        self._seen: dict[str, set[tuple[Any, ...]]] = defaultdict(set)
+        self._requests: dict[str, str] = {}
+        self._answers: Counter[str] = Counter()
+        self._requested: set[str] = set()
+        self._outcomes: Counter[str] = Counter()
+
+    def take(self, event: Event) -> Findings:
+        """Count it."""
+        name, body = event.name, event.body
+        if name in ONCE:
+            what = tuple(body[field] for field in ONCE[name])
+            if what in self._seen[name]:
+                yield f"{event.where}: {name} of {'/'.join(map(str, what))} happens again"
+            self._seen[name].add(what)
+        match name:
+            case "RequestReceived":
+                self._requests[event.event_id] = event.where
+            case _ if name in ANSWERS:
+                self._answers[event.meta["causation_id"]] += 1
+            case "PaymentRequested":
+                self._requested.add(body["payment_id"])
+            case "PaymentAuthorized" | "PaymentDeclined":
+                self._outcomes[body["payment_id"]] += 1
+            case "AuthorizationReversed" if body["reason"] == "timeout":
+                self._outcomes[body["payment_id"]] += 1
+            case _:
+                pass
+
+    def close(self, ended: bool, put_aside: set[str]) -> Findings:
+        """One answer to each request, one outcome of each payment."""
+        if not ended:
+            return
+        for request, where in self._requests.items():
+            if self._answers[request] != 1 and where not in put_aside:
+                yield f"{where}: the request {request} has {self._answers[request]} answers"
+        for payment in sorted(self._requested | self._outcomes.keys()):
+            if self._outcomes[payment] != 1:
+                yield f"{payment} has {self._outcomes[payment]} outcomes"
+
+
+# --- inputs ---------------------------------------------------------------------------------------------
+
+
+class Inputs:
+    """What stands on the topics against what the logs say they took: all of it, once, unchanged, in order."""
+
+    def __init__(self) -> None:
+        self._topics: dict[tuple[str, int], list[int]] = defaultdict(list)
+        self._taken: dict[tuple[str, int, str], dict[int, int]] = defaultdict(dict)
+        self._places: dict[tuple[str, int, str, int], str] = {}
+        self.put_aside: set[str] = set()
+        self.stated: Counter[tuple[str, str]] = Counter()
+
+    @property
+    def given(self) -> bool:
+        """Whether there are topics to compare with: a log may come alone."""
+        return bool(self._topics)
+
+    def stand(self, topic: str, partition: int, name: str, content: Body) -> None:
+        """A record of a topic."""
+        fact = content.get("fact")
+        if name == "Handover" and fact is not None:
+            name, content = fact[0].rpartition(".")[2], fact[1]
+        if name == "BankLineRecorded":
+            self.stated[content["account"], content["currency"]] += content["amount"]
+        if name == "Tick":
+            name, content = "Marker", {"sender": f"requests/{partition}", **content}
+        self._topics[topic, partition].append(_digest(name, content))
+
+    def take(self, event: Event) -> Findings:
+        """What a log says it took."""
+        source, body = event.meta["source"], event.body
+        if event.name == "MarkersTaken":
+            for marker in body["markers"]:
+                seen = {field: marker[field] for field in ("sender", "tick", "at", "reference_version")}
+                yield from self._note(event, marker, _digest("Marker", seen))
+            return
+        if source is None:
+            return
+        if event.name == "EventDeadLettered":
+            place = (event.log, event.partition, source["topic"], source["offset"])
+            if place in self._places and body["reason"] == "decision_failed":
+                self.put_aside.add(self._places[place])  # It was taken, waited, and could not be decided.
+                return
+            yield from self._note(event, source, 0)
+        else:
+            self._places[event.log, event.partition, source["topic"], source["offset"]] = event.where
+            name = {"ReferenceApplied": "ReferencePublished"}.get(event.name, event.name)
+            if name in {"RequestReceived", "RequestForwarded"} and source["topic"] == "payments.requests":
+                kind, request = body["request"]
+                yield from self._note(event, source, _digest(kind.rpartition(".")[2], request))
+            else:
+                yield from self._note(event, source, _digest(name, body))
+
+    def _note(self, event: Event, source: Body, digest: int) -> Findings:
+        if source["topic"] not in INPUTS[event.log]:
+            yield f"{event.where}: {event.name} came by {source['topic']}, which {event.log} does not read"
+        taken = self._taken[event.log, event.partition, source["topic"]]
+        before = next(reversed(taken), -1)
+        if source["offset"] in taken:
+            yield f"{event.where}: {source['topic']} at {source['offset']} is taken again"
+            return
+        if source["offset"] != before + 1:
+            yield f"{event.where}: {source['topic']} at {source['offset']} is taken after {before}"
+        taken[source["offset"]] = digest
+
+    def close(self, ended: bool) -> Findings:
+        """Everything that stands there has been taken as it is."""
+        partitions = sorted({(log, partition) for log, partition, _ in self._taken})
+        for log, partition in partitions:
+            for topic in INPUTS[log]:
+                stands = self._topics.get((topic, 0 if topic == "reference" else partition), [])
+                taken = self._taken[log, partition, topic]
+                for offset, digest in taken.items():
+                    if offset >= len(stands):
+                        yield f"{log}/{partition} took {topic} at {offset}, where nothing stands"
+                    elif digest and digest != stands[offset]:
+                        yield f"{log}/{partition} says of {topic} at {offset} what does not stand there"
+                if ended and len(taken) < len(stands):
+                    yield f"{log}/{partition} took {len(taken)} of the {len(stands)} records of {topic}"
+
+
+def _digest(name: str, content: Body) -> int:
+    return hash((name, repr(content))) or 1
 
 
 # --- the audit ------------------------------------------------------------------------------------------
 
 
 class Audit:
-    """Books, payments and streams as the auditor sees them; ``findings`` is what does not hold."""
+    """All that is looked at; ``findings`` is what does not hold, at most fifty."""
 
     def __init__(self) -> None:
         self.findings: list[str] = []
         self.events = 0
         self._reader = Reader()
-        self._balances: dict[tuple[str, str, str], int] = defaultdict(int)
-        self._sequences: dict[tuple[str, int, str], int] = defaultdict(int)
-        self._ids: set[str] = set()
-        self._causes: list[tuple[str, str]] = []
-        self._outcomes: Counter[str] = Counter()
-        self._requested: set[str] = set()
-        self._submitted: Counter[tuple[str, int]] = Counter()
-        self._accepted: Counter[tuple[str, str]] = Counter()
-        self._sums: dict[str, Counter[str]] = defaultdict(Counter)
-        self._merchants: dict[tuple[str, str], Counter[str]] = defaultdict(Counter)
-        self._bank: Counter[tuple[str, str]] = Counter()
+        self._books = Books()
+        self._streams = Streams()
+        self._counts = Counts()
+        self._inputs = Inputs()
+        self._ends: Counter[tuple[str, int]] = Counter()
 
     def take(self, record: Record) -> None:
-        """Look at one record of a log."""
+        """Look at one record. Those of a partition come in order; partitions and topics in any."""
         topic, partition, offset, value = record
         where = f"{topic}/{partition} at {offset}"
+        if offset != self._ends[topic, partition]:
+            self._find([f"{where}: it stands behind {self._ends[topic, partition]} records"])
+        self._ends[topic, partition] = offset + 1
         try:
-            name, meta, body = self._reader.event(value)
+            kind, name, content = self._reader.read(value)
         except Exception as error:  # noqa: BLE001 - whatever a decoder makes of bad bytes, it is a finding
-            self._find(f"{where}: {type(error).__name__} {error}")
+            if topic in LOGS:
+                self._find([f"{where}: {type(error).__name__} {error}"])
+            else:
+                self._inputs.stand(topic, partition, "", {})  # Its log must have put it aside.
+            return
+        if topic not in LOGS:
+            self._inputs.stand(topic, partition, name, content)
+            return
+        if kind != "event":
+            self._find([f"{where}: a {kind} stands in a log"])
             return
         self.events += 1
-        key, sequence = meta["key"], meta["sequence"]
-        self._sequences[topic, partition, key] += 1
-        if sequence != self._sequences[topic, partition, key]:
-            self._find(
-                f"{where}: {key}.{sequence} follows {key}.{self._sequences[topic, partition, key] - 1}"
-            )
-            self._sequences[topic, partition, key] = sequence
-        if f"{key}.{sequence}" in self._ids:
-            self._find(f"{where}: {key}.{sequence} is there twice")
-        self._ids.add(f"{key}.{sequence}")
-        if meta["causation_id"]:
-            self._causes.append((f"{key}.{sequence}", meta["causation_id"]))
-        self._post(where, name, body)
-        self._follow(where, name, body)
-
-    def _post(self, where: str, name: str, body: Body) -> None:
-        posting = POSTINGS.get(name)
-        if posting is None:
-            return
-        if body.get("settlement_currency", body["currency"]) != body["currency"]:
-            self._find(f"{where}: {name} settles in another currency, which nobody can do yet")
-            return
-        legs = posting(body)
-        if sum(amount for _, _, amount in legs) != 0:
-            self._find(f"{where}: the legs of {name} do not sum to zero")
-        for account, item, amount in legs:
-            self._balances[account, item, body["currency"]] += amount
-
-    def _follow(self, where: str, name: str, body: Body) -> None:
-        match name:
-            case "RequestAccepted":
-                self._accepted[body["merchant"], body["idempotency_key"]] += 1
-            case "PaymentRequested":
-                self._requested.add(body["payment_id"])
-            case "AuthorizationSubmitted":
-                self._submitted[body["payment_id"], body["attempt"]] += 1
-            case "PaymentAuthorized" | "PaymentDeclined":
-                self._outcomes[body["payment_id"]] += 1
-            case "AuthorizationReversed" if body["reason"] == "timeout":
-                self._outcomes[body["payment_id"]] += 1
-            case "BankLineRecorded":
-                self._bank[body["account"], body["currency"]] += body["amount"]
-            case "PayoutInitiated":
-                self._merchants[body["merchant"], body["currency"]]["paid_out"] += body["amount"]
-            case "PayoutReturnCredited":
-                self._merchants[body["merchant"], body["currency"]]["paid_out"] -= body["amount"]
-            case _:
-                pass
-        self._sum(where, name, body)
-
-    def _sum(self, where: str, name: str, body: Body) -> None:
-        """What a payment may never exceed, asked after every event."""
-        sums = self._sums[body["payment_id"]] if "payment_id" in body else Counter[str]()
-        merchant = self._merchants[body.get("merchant", ""), body.get("currency", "")]
-        match name:
-            case "PaymentAuthorized":
-                sums["authorized"] += body["approved_amount"]
-            case "PaymentCaptured" | "CaptureVoided":
-                sign = 1 if name == "PaymentCaptured" else -1
-                sums["captured"] += sign * body["amount"]
-                merchant["captured"] += sign * body["amount"]
-            case "CaptureWrittenOff" if body["borne_by"] == "merchant":
-                merchant["captured"] -= body["amount"]
-            case "RefundApproved" | "RefundFailed":
-                sign = 1 if name == "RefundApproved" else -1
-                sums["refunded"] += sign * body["amount"]
-                merchant["refunded"] += sign * body["amount"]
-            case "ProcessingFeeCharged":
-                merchant["fees"] += body["amount"]
-            case _:
-                pass
-        sums["released"] += body.get("hold_released", 0)
-        for smaller, larger in (
-            ("captured", "authorized"),
-            ("refunded", "captured"),
-            ("released", "authorized"),
-        ):
-            if sums[smaller] > sums[larger]:
-                self._find(f"{where}: {name} leaves {smaller} {sums[smaller]} above {larger} {sums[larger]}")
+        event = Event(where, topic, partition, name, content["meta"], content["body"])
+        for part in (self._streams, self._counts, self._inputs, self._books):
+            self._find(part.take(event))
 
     def close(self, *, ended: bool = True) -> list[str]:
         """What does not hold over the whole; ``ended``: every obligation must be over."""
-        for event, cause in self._causes:
-            if cause not in self._ids:
-                self._find(f"{event} names {cause} as its cause, which is nowhere")
-        for what, count in self._accepted.items():
-            if count != 1:
-                self._find(f"the request {'/'.join(what)} was accepted {count} times")
-        for (payment, attempt), count in self._submitted.items():
-            if count != 1:
-                self._find(f"attempt {attempt} of {payment} was submitted {count} times")
-        for (account, currency), amount in self._bank.items():
-            if self._balances["BK", account, currency] != amount:
-                self._find(f"the bank account {account} does not equal its statement")
-        if ended:
-            for payment in sorted(self._requested | self._outcomes.keys()):
-                if self._outcomes[payment] != 1:
-                    self._find(f"{payment} has {self._outcomes[payment]} outcomes")
-            for (account, item, currency), balance in sorted(self._balances.items()):
-                if balance and account in CLEARING:
-                    self._find(f"{account} of {item} is open with {balance} {currency}")
-            self._merchants_balance()
+        inputs = self._inputs
+        self._find(self._streams.close())
+        self._find(self._counts.close(ended, inputs.put_aside))
+        if inputs.given:
+            self._find(inputs.close(ended))
+        self._find(self._books.close(ended, inputs.stated if inputs.given and ended else None))
         return self.findings
 
-    def _merchants_balance(self) -> None:
-        """With nothing pending, what was captured is refunded, charged, available or paid out."""
-        for (merchant, currency), sums in sorted(self._merchants.items()):
-            available = -self._balances["MA", merchant, currency]
-            placed = sums["refunded"] + sums["fees"] + available + sums["paid_out"]
-            if sums["captured"] != placed:
-                self._find(f"{merchant}: captured {sums['captured']} {currency}, placed {placed}")
-
-    def _find(self, finding: str) -> None:
-        if len(self.findings) < MOST_FINDINGS:
-            self.findings.append(finding)
+    def _find(self, findings: Iterable[str]) -> None:
+        for finding in findings:
+            if len(self.findings) < MOST_FINDINGS:
+                self.findings.append(finding)
 
 
 def audit(log: Iterable[Record], *, ended: bool = True) -> list[str]:
@@ -312,10 +615,16 @@ def audit(log: Iterable[Record], *, ended: bool = True) -> list[str]:
 
 def main(arguments: list[str]) -> int:
     """Audit a file."""
+    ended = "--open" not in arguments
+    (path,) = [argument for argument in arguments if argument != "--open"]
     books = Audit()
-    for record in records(Path(arguments[0])):
-        books.take(record)
-    findings = books.close()
+    try:
+        for record in records(Path(path)):
+            books.take(record)
+    except (ValueError, sqlite3.DatabaseError) as error:
+        books.findings.append(f"{path}: {error}")
+        ended = False
+    findings = books.close(ended=ended)
     for finding in findings:
         print(finding)
     print(f"{books.events:,} events audited, {len(findings)} findings")

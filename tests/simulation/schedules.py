@@ -30,7 +30,7 @@ from streams.hosts.actors import PUBLISHER, Actor, EdgeActor, IndexActor, Publis
 from streams.hosts.admission import Keys, Request
 from streams.hosts.index import Run
 from streams.hosts.memory import Crashed, CrashPoint, MemoryLog
-from tests.simulation.auditor import LOGS, Record, audit
+from tests.simulation.auditor import TOPICS, Record, audit
 from tests.simulation.workload import rows as workload
 
 EVERY, TAIL = 15 * MINUTE, 6 * HOUR
@@ -270,7 +270,7 @@ def compared(seed: int, number: int) -> tuple[Outcome, str]:
 
 def _records(outcome: Outcome) -> Iterator[Record]:
     assert outcome.log is not None
-    for name in LOGS:
+    for name in TOPICS:
         for partition in range(outcome.partitions):
             for stored in outcome.log.read(name, partition, 0, 10_000_000):
                 yield name, partition, stored.offset, stored.value
