@@ -1,10 +1,13 @@
 """`tallystick demo`: one JSON object, the same digests however a run is cut up, and a sentence for what cannot be."""
 
+import os
+import pty
 import shutil
 import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -194,6 +197,30 @@ def test_the_job_tells_what_it_does(place: Place) -> None:
     run_job(job, lambda stage: seen.__setitem__(stage.name, stage))
     assert list(seen) == ["simulating", "reading the input", "deciding", "projecting"]
     assert all(seen[name].done == seen[name].of > 0 for name in ("deciding", "projecting"))
+
+
+def test_bars_on_a_terminal(place: Place) -> None:
+    """They are drawn on stderr alone, where that is a terminal; the answer on stdout is the same."""
+    place.folder.mkdir()
+    ours, theirs = pty.openpty()
+    with os.fdopen(ours, "rb", buffering=0) as screen:
+        command = [sys.executable, "-m", "infra.cli", "demo", "--payments", "5", *place.options]
+        settings = {**os.environ, "PYTHONPATH": str(ROOT), "TERM": "xterm", "COLUMNS": "100"}
+        process = subprocess.Popen(
+            command, cwd=place.folder, env=settings, stdout=subprocess.PIPE, stderr=theirs
+        )
+        os.close(theirs)
+        drawn = bytearray()
+        # At the end of the last process that has it, a terminal is read with an error.
+        with suppress(OSError):
+            while block := screen.read(4_096):
+                drawn += block
+        out, _ = process.communicate()
+    assert process.returncode == 0
+    assert b"deciding" in drawn
+    assert b"projecting" in drawn
+    assert b"What happened to the payments" in out
+    assert b"deciding" not in out
 
 
 # --- going on -----------------------------------------------------------------------------------------

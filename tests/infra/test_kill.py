@@ -140,11 +140,13 @@ def test_two_jobs_on_one_log(place: Place, undisturbed: Undisturbed) -> None:
     first = place.start_demo(*ARGUMENTS)
     assert grown(first, place.log, 1)
     os.kill(first.pid, signal.SIGSTOP)
-    for more in ((), ("--fresh",)):
-        second = place.demo(*ARGUMENTS, *more)
-        assert second.code == 3
-        assert f"another process ({first.pid}) is writing the log" in complaint(second)
-    os.kill(first.pid, signal.SIGCONT)
+    try:
+        for more in ((), ("--fresh",)):
+            second = place.demo(*ARGUMENTS, *more)
+            assert second.code == 3
+            assert f"another process ({first.pid}) is writing the log" in complaint(second)
+    finally:
+        os.kill(first.pid, signal.SIGCONT)
     done = ended(first)
     assert done.code == 0, done.err
     assert done.outcome == undisturbed.done.outcome
