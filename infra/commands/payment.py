@@ -90,6 +90,7 @@ def timeline(db: duckdb.DuckDBPyConnection, payment_id: str) -> list[dict[str, A
         WITH own AS (SELECT * FROM events WHERE key = $1),
              items AS (SELECT item FROM merchant_facts WHERE payment_id = $1 AND item <> ''),
              entries AS (SELECT * FROM merchant_entries WHERE item IN (FROM items)),
+             carriers AS (SELECT DISTINCT payout_id FROM entries WHERE payout_id <> ''),
              wanted AS (
                  SELECT event_id FROM own
                  UNION SELECT event_id FROM events
@@ -98,7 +99,8 @@ def timeline(db: duckdb.DuckDBPyConnection, payment_id: str) -> list[dict[str, A
                  UNION SELECT fact.event_id FROM merchant_facts AS fact
                        WHERE fact.kind IN ('available', 'adjusted') AND fact.item IN (FROM items)
                  UNION SELECT event_id FROM events
-                       WHERE key IN (SELECT payout_id FROM entries WHERE payout_id <> '')
+                       WHERE key IN (SELECT unnest([payout_id, 'reconciliation/' || payout_id]) FROM carriers)
+                 UNION SELECT event_id FROM payout_steps WHERE payout_id IN (FROM carriers)
              )
         SELECT log, partition, position, event_id, type, recorded_at, occurred_at, causation_id, who, source,
                simulated, body, hex(chain) AS chain
