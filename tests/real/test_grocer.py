@@ -53,7 +53,15 @@ def lived(folder: Path, file: Path) -> Year:
     requests, log, store = folder / "real.avro", folder / "real.db", folder / "real.duckdb"
     tallystick("import", file, "--map", MAPPING, "--out", requests, "--log", f"sqlite:{log}")
     said = tallystick(
-        "demo", "--fresh", "--input", requests, "--log", f"sqlite:{log}", "--store", f"duckdb:{store}", "--json"
+        "demo",
+        "--fresh",
+        "--input",
+        requests,
+        "--log",
+        f"sqlite:{log}",
+        "--store",
+        f"duckdb:{store}",
+        "--json",
     )
     return Year(json.loads(said), store, file)
 
@@ -89,7 +97,10 @@ def check(run: Year) -> None:
             f"SELECT store, sum(cents)::BIGINT FROM {baskets} WHERE cents > 0 GROUP BY store ORDER BY store"
         ).fetchall()
         db.execute("USE store")
-        assert db.execute("SELECT merchant, requested FROM merchant_totals ORDER BY merchant").fetchall() == expected
+        assert (
+            db.execute("SELECT merchant, requested FROM merchant_totals ORDER BY merchant").fetchall()
+            == expected
+        )
         unequal = db.execute(
             """
             SELECT merchant FROM merchant_totals
