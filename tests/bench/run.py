@@ -13,7 +13,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -35,13 +35,14 @@ from streams.edge.inputs import read_rows  # noqa: E402
 from streams.edge.networks import Adapter, ClearingHouse  # noqa: E402
 from streams.edge.publisher import Publisher, schedule  # noqa: E402
 from streams.edge.vault import open_keys  # noqa: E402
-from streams.hosts.actors import EdgeActor, IndexActor, PublisherActor  # noqa: E402
+from streams.hosts.actors import Actor, EdgeActor, IndexActor, PublisherActor  # noqa: E402
 from streams.hosts.embedded import EmbeddedLog  # noqa: E402
 from streams.hosts.house import TICKS_AHEAD, House  # noqa: E402
 from streams.hosts.index import Run  # noqa: E402
 from streams.hosts.memory import MemoryLog  # noqa: E402
 
 SMALL, LARGE = 10_000, 50_000
+SAMPLE_SECONDS, MOMENTS = 0.2, 10
 CODEC_EVENTS = 50_000
 
 
@@ -59,12 +60,40 @@ def job(folder: Path, payments: int) -> dict[str, Any]:
         f"--log=sqlite:{folder / 'log.db'}",
         f"--store=duckdb:{folder / 'store.duckdb'}",
     ]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
-    said: dict[str, Any] = json.loads(done.stdout)
+    process = subprocess.Popen(
+        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    )
+    memory = along(process)
+    out, _ = process.communicate()
+    if process.returncode:
+        raise SystemExit(f"the main job ended with exit code {process.returncode}")
+    said: dict[str, Any] = json.loads(out)
+    said["memory_along_mb"] = memory
     said["peak_memory_mb"] = round(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024, 1)
     said["log_bytes"] = (folder / "log.db").stat().st_size
     said["store_bytes"] = (folder / "store.duckdb").stat().st_size
     return said
+
+
+def along(process: "subprocess.Popen[str]") -> list[float]:
+    """What a process and its children hold in memory, MiB, at ten moments from its start to its end."""
+    samples: list[float] = []
+    while process.poll() is None:
+        samples.append(round(resident(process.pid) / 1024, 1))
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(SAMPLE_SECONDS)
+    return [samples[moment * len(samples) // MOMENTS] for moment in range(1, MOMENTS)] + samples[-1:]
+
+
+def resident(pid: int) -> int:
+    """Resident KiB of a process and all below it; 0 where it is gone or the system has no /proc."""
+    try:
+        status = Path(f"/proc/{pid}/status").read_text()
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    except OSError:
+        return 0
+    own = next((int(line.split()[1]) for line in status.splitlines() if line.startswith("VmRSS")), 0)
+    return own + sum(resident(int(child)) for child in children)
 
 
 def replay(folder: Path) -> dict[str, Any]:
@@ -107,7 +136,7 @@ def engine(folder: Path, payments: int) -> tuple[int, float]:
     keys = open_keys(folder / "keys")
     log = MemoryLog()
     indexes = [IndexActor(log, 0, run, keys)]
-    others = [
+    others: list[Actor] = [
         PublisherActor(
             log, Publisher(read_rows(path), plan, 1), keys, lambda: indexes[0].index.tick(), TICKS_AHEAD
         ),
@@ -190,6 +219,7 @@ def measure(folder: Path, console: Console) -> dict[str, Any]:
         "cost_flatness": round(cost[LARGE] / cost[SMALL], 3),
         "memory_small_mb": small["peak_memory_mb"],
         "memory_growth": round(large["peak_memory_mb"] / small["peak_memory_mb"], 3),
+        "memory_along_mb": large["memory_along_mb"],
         "log_bytes_per_payment": round(large["log_bytes"] / LARGE, 1),
         "store_bytes_per_payment": round(large["store_bytes"] / LARGE, 1),
         "events_per_payment": round(large["events"] / LARGE, 2),
@@ -208,6 +238,7 @@ _MEANINGS = {
     "cost_flatness": f"cost of a payment among {LARGE:,} over one among {SMALL:,}",
     "memory_small_mb": f"largest process with {SMALL:,} payments, MiB",
     "memory_growth": f"largest process with {LARGE:,} over that",
+    "memory_along_mb": f"all processes together, at ten moments of {LARGE:,} payments, MiB",
     "log_bytes_per_payment": "size of the log",
     "store_bytes_per_payment": "size of the store",
     "events_per_payment": "events in the logs, ticks included",
@@ -224,7 +255,9 @@ def main() -> None:
     table.add_column("", justify="right")
     table.add_column("what it is", style="dim")
     for name, meaning in _MEANINGS.items():
-        table.add_row(name, f"{figures[name]:,}", meaning)
+        value = figures[name]
+        shown = " ".join(f"{one:.0f}" for one in value) if isinstance(value, list) else f"{value:,}"
+        table.add_row(name, shown, meaning)
     console.print(table)
     (ROOT / "bench.json").write_text(
         json.dumps(figures, indent=2, ensure_ascii=False) + "\n", encoding="utf-8"
