@@ -47,7 +47,7 @@ PROGRESS_EVERY: Final = 1_000
 #: Early enough for its late and repeated deliveries to come on the same day, the fifth after.
 LAST_FOLLOW_UP_AT: Final = DAY_AT + 6 * DAY - HOUR
 
-SLOW_NETWORK: Final = "mastercard"
+SLOW_NETWORK: Final = "visa"
 SLOW_FROM: Final = DAY_AT + 13 * HOUR
 SLOW_UNTIL: Final = DAY_AT + 14 * HOUR
 
