@@ -75,7 +75,9 @@ class IndexActor:
         try:
             staged = index.take(read)
         except Undecidable as waited:
-            self._put_aside_waiting(waited)
+            # What has waited in this very batch is not in the log yet: it gets there when taken alone.
+            if not self._put_aside_waiting(waited):
+                self._take_one_by_one(read)
             return True
         except (Broken, Retry):
             raise
@@ -102,7 +104,8 @@ class IndexActor:
                 try:
                     staged = self.index.take([(spec, topic, [stored])])
                 except Undecidable as waited:
-                    self._put_aside_waiting(waited)
+                    if not self._put_aside_waiting(waited):
+                        raise
                     return  # The rest is read again from here.
                 except (Broken, Retry):
                     raise
@@ -111,11 +114,15 @@ class IndexActor:
                     continue
                 self._commit(staged)
 
-    def _put_aside_waiting(self, waited: Undecidable) -> None:
+    def _put_aside_waiting(self, waited: Undecidable) -> bool:
+        """False where what waits has not been committed."""
+        self.index = self._restored()
         name, source = waited.engine.partition("/")[0], waited.source
-        spec = self.index.engines[name].spec
+        if source.offset >= self.index.positions[(source.topic, source.partition)]:
+            return False
         (stored,) = self._log.read(source.topic, source.partition, source.offset, 1)
-        self._put_aside(spec, source.topic, stored, waited.cause)
+        self._put_aside(self.index.engines[name].spec, source.topic, stored, waited.cause)
+        return True
 
     def _put_aside(self, spec: EngineSpec, topic: str, stored: Stored, error: Exception) -> None:
         LOGGER.critical(
