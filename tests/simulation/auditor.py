@@ -424,7 +424,7 @@ class Counts:
         self._seen: dict[str, set[tuple[Any, ...]]] = defaultdict(set)
         self._requests: dict[str, str] = {}
         self._answers: Counter[str] = Counter()
-        self._requested: set[str] = set()
+        self._requested: dict[str, str] = {}
         self._outcomes: Counter[str] = Counter()
 
     def take(self, event: Event) -> Findings:
@@ -441,7 +441,7 @@ class Counts:
             case _ if name in ANSWERS:
                 self._answers[event.meta["causation_id"]] += 1
             case "PaymentRequested":
-                self._requested.add(body["payment_id"])
+                self._requested[body["payment_id"]] = event.where
             case "PaymentAuthorized" | "PaymentDeclined":
                 self._outcomes[body["payment_id"]] += 1
             case "AuthorizationReversed" if body["reason"] == "timeout":
@@ -450,14 +450,15 @@ class Counts:
                 pass
 
     def close(self, ended: bool, put_aside: set[str]) -> Findings:
-        """One answer to each request, one outcome of each payment."""
+        """One answer to each request, one outcome of each payment; none where it was put aside."""
         if not ended:
             return
         for request, where in self._requests.items():
-            if self._answers[request] != 1 and where not in put_aside:
+            if self._answers[request] != (where not in put_aside):
                 yield f"{where}: the request {request} has {self._answers[request]} answers"
         for payment in sorted(self._requested | self._outcomes.keys()):
-            if self._outcomes[payment] != 1:
+            expected = 0 if self._requested.get(payment) in put_aside else 1
+            if self._outcomes[payment] != expected:
                 yield f"{payment} has {self._outcomes[payment]} outcomes"
 
 

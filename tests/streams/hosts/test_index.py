@@ -16,9 +16,10 @@ from events.errors import Broken, LogDamaged, Refused, ReplayDiffers
 from events.identity import card_id, payment_id
 from events.intake import RequestReceived
 from events.lifecycle import PaymentRequested
-from events.messages import DeadLetter, Marker
+from events.messages import DeadLetter, Handover, Marker
 from events.partitions import ClockKind, DeadLetterReason, EventDeadLettered, MarkersTaken, TickPassed
 from events.requests import CaptureMode, Channel, PaymentRequest, Tick
+from events.risk import RiskAssessed
 from events.wire import decode_event, decode_message, encode_event, encode_message
 from streams import authorization, intake, risk
 from streams.edge.reference import published
@@ -195,6 +196,51 @@ def test_a_snapshot_while_it_waits_changes_nothing(defect: Defect) -> None:
         log.commit(actor.name, [], {}, actor.index.snapshot())
     work(calm, 1)
     assert everything(log) == everything(calm)
+
+
+@pytest.mark.parametrize("batch", [1, 2, 3, 4, 100])
+def test_what_has_waited_in_the_batch_in_which_it_came_is_put_aside(
+    batch: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It comes behind one sender's marker, and the other's marker, in the same batch, lets it go."""
+    Defect("payments", risk, "decide", "payments.inbox").plant(monkeypatch)
+    log = MemoryLog()
+    run = Run(2, ClockKind.VIRTUAL, AT, 8, "{}")
+    markers = [Marker(f"intake/{number}", 1, AT + MINUTE, 0) for number in (0, 1)]
+    facts = [Handover("intake/0", "", "", AT, AT, True, requested(number)) for number in (1, 2, 3)]
+    appends = [
+        Append("payments.inbox", 0, AT, encode_message(message))
+        for message in (markers[0], *facts, markers[1])
+    ]
+    log.commit("intake", appends, {})
+    work(log, batch, run)
+    decided = {body.payment_id for body in kinds(log, "payments", RiskAssessed)}
+    assert {requested(number).payment_id for number in (1, 3)} == decided
+    (dead,) = [r for r in events(log, "payments") if isinstance(r.body, EventDeadLettered)]
+    assert dead.meta.source is not None
+    assert 2 == dead.meta.source.offset
+    monkeypatch.undo()
+    assert Index(0, run, KEYS).restore(log)
+
+
+def requested(number: int) -> PaymentRequested:
+    """A payment as intake hands it over."""
+    asked = payment(number)
+    return PaymentRequested(
+        payment_id("till", asked.idempotency_key, asked.card_id),
+        asked.merchant,
+        asked.idempotency_key,
+        asked.card_id,
+        asked.bin,
+        asked.last4,
+        asked.amount,
+        asked.currency,
+        asked.channel,
+        asked.capture_mode,
+        "",
+        "",
+        "",
+    )
 
 
 @pytest.mark.usefixtures("defect")
