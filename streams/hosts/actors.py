@@ -85,8 +85,7 @@ class IndexActor:
             LOGGER.exception("%s: deciding a batch failed; taking it again one by one", self.name)
             self._take_one_by_one(read)
             return True
-        self._log.commit(index.owner, staged.appends, staged.positions, self._snapshot())
-        self._on_committed(staged)
+        self._commit(staged, self._snapshot())
         return True
 
     def _snapshot(self) -> bytes | None:
@@ -110,6 +109,7 @@ class IndexActor:
                 except (Broken, Retry):
                     raise
                 except Exception as error:  # noqa: BLE001 - whatever a defect raises, the stream goes on
+                    self.index = self._restored()
                     self._put_aside(spec, topic, stored, error)
                     continue
                 self._commit(staged)
@@ -125,6 +125,7 @@ class IndexActor:
         return True
 
     def _put_aside(self, spec: EngineSpec, topic: str, stored: Stored, error: Exception) -> None:
+        """Dead-letter an input; the index is as its log."""
         LOGGER.critical(
             "%s: %s at %s cannot be decided (%s); dead-lettered",
             self.name,
@@ -132,11 +133,10 @@ class IndexActor:
             stored.offset,
             type(error).__name__,
         )
-        self.index = self._restored()
         self._commit(self.index.dead_letter(spec, topic, stored, error))
 
-    def _commit(self, staged: Staged) -> None:
-        self._log.commit(self.index.owner, staged.appends, staged.positions)
+    def _commit(self, staged: Staged, snapshot: bytes | None = None) -> None:
+        self._log.commit(self.index.owner, staged.appends, staged.positions, snapshot)
         self._on_committed(staged)
 
 

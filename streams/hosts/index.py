@@ -172,12 +172,15 @@ class Index:
                 self._take_one(staged, spec.name, admitted)
         if markers:
             self._stage(staged, spec.name, engine.take_markers(markers))
-        following = records[-1].offset + 1
+        self._read_up_to(staged, spec, topic, records[-1].offset + 1)
+
+    def _read_up_to(self, staged: Staged, spec: EngineSpec, topic: str, following: int) -> None:
+        """Note how far an input has been read; reading does not go back."""
+        place = self.place(topic)
         if topic in BROADCAST:
-            self.broadcast[spec.name] = following
-        else:
-            self.positions[self.place(topic)] = following
-            staged.positions[self.place(topic)] = following
+            self.broadcast[spec.name] = max(self.broadcast[spec.name], following)
+        elif following > self.positions[place]:
+            self.positions[place] = staged.positions[place] = following
 
     def _take_one(self, staged: Staged, name: str, admitted: Fact | Refusal) -> None:
         if isinstance(admitted, Refusal):
@@ -201,19 +204,14 @@ class Index:
     def dead_letter(self, spec: EngineSpec, topic: str, stored: Stored, error: Exception) -> Staged:
         """Put aside the one input that makes a processor raise: a defect of ours, and no reason to stop.
 
-        One that was taken long ago, and waited for its interval, is told by its offset: reading does not go back.
+        One that was taken long ago, and waited for its interval, is told by its offset.
         """
         partition = self.place(topic)[1]
         detail = f"deciding it raised {type(error).__name__}; the stream went on without it"
         refusal = refuse(self.keys, topic, partition, stored, DeadLetterReason.DECISION_FAILED, detail)
         staged = Staged()
         self._take_one(staged, spec.name, refusal)
-        following = stored.offset + 1
-        if topic in BROADCAST:
-            self.broadcast[spec.name] = following
-        elif following > self.positions[self.place(topic)]:
-            self.positions[self.place(topic)] = following
-            staged.positions[self.place(topic)] = following
+        self._read_up_to(staged, spec, topic, stored.offset + 1)
         return staged
 
     # -- restoring ---------------------------------------------------------------------------------
