@@ -72,7 +72,7 @@ wheel: .venv/run.stamp ## build dist/tallystick-*.whl
 LOCK := $(BIN)/uv pip compile --quiet --universal --generate-hashes --custom-compile-command "make lock"
 .PHONY: lock
 lock: .venv/test.stamp ## write requirements/*.txt from pyproject.toml (LOCK_ARGS=--upgrade renews)
-	$(LOCK) $(LOCK_ARGS) pyproject.toml --extra kafka --extra kurrent --extra test --group build \
+	$(LOCK) $(LOCK_ARGS) pyproject.toml --extra kafka --extra kurrent --extra postgres --extra test --group build \
 	    --output-file requirements/test.txt
 	$(LOCK) pyproject.toml --group build --constraints requirements/test.txt --output-file requirements/run.txt
 	$(LOCK) $(LOCK_ARGS) --no-deps --group real --output-file requirements/real.txt
