@@ -118,6 +118,8 @@ class EmbeddedLog:
     Unavailable where it cannot be opened, LogDamaged where its content has been altered.
     """
 
+    holes = False
+
     def __init__(self, path: Path, *, read_only: bool = False) -> None:
         self.path = path
         if read_only and not path.exists():

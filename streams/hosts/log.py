@@ -42,11 +42,15 @@ TopicPartition = tuple[str, int]
 class Log(Protocol):
     """What hosts ask of a log."""
 
+    @property
+    def holes(self) -> bool:
+        """Whether offsets have holes and positions may be forgotten, as on Kafka; the records are all there."""
+
     def read(self, topic: str, partition: int, offset: int, limit: int) -> list[Stored]:
-        """Up to ``limit`` committed records from ``offset`` on, in order, without gaps in this owner's view."""
+        """Up to ``limit`` committed records from ``offset`` on, in order; none only where there are no more."""
 
     def end(self, topic: str, partition: int) -> int:
-        """The offset that the next record will get."""
+        """The offset that the next record will get, or one before it where offsets have holes."""
 
     def commit(
         self,

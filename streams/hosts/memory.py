@@ -28,6 +28,8 @@ class MemoryLog:
     ``crash`` is asked at each commit (owner) and answers with a crash point or None.
     """
 
+    holes = False
+
     def __init__(self, crash: Callable[[str], CrashPoint | None] = lambda _: None) -> None:
         self._topics: dict[TopicPartition, list[Stored]] = {}
         self._positions: dict[str, dict[TopicPartition, int]] = {}
