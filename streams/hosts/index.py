@@ -64,6 +64,13 @@ class Staged:
     def __bool__(self) -> bool:
         return bool(self.appends or self.positions)
 
+    def add(self, later: "Staged") -> None:
+        """Let the same transaction hold what was decided next."""
+        self.appends += later.appends
+        self.positions |= later.positions
+        for name, events in later.events.items():
+            self.events.setdefault(name, []).extend(events)
+
 
 class Index:
     """Index ``number`` of ``run.partitions``."""
@@ -84,6 +91,8 @@ class Index:
         self.broadcast: dict[str, int] = {spec.name: 0 for spec in ENGINES}
         self.log_ends = {spec.name: 0 for spec in ENGINES}
         self._holes = False
+        #: How many events were folded when this was restored.
+        self.restored = 0
 
     def place(self, topic: str) -> TopicPartition:
         """The partition of a topic that this index reads."""
@@ -296,6 +305,7 @@ class Index:
             if encode_event(decided) != stored.value:
                 raise self._difference(name, stored, decided)
             position = stored.offset + 1
+            self.restored += 1
         if expected:
             raise ReplayDiffers(
                 f"{name}/{self.number} at {position}",

@@ -53,12 +53,12 @@ class KafkaLog:
         self,
         cluster: Cluster,
         business_time: BusinessTime = None,
-        states: Mapping[str, bytes] | None = None,
     ) -> None:
-        """``states`` are what owners kept beside the log. Raises Unavailable where nobody answers."""
+        """Raises Unavailable where nobody answers."""
         self.cluster = cluster
         self.business_time = business_time
-        self._states = {} if states is None else states
+        #: What owners have kept beside the log, by owner.
+        self.states: dict[str, bytes] = {}
         self._loop = asyncio.new_event_loop()
         self._writers: dict[str, Transactions] = {}
         # Where the consumer stands, and the offset behind the last record that was given: between the two lie ends of
@@ -227,7 +227,7 @@ class KafkaLog:
         }
 
     def state(self, owner: str) -> bytes | None:
-        return self._states.get(owner)
+        return self.states.get(owner)
 
     # -- for whoever looks at everything -----------------------------------------------------------
 

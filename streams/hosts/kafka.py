@@ -1,0 +1,331 @@
+"""An index on Kafka: the order of operations without which exactly-once is a word.
+
+To begin: *fence* (a producer of the index's own name shuts out whoever had it and settles what that one left open),
+then *restore* from the committed log, then read the group's positions, *now*, and hold them against the log, then seek,
+then work. For each batch: read, decide, begin, produce, await every produce, send the positions, commit; only then is
+what was decided the state. On any doubt the exception leaves the process: a new one restores, and that is the only way
+back.
+
+The one doubt that stays inside is a defect of a processor: there the index is restored and the batch taken again, input
+by input, and the one that raises again is put aside.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Final
+
+from aiokafka import AIOKafkaConsumer
+from aiokafka import TopicPartition as KafkaPartition
+from aiokafka.errors import KafkaError, OffsetOutOfRangeError
+
+from events.errors import Broken, LogDamaged, Retry, Unavailable
+from streams.hosts.admission import Keys
+from streams.hosts.clocks import WallClock
+from streams.hosts.cluster import Cluster, stored
+from streams.hosts.engine import Undecidable
+from streams.hosts.index import Index, Run, Staged
+from streams.hosts.kafkalog import KafkaLog, group_of
+from streams.hosts.localstate import Shelf
+from streams.hosts.log import Stored, TopicPartition
+from streams.hosts.transactions import Reach, Transactions, never, reason
+from streams.topology import BROADCAST, LOGS, EngineSpec
+
+LOGGER: Final = logging.getLogger("tallystick.kafka")
+
+#: How long an index with nothing to do waits for a record before it looks at its clock again.
+IDLE_MS: Final = 50
+#: How long a broker may keep a fetch that finds nothing: what is drained meanwhile is not asked for until then.
+_FETCH_WAIT_MS: Final = 20
+#: A log has to grow by a quarter, and by this many records, before its index is worth another snapshot.
+_SNAPSHOT_EVENTS: Final = 100_000
+
+Read = list[tuple[EngineSpec, str, Sequence[Stored]]]
+
+
+@dataclass(slots=True)
+class Statistics:
+    """What an index has done in this process. Seconds of the steady clock; counts since its start."""
+
+    transactions: int = 0
+    inputs: int = 0
+    requests: int = 0
+    events: int = 0
+    decide_seconds: float = 0.0
+    commit_seconds: float = 0.0
+    restore_seconds: float = 0.0
+    restored_events: int = 0
+    put_aside: int = 0
+    last_commit_at: float = 0.0
+
+
+class KafkaIndex:
+    """Index ``number`` of ``run.partitions`` on a cluster. Lives in one event loop."""
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        number: int,
+        run: Run,
+        keys: Keys,
+        state: Path,
+        *,
+        clock: WallClock | None,
+        reach: Reach = never,
+        on_committed: Callable[[int, Staged], None] = lambda _number, _staged: None,
+    ) -> None:
+        """``clock`` is None in virtual time; ``state`` is a folder for snapshots."""
+        self.number = number
+        self.name = f"index/{number}"
+        self.statistics = Statistics()
+        self.index = Index(number, run, keys)
+        self.strike_due = False
+        self._cluster = cluster
+        self._run = run
+        self._keys = keys
+        self._clock = clock
+        self._business_time = None if clock is None else clock.business_time
+        self._shelf = Shelf(state, self.name)
+        self._reach = reach
+        self._on_committed = on_committed
+        self._group = group_of(cluster, self.name)
+        self._transactions = Transactions(cluster, self.name, reach)
+        self._consumer: Any = None
+        # How many events the logs hold, and held when the last snapshot was kept.
+        self._log_events = 0
+        self._snapshot_events = 0
+
+    # -- life --------------------------------------------------------------------------------------
+
+    async def open(self) -> None:
+        """Fence, restore, seek. Raises Refused, Unavailable, LogDamaged, ReplayDiffers."""
+        await self._restore()
+        self._consumer = AIOKafkaConsumer(
+            group_id=None,
+            enable_auto_commit=False,
+            auto_offset_reset="none",
+            isolation_level="read_committed",
+            fetch_max_wait_ms=_FETCH_WAIT_MS,
+            **self._cluster.options(),
+        )
+        try:
+            await self._consumer.start()
+        except (KafkaError, OSError) as error:
+            raise Unavailable(f"{self.name} cannot read: {reason(error)}") from error
+        self._consumer.assign(list(self._places()))
+        self._seek()
+
+    async def _restore(self) -> None:
+        """The only way to a state: from the log, behind a fence."""
+        await self._transactions.close()
+        await self._transactions.fence()
+        started = time.monotonic()
+        # In a thread: it takes long, and the group's heartbeats must go on.
+        self.index, empty = await asyncio.to_thread(self._restored)
+        self.statistics.restore_seconds = time.monotonic() - started
+        self._reach("after-restore")
+        if empty:
+            await self._commit(self.index.opening())
+
+    def _restored(self) -> tuple[Index, bool]:
+        run = self._run if self._clock is None else replace(self._run, opened_at=self._clock.now())
+        index = Index(self.number, run, self._keys)
+        log = KafkaLog(self._cluster, self._business_time)
+        try:
+            kept = self._shelf.fitting(log, self.number)
+            log.states = {} if kept is None else {index.owner: kept.snapshot}
+            before = 0 if kept is None else kept.events
+            empty = not index.restore(log)
+            for name in LOGS:
+                last = log.last(name, self.number)
+                if last is not None:
+                    self._transactions.chains[(name, self.number)] = last.chain
+        finally:
+            log.close()
+        self._snapshot_events = before
+        self._log_events = before + index.restored
+        self.statistics.restored_events = index.restored
+        return index, empty
+
+    def _places(self) -> dict[KafkaPartition, str]:
+        """The partitions that the index reads, and what their topics are called here; answers before requests."""
+        return {
+            KafkaPartition(self._cluster.topic(topic), self.index.place(topic)[1]): topic
+            for spec in self._specs()
+            for topic in spec.inputs
+        }
+
+    def _specs(self) -> list[EngineSpec]:
+        return [engine.spec for engine in self.index.engines.values()]
+
+    def _seek(self) -> None:
+        index = self.index
+        for place, topic in self._places().items():
+            position = (
+                min(index.broadcast.values()) if topic in BROADCAST else index.positions[index.place(topic)]
+            )
+            self._consumer.seek(place, position)
+
+    async def close(self) -> None:
+        """Let go of the name. What was committed stays; a transaction under way is undone."""
+        await self._transactions.close()
+        if self._consumer is not None:
+            consumer, self._consumer = self._consumer, None
+            await consumer.stop()
+
+    # -- work --------------------------------------------------------------------------------------
+
+    async def turn(self, limit: int) -> bool:
+        """Read at most ``limit`` records of each input, decide, commit. False where there was nothing to do."""
+        read = await self._read(limit)
+        if not read and not self.index.unfinished and not self.strike_due:
+            return False
+        started = time.monotonic()
+        try:
+            staged = self.index.take(read)
+        except Undecidable as waited:
+            # What has waited in this very batch is not in the log yet: it gets there when taken alone.
+            await self._restore()
+            if not await self._put_aside_waiting(waited):
+                await self._take_one_by_one(read)
+            self._seek()
+            return True
+        except (Broken, Retry):
+            raise
+        except Exception:
+            LOGGER.exception("%s: deciding a batch failed; taking it again one by one", self.name)
+            await self._restore()
+            await self._take_one_by_one(read)
+            self._seek()
+            return True
+        if self.strike_due and self._clock is not None:
+            self.strike_due = False
+            now = self._clock.now()
+            staged.add(self.index.strike(self._clock.tick(now), self._clock.at(self._clock.tick(now))))
+        self.statistics.decide_seconds += time.monotonic() - started
+        if staged:
+            await self._commit(staged)
+            await self._keep_snapshot()
+        return True
+
+    async def _read(self, limit: int) -> Read:
+        consumer, wanted = self._consumer, self._wanted()
+        found: dict[str, Sequence[Stored]] = {}
+        try:
+            # One by one, in the order of the table: what is large must not crowd out what is urgent.
+            for place, topic in wanted.items():
+                records = await consumer.getmany(place, timeout_ms=0, max_records=limit)
+                for batch in records.values():
+                    found[topic] = [stored(topic, record, self._business_time) for record in batch]
+            if not found and not self.index.unfinished and not self.strike_due:
+                records = await consumer.getmany(*wanted, timeout_ms=IDLE_MS, max_records=limit)
+                for place, batch in records.items():
+                    topic = wanted[place]
+                    found[topic] = [stored(topic, record, self._business_time) for record in batch]
+        except OffsetOutOfRangeError as error:
+            raise LogDamaged(
+                f"{self.name}: records are gone that it has not read: {reason(error)}"
+            ) from error
+        except (KafkaError, OSError) as error:
+            raise Unavailable(f"{self.name} cannot read: {reason(error)}") from error
+        return [
+            (spec, topic, self._not_taken(spec, topic, found[topic]))
+            for spec in self._specs()
+            for topic in spec.inputs
+            if topic in found
+        ]
+
+    def _wanted(self) -> dict[KafkaPartition, str]:
+        return {place: topic for place, topic in self._places().items() if self.index.wants(topic)}
+
+    def _not_taken(self, spec: EngineSpec, topic: str, records: Sequence[Stored]) -> Sequence[Stored]:
+        """After a restore the engines may have read different stretches of what all of them read."""
+        if topic not in BROADCAST:
+            return records
+        position = self.index.broadcast[spec.name]
+        return [record for record in records if record.offset >= position]
+
+    async def _commit(self, staged: Staged) -> None:
+        started = time.monotonic()
+        ends = await self._transactions.commit(staged.appends, self._group, staged.positions)
+        now = time.monotonic()
+        self.index.committed(ends)
+        statistics = self.statistics
+        statistics.transactions += 1
+        statistics.commit_seconds += now - started
+        statistics.last_commit_at = now
+        events = sum(map(len, staged.events.values()))
+        statistics.events += events
+        self._log_events += events
+        self._on_committed(self.number, staged)
+
+    async def lags(self) -> dict[TopicPartition, int]:
+        """How many offsets behind its committed end each input is read; the ends of transactions are passed over."""
+        places = self._places()
+        ends = await self._consumer.end_offsets(list(places))
+        return {
+            (topic, place.partition): max(0, ends[place] - await self._consumer.position(place))
+            for place, topic in places.items()
+        }
+
+    # -- snapshots ---------------------------------------------------------------------------------
+
+    async def _keep_snapshot(self) -> None:
+        events = self._log_events
+        if events - self._snapshot_events < max(_SNAPSHOT_EVENTS, self._snapshot_events // 4):
+            return
+        self._snapshot_events = events
+        chains = {name: self._transactions.chains[(name, self.number)] for name in LOGS}
+        snapshot = self.index.snapshot()
+        await asyncio.to_thread(self._shelf.keep, snapshot, self.index.log_ends, chains, events)
+
+    # -- defects -----------------------------------------------------------------------------------
+
+    async def _take_one_by_one(self, read: Read) -> None:
+        """A raise leaves the engines ahead of the log: from where it ends, find the one input that raises again."""
+        for spec, topic, records in read:
+            for record in records:
+                try:
+                    staged = self.index.take([(spec, topic, [record])])
+                except Undecidable as waited:
+                    await self._restore()
+                    if not await self._put_aside_waiting(waited):
+                        raise
+                    return  # The rest is read again from here.
+                except (Broken, Retry):
+                    raise
+                except Exception as error:  # noqa: BLE001 - whatever a defect raises, the stream goes on
+                    await self._restore()
+                    await self._put_aside(spec, topic, record, error)
+                    continue
+                await self._commit(staged)
+
+    async def _put_aside_waiting(self, waited: Undecidable) -> bool:
+        """False where what waits has not been committed."""
+        name, source = waited.engine.partition("/")[0], waited.source
+        if source.offset >= self.index.positions[(source.topic, source.partition)]:
+            return False
+        (record,) = await asyncio.to_thread(self._read_again, source.topic, source.partition, source.offset)
+        await self._put_aside(self.index.engines[name].spec, source.topic, record, waited.cause)
+        return True
+
+    def _read_again(self, topic: str, partition: int, offset: int) -> list[Stored]:
+        log = KafkaLog(self._cluster, self._business_time)
+        try:
+            return log.read(topic, partition, offset, 1)
+        finally:
+            log.close()
+
+    async def _put_aside(self, spec: EngineSpec, topic: str, record: Stored, error: Exception) -> None:
+        LOGGER.critical(
+            "%s: %s at %s cannot be decided (%s); dead-lettered",
+            self.name,
+            topic,
+            record.offset,
+            type(error).__name__,
+        )
+        self.statistics.put_aside += 1
+        await self._commit(self.index.dead_letter(spec, topic, record, error))
