@@ -247,6 +247,17 @@ class Publisher:
         """Give out no tick behind ``up_to``: the host keeps the publisher close to its slowest reader."""
         self.allowed = up_to
 
+    def skip_to(self, rows: int, tick: int) -> None:
+        """Pass over what was given out before: so many rows, and the ticks up to this one."""
+        while (self.state.rows < rows or self.state.tick < tick) and not self.finished:
+            at = self._tick_due()
+            if at is not None:
+                self._walk.take_tick(at)
+            else:
+                self._publish_row()
+        if (self.state.rows, self.state.tick) < (rows, tick) or self.state.rows > rows:
+            raise Refused(f"row {rows} and tick {tick} do not stand beside each other in this input")
+
     def next_block(self, limit: int) -> list[Published]:
         """The next messages, about ``limit`` of them; none when a tick must wait or everything is out.
 
@@ -281,15 +292,17 @@ class Publisher:
         assert row is not None, "without rows there are only ticks left"
         self._walk.take_row(row)
         self._row = next(self._rows, None)
-        entry = row.entry
-        if isinstance(entry, ReferencePublished):
-            return Published("reference", 0, row.ingested_at, entry)
-        key = f"{entry.merchant}/{entry.idempotency_key}"
-        return Published("payments.requests", self._partition(key), row.ingested_at, entry)
+        return placed(row, self.partitions, self.foreign_ppm)
 
-    def _partition(self, key: str) -> int:
-        home = partition_of_name(key, self.partitions)
-        # By key, not by row: whoever uses another partitioner uses it for all requests of a key.
-        if self.foreign_ppm and slot_of_name(f"foreign/{key}") * MILLION < self.foreign_ppm * 1024:
-            return (home + 1) % self.partitions
-        return home
+
+def placed(row: InputRow, partitions: int, foreign_ppm: int = 0) -> Published:
+    """Where a row belongs."""
+    entry = row.entry
+    if isinstance(entry, ReferencePublished):
+        return Published("reference", 0, row.ingested_at, entry)
+    key = f"{entry.merchant}/{entry.idempotency_key}"
+    partition = partition_of_name(key, partitions)
+    # By key, not by row: whoever uses another partitioner uses it for all requests of a key.
+    if foreign_ppm and slot_of_name(f"foreign/{key}") * MILLION < foreign_ppm * 1024:
+        partition = (partition + 1) % partitions
+    return Published("payments.requests", partition, row.ingested_at, entry)
