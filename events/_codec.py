@@ -86,6 +86,7 @@ from events.messages import DeadLetter
 from events.messages import Handover
 from events.messages import Marker
 from events.partitions import ClockKind
+from events.partitions import ClockStruck
 from events.partitions import DeadLetterReason
 from events.partitions import EventDeadLettered
 from events.partitions import LogOpened
@@ -5451,6 +5452,36 @@ def _read_markers_taken(data: bytes, text: str, end: int) -> tuple[MarkersTaken,
     return MarkersTaken(markers_), end
 
 
+def _write_clock_struck(value: ClockStruck) -> bytes:
+    return b"".join((
+        LONGS[value.tick],
+        LONGS[value.at],
+        LONGS[value.reference_version],
+    ))
+
+
+def _read_clock_struck(data: bytes, text: str, end: int) -> tuple[ClockStruck, int]:
+    octet = data[end]
+    if octet < 128:
+        tick_ = SMALL[octet]
+        end += 1
+    else:
+        tick_, end = read_long(data, end)
+    octet = data[end]
+    if octet < 128:
+        at_ = SMALL[octet]
+        end += 1
+    else:
+        at_, end = read_long(data, end)
+    octet = data[end]
+    if octet < 128:
+        reference_version_ = SMALL[octet]
+        end += 1
+    else:
+        reference_version_, end = read_long(data, end)
+    return ClockStruck(tick_, at_, reference_version_), end
+
+
 def _write_tick_stepped(value: TickStepped) -> bytes:
     return b"".join((
         LONGS[value.tick],
@@ -5997,6 +6028,7 @@ EVENT_WRITERS: Final[dict[type[Any], tuple[bytes, Callable[[Any], bytes]]]] = {
     DiscrepancyResolved: (b"\x00\x00\x00\x00\x41", _write_discrepancy_resolved),
     LogOpened: (b"\x00\x00\x00\x00\x42", _write_log_opened),
     MarkersTaken: (b"\x00\x00\x00\x00\x43", _write_markers_taken),
+    ClockStruck: (b"\x00\x00\x00\x00\x52", _write_clock_struck),
     TickStepped: (b"\x00\x00\x00\x00\x44", _write_tick_stepped),
     TickPassed: (b"\x00\x00\x00\x00\x45", _write_tick_passed),
     ReferenceApplied: (b"\x00\x00\x00\x00\x46", _write_reference_applied),
@@ -6070,6 +6102,7 @@ EVENT_READERS: Final[dict[bytes, Callable[[bytes, str, int], tuple[Any, int]]]] 
     b"\x00\x00\x00\x00\x41": _read_discrepancy_resolved,
     b"\x00\x00\x00\x00\x42": _read_log_opened,
     b"\x00\x00\x00\x00\x43": _read_markers_taken,
+    b"\x00\x00\x00\x00\x52": _read_clock_struck,
     b"\x00\x00\x00\x00\x44": _read_tick_stepped,
     b"\x00\x00\x00\x00\x45": _read_tick_passed,
     b"\x00\x00\x00\x00\x46": _read_reference_applied,
@@ -6169,6 +6202,7 @@ SCHEMA_IDS: Final[dict[type[Any], int]] = {
     DiscrepancyResolved: 65,
     LogOpened: 66,
     MarkersTaken: 67,
+    ClockStruck: 82,
     TickStepped: 68,
     TickPassed: 69,
     ReferenceApplied: 70,

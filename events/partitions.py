@@ -11,7 +11,7 @@ class ClockKind(StrEnum):
     VIRTUAL = "virtual"
     """Time is made from the input: a day takes seconds."""
     WALL = "wall"
-    """The clock on the wall. No host runs on it yet."""
+    """The clock on the wall: the host strikes it, nobody waits for a slow neighbour, and no two runs are alike."""
 
 
 class DeadLetterReason(StrEnum):
@@ -63,6 +63,17 @@ class MarkersTaken(Event, frozen=True):
     """Markers that were read one after the other: their taking is recorded like any input's."""
 
     markers: list[MarkerSeen]
+
+
+class ClockStruck(Event, frozen=True):
+    """The clock on the wall came to tick ``tick``, which stands for ``at``: the log takes it, and all it has missed.
+
+    ``reference_version`` is as far as this log had read the reference data, which comes into force with the tick.
+    """
+
+    tick: int
+    at: int
+    reference_version: int
 
 
 class TickStepped(Event, frozen=True):

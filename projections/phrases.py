@@ -83,6 +83,7 @@ PHRASES: Final[dict[str, str]] = {
     # log partitions
     "LogOpened": "log {log} opened, partition {partition} of {partitions}",
     "MarkersTaken": "markers taken",
+    "ClockStruck": "clock struck {tick}",
     "TickStepped": "tick {tick}, step {step}",
     "TickPassed": "tick {tick} passed",
     "ReferenceApplied": "{kind} {ref_id}, version {version}",

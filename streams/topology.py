@@ -50,7 +50,7 @@ class Scope(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Upstream:
-    """A sender whose markers bound our ticks; ``lag`` in ticks."""
+    """A sender whose markers bound our ticks; ``lag`` in ticks. In wall time one with a lag is not waited for."""
 
     sender: str
     scope: Scope
@@ -72,7 +72,8 @@ class EngineSpec:
     """One row: an engine and everything it is connected to.
 
     ``inputs`` are read in this order (answers before new work); ``facts`` says which facts may stand in which;
-    ``marks`` are the topics whose every partition learns that a tick is over.
+    ``marks`` are the topics whose every partition learns that a tick is over. With an ``own_clock`` it waits for
+    nobody in wall time, and its host strikes the ticks; without one it takes them from its upstreams in wall time too.
     """
 
     name: str
@@ -82,6 +83,7 @@ class EngineSpec:
     processors: tuple[Processor, ...]
     handovers: Mapping[type[Event], HandoverFunction]
     marks: tuple[str, ...]
+    own_clock: bool = False
 
 
 INTAKE: Final = EngineSpec(
@@ -92,6 +94,7 @@ INTAKE: Final = EngineSpec(
     processors=(intake,),
     handovers=handovers.INTAKE,
     marks=("payments.inbox",),
+    own_clock=True,
 )
 
 PAYMENTS: Final = EngineSpec(
@@ -106,6 +109,7 @@ PAYMENTS: Final = EngineSpec(
     processors=(risk, routing, authorization, lifecycle, refunds, clearing, fees),
     handovers=handovers.PAYMENTS,
     marks=("settlement.inbox", "reconciliation.inbox"),
+    own_clock=True,
 )
 
 SETTLEMENT: Final = EngineSpec(

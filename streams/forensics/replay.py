@@ -111,7 +111,7 @@ def _verify(log: EmbeddedLog, progress: Progress) -> Verified:
             place = (sent.topic, sent.partition, f"{name}/{number}")
             _running(handed, place).update(encode_message(sent.message))
 
-        sources = Sources(log, number, run.partitions, keys, letters)
+        sources = Sources(log, number, run, keys, letters)
         if not index.restore(log, on_sent=note, on_taken=sources.note, snapshots=False):
             raise LogDamaged(f"index {number} of {run.partitions} has no log")
         events += sum(index.log_ends.values())

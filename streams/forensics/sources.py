@@ -19,6 +19,7 @@ from events.partitions import DeadLetterReason, EventDeadLettered, MarkerSeen, M
 from events.wire import decode_message
 from streams.hosts.admission import Keys, Refusal, admit
 from streams.hosts.engine import Fact
+from streams.hosts.index import Run
 from streams.hosts.log import Log, Stored
 from streams.topology import BROADCAST, ENGINES
 
@@ -40,10 +41,10 @@ class Letter(NamedTuple):
 class Sources:
     """The inputs of one index, followed beside its logs; ``letters`` collects what they call dead letters."""
 
-    def __init__(self, log: Log, number: int, partitions: int, keys: Keys, letters: Counter[Letter]) -> None:
+    def __init__(self, log: Log, number: int, run: Run, keys: Keys, letters: Counter[Letter]) -> None:
         self._log = log
         self._number = number
-        self._partitions = partitions
+        self._run = run
         self._specs = {spec.name: spec for spec in ENGINES}
         self._letters = letters
         self._mac = ""
@@ -105,7 +106,8 @@ class Sources:
     ) -> None:
         spec = self._specs[name]
         partition = 0 if topic in BROADCAST else self._number
-        admitted = admit(spec, partition, self._partitions, self._keys, topic, stored)
+        run = self._run
+        admitted = admit(spec, partition, run.partitions, run.clock, self._keys, topic, stored)
         if isinstance(admitted, Refusal):
             admitted = admitted.fact
             if isinstance(recorded, Fact) and isinstance(recorded.body, EventDeadLettered):

@@ -16,7 +16,7 @@ from events.errors import ValidationError, WireError
 from events.identity import MASKED, looks_like_pan, partition_of_name
 from events.intake import RequestForwarded, RequestReceived
 from events.messages import DeadLetter, Handover, Marker
-from events.partitions import DeadLetterReason, EventDeadLettered, MarkerSeen, ReferenceApplied
+from events.partitions import ClockKind, DeadLetterReason, EventDeadLettered, MarkerSeen, ReferenceApplied
 from events.reference import decode_reference
 from events.requests import (
     CaptureRequest,
@@ -62,9 +62,18 @@ _NUMBER_IN_CLEAR: Final = "a field holds what looks like a card number; send the
 
 
 def admit(
-    spec: EngineSpec, partition: int, partitions: int, keys: Keys, topic: str, stored: Stored
+    spec: EngineSpec,
+    partition: int,
+    partitions: int,
+    clock: ClockKind,
+    keys: Keys,
+    topic: str,
+    stored: Stored,
 ) -> Admitted:
-    """What the engine shall take for this record. Total: never raises for bad bytes."""
+    """What the engine shall take for this record. Total: never raises for bad bytes.
+
+    Producers make the time with their requests where it is virtual; a clock on the wall is nobody's to set.
+    """
     try:
         message = decode_message(stored.value)
     except WireError as error:
@@ -94,7 +103,7 @@ def admit(
     if topic == "payments.requests":
         if isinstance(message, DeadLetter) and message.key_id == keys.seal_key_id:
             return _sealed_before(topic, partition, stored, message)
-        if isinstance(message, Tick):
+        if isinstance(message, Tick) and clock is ClockKind.VIRTUAL:
             return MarkerSeen(
                 topic,
                 partition,

@@ -1,9 +1,9 @@
 """The engine: takes outside facts in order, asks pure processors what follows, and knows what time it is.
 
 One engine decides one partition of one log. Each input leaves one recorded event; what is decided because of
-it follows in the log. Time is moved by ticks alone, and a tick is a barrier: tick t is taken when every
-upstream partition has handed t over (``../topology.py`` says who, and with what lag), and a record belongs to
-the interval behind its own sender's last marker. What arrives for a later interval is recorded and set aside.
+it follows in the log. Time is moved by ticks alone, and which tick comes when is the clock's to say
+(:mod:`streams.hosts.ticks`): in virtual time a tick is a barrier, in wall time the host strikes it. What arrives for
+a later interval is recorded and set aside.
 
 The engine reads no clock, draws nothing and does no input or output, so that the recorded inputs of a log, taken
 again in order, give every decision again: restart, replay and audit are the same operation (:meth:`Engine.retake`).
@@ -22,6 +22,8 @@ from events.errors import Broken, Retry
 from events.intake import RequestForwarded
 from events.messages import Handover, Marker
 from events.partitions import (
+    ClockKind,
+    ClockStruck,
     EventDeadLettered,
     LogOpened,
     MarkerSeen,
@@ -31,7 +33,8 @@ from events.partitions import (
     TickStepped,
 )
 from streams.handovers import HandoverFunction
-from streams.hosts.snapshots import EngineSnapshot, TickInfo, packed, unpacked
+from streams.hosts.snapshots import EngineSnapshot, packed, unpacked
+from streams.hosts.ticks import TickInfo, ticks_of
 from streams.processor import Processor, TimedProcessor, Work
 from streams.topology import EngineSpec
 
@@ -93,30 +96,31 @@ class Undecidable(Broken):
 class Engine:
     """One partition of one log. Not thread-safe; owned by one host."""
 
-    def __init__(self, spec: EngineSpec, partition: int, partitions: int, *, simulated: bool) -> None:
+    def __init__(
+        self, spec: EngineSpec, partition: int, partitions: int, clock: ClockKind, *, simulated: bool
+    ) -> None:
         """``simulated`` marks what ticks decide; what inputs lead to carries the mark of its input."""
         self.spec = spec
         self.simulated = simulated
+        #: Whether the host strikes its ticks (:meth:`strike`).
+        self.own_clock = spec.own_clock and clock is ClockKind.WALL
         self.partition = partition
         self.partitions = partitions
         self.sender = f"{spec.name}/{partition}"
         self._own_key = f"{spec.name}-{partition}"
-        self._lags = {
-            sender: upstream.lag
-            for upstream in spec.upstreams
-            for sender in upstream.senders(partition, partitions)
-        }
         self._parts = [_Part(place, processor) for place, processor in enumerate(spec.processors)]
         self._timed = [
             (part.place, cast(TimedProcessor, part.processor))
             for part in self._parts
             if hasattr(part.processor, "due")
         ]
-        self._holds = [
+        self._counting = [
             (part.place, cast("Callable[[Any], int]", part.processor.open_attempts))
             for part in self._parts
             if hasattr(part.processor, "open_attempts")
         ]
+        #: Whose open attempts hold a tick: on the wall an answer may take its time, and everything else goes on.
+        self._holds = self._counting if clock is ClockKind.VIRTUAL else []
         self._hears: dict[type[Event], list[_Part]] = {}
         self._decides: dict[type[Event], list[_Part]] = {}
         for part in self._parts:
@@ -129,9 +133,7 @@ class Engine:
         # What a snapshot keeps.
         self.states: list[Any] = [part.processor.initial() for part in self._parts]
         self.sequences: dict[str, int] = {}
-        self.marks: dict[str, int] = dict.fromkeys(self._lags, 0)
-        self.ticks: dict[int, TickInfo] = {}
-        self.tick = 0
+        self.ticks = ticks_of(spec, partition, partitions, clock)
         self.now = 0
         self.step_number = 0
         self.works: deque[tuple[int, Work]] | None = None
@@ -173,15 +175,32 @@ class Engine:
         taken = self._stamp(MarkersTaken(markers), "", "", self.now, self.now, None, False)
         self.cause = taken.meta.event_id
         for marker in markers:
-            if marker.tick <= self.marks.get(marker.sender, marker.tick):
-                continue
-            self.marks[marker.sender] = marker.tick
-            self.ticks.setdefault(marker.tick, TickInfo(marker.at, marker.reference_version))
-            if marker.sender.startswith("requests/"):
+            info = TickInfo(marker.at, marker.reference_version)
+            if self.ticks.hand_over(marker.sender, marker.tick, info) and marker.sender.startswith(
+                "requests/"
+            ):
                 # Requests on a foreign partition were handed over ahead of this marker.
                 self._mark("intake.inbox", marker.tick, marker.at, marker.reference_version)
         self._go_on()
         return self._taken()
+
+    def strike(self, tick: int, at: int) -> Output:
+        """The clock on the wall has come to a tick, which puts in force all reference data that has been read.
+
+        Nothing happens where the tick is none to come, or while another is under way: the next one stands for it.
+        """
+        if not self.own_clock:
+            raise Broken(f"{self.sender}: its ticks come from its upstreams, not from a clock of its own")
+        if self.works is None and tick > self.tick and at >= self.now:
+            struck = ClockStruck(tick, at, self.references_read)
+            self.cause = self._stamp(struck, "", "", self.now, self.now, None, False).meta.event_id
+            self._work_on_tick(lambda: self._begin(tick, TickInfo(at, struck.reference_version)))
+        return self._taken()
+
+    @property
+    def tick(self) -> int:
+        """The last tick begun."""
+        return self.ticks.tick
 
     @property
     def unfinished(self) -> bool:
@@ -206,6 +225,9 @@ class Engine:
             return self.take_markers(body.markers)
         if isinstance(body, TickStepped):
             return self.step()
+        if isinstance(body, ClockStruck):
+            struck = self.strike(body.tick, body.at)
+            return struck if struck.events else None
         if isinstance(body, LogOpened):
             return self.open(body)
         if meta.source is None:
@@ -223,7 +245,7 @@ class Engine:
 
     def open_attempts(self) -> int:
         """Submissions to networks that nobody has answered: what back-pressure looks at."""
-        return sum(count(self.states[index]) for index, count in self._holds)
+        return sum(count(self.states[index]) for index, count in self._counting)
 
     def summary(self) -> Iterable[str]:
         """The business content of the state, one line an entity, in no particular order."""
@@ -245,14 +267,12 @@ class Engine:
         if isinstance(body, EventDeadLettered):
             self._withdraw(source)
             return
-        mark = self.marks.get(source.sender)
-        if mark is None or isinstance(body, RequestForwarded):
+        interval = self.ticks.interval(source.sender)
+        if interval is None or isinstance(body, RequestForwarded):
             # Nobody's interval (an answer), or a request passed on to its own partition, which must get there
             # ahead of the marker that we pass on too.
             self._decide(recorded)
-            return
-        interval = mark + 1 + self._lags[source.sender]
-        if self.works is None and interval <= self.tick + 1:
+        elif self.works is None and interval <= self.tick + 1:
             self._decide(recorded)
         else:
             self.deferred.setdefault(interval, []).append(recorded)
@@ -265,8 +285,14 @@ class Engine:
 
     def _go_on(self) -> None:
         """Begin the ticks that are ready. Called after everything taken, so replay begins them at the same place."""
-        while self.works is None and self._ready():
-            self._work_on_tick(self._begin)
+        while self.works is None and (following := self.ticks.following()) is not None:
+            tick, info = following
+            if info.reference_version > self.references_read or self._is_held():
+                return
+            self._work_on_tick(lambda: self._begin(tick, info))  # noqa: B023 - called at once
+
+    def _is_held(self) -> bool:
+        return any(count(self.states[index]) for index, count in self._holds)
 
     def _work_on_tick(self, work: Callable[[], None]) -> None:
         """A defect that a tick meets is no fault of the input that let it go on: nothing is put aside for it."""
@@ -277,20 +303,10 @@ class Engine:
         except Exception as error:
             raise Broken(f"{self.sender}: tick {self.tick} raises {type(error).__name__}") from error
 
-    def _ready(self) -> bool:
-        tick = self.tick + 1
-        lags = self._lags
-        for sender, mark in self.marks.items():
-            if mark + lags[sender] < tick:
-                return False
-        if self.ticks[tick].reference_version > self.references_read:
-            return False
-        return not any(count(self.states[index]) for index, count in self._holds)
-
-    def _begin(self) -> None:
-        self.tick += 1
+    def _begin(self, tick: int, info: TickInfo) -> None:
+        self._decide_waiting(tick)
+        self.ticks.begin(tick, info)
         self.step_number = 1
-        info = self.ticks[self.tick]
         self.now = info.at
         while self.references and self._version_of(self.references[0]) <= info.reference_version:
             recorded = self.references.pop(0)
@@ -324,20 +340,25 @@ class Engine:
             self._finish()
 
     def _finish(self) -> None:
-        tick, info = self.tick, self.ticks.pop(self.tick)
+        tick, info = self.tick, self.ticks.finish()
         self.works = None
         passed = TickPassed(tick, info.at, self.step_number)
         self._stamp(passed, self.cause, "", self.now, self.now, None, False)
         for topic in self.spec.marks:
             self._mark(topic, tick, info.at, info.reference_version)
-        for recorded in self.deferred.pop(tick + 1, ()):
-            try:
-                self._decide(recorded)
-            except (Broken, Retry):
-                raise
-            except Exception as error:
-                assert recorded.meta.source is not None
-                raise Undecidable(self.sender, recorded, recorded.meta.source, error) from error
+        self._decide_waiting(tick + 1)
+
+    def _decide_waiting(self, last: int) -> None:
+        """Decide what was set aside for the intervals up to ``last``: more than one where ticks are left out."""
+        for interval in sorted(interval for interval in self.deferred if interval <= last):
+            for recorded in self.deferred.pop(interval):
+                try:
+                    self._decide(recorded)
+                except (Broken, Retry):
+                    raise
+                except Exception as error:
+                    assert recorded.meta.source is not None
+                    raise Undecidable(self.sender, recorded, recorded.meta.source, error) from error
 
     def _mark(self, topic: str, tick: int, at: int, reference_version: int) -> None:
         marker = Marker(self.sender, tick, at, reference_version)
@@ -462,9 +483,9 @@ class Engine:
         """Everything that :meth:`restore` needs, between two inputs."""
         return EngineSnapshot(
             self.sequences,
-            self.marks,
-            {tick: (info.at, info.reference_version) for tick, info in self.ticks.items()},
-            self.tick,
+            self.ticks.marks,
+            {tick: (info.at, info.reference_version) for tick, info in self.ticks.known.items()},
+            self.ticks.tick,
             self.now,
             self.step_number,
             None if self.works is None else list(self.works),
@@ -479,9 +500,9 @@ class Engine:
     def restore(self, snapshot: EngineSnapshot) -> None:
         """Become what a snapshot was taken of."""
         self.sequences = dict(snapshot.sequences)
-        self.marks = dict(snapshot.marks)
-        self.ticks = {tick: TickInfo(*info) for tick, info in snapshot.ticks.items()}
-        self.tick = snapshot.tick
+        self.ticks.marks = dict(snapshot.marks)
+        self.ticks.known = {tick: TickInfo(*info) for tick, info in snapshot.ticks.items()}
+        self.ticks.tick = snapshot.tick
         self.now = snapshot.now
         self.step_number = snapshot.step_number
         self.works = None if snapshot.works is None else deque(snapshot.works)

@@ -82,7 +82,8 @@ class Index:
         self.owner = f"index/{number}"
         simulated = run.clock is ClockKind.VIRTUAL
         self.engines = {
-            spec.name: Engine(spec, number, run.partitions, simulated=simulated) for spec in ENGINES
+            spec.name: Engine(spec, number, run.partitions, run.clock, simulated=simulated)
+            for spec in ENGINES
         }
         #: The next offset to read of every input, and to write of every log.
         self.positions: dict[TopicPartition, int] = {
@@ -133,9 +134,11 @@ class Index:
 
     @property
     def done(self) -> bool:
-        """Whether the last tick of the run is behind every engine."""
+        """Whether the last tick of the run is behind every engine; never, where a run has none."""
         last = self.run.last_tick
-        return all(engine.tick >= last and not engine.unfinished for engine in self.engines.values())
+        return last > 0 and all(
+            engine.tick >= last and not engine.unfinished for engine in self.engines.values()
+        )
 
     def tick(self, engine: str = "payments") -> int:
         """The last tick an engine has passed."""
@@ -164,12 +167,20 @@ class Index:
                 self._stage(staged, name, engine.step())
         return staged
 
+    def strike(self, tick: int, at: int) -> Staged:
+        """The clock on the wall has come to a tick, which stands for the business time ``at``."""
+        staged = Staged()
+        for name, engine in self.engines.items():
+            if engine.own_clock:
+                self._stage(staged, name, engine.strike(tick, at))
+        return staged
+
     def _take_topic(self, staged: Staged, spec: EngineSpec, topic: str, records: Sequence[Stored]) -> None:
         engine = self.engines[spec.name]
         partition = self.place(topic)[1]
         markers: list[MarkerSeen] = []
         for stored in records:
-            admitted = admit(spec, partition, self.run.partitions, self.keys, topic, stored)
+            admitted = admit(spec, partition, self.run.partitions, self.run.clock, self.keys, topic, stored)
             if isinstance(admitted, MarkerSeen) and len(markers) < LIST_LIMIT:
                 markers.append(admitted)
                 continue

@@ -5,7 +5,7 @@ positions it was taken at, and one that does not fit is discarded and the log fo
 """
 
 import hashlib
-from typing import Final, NamedTuple
+from typing import Final
 
 import msgspec
 
@@ -15,14 +15,7 @@ from events.wire import decode_event, encode_event
 from streams.processor import Work
 
 #: Raised whenever the layout below, or the state of any processor, changes its meaning.
-FORMAT: Final = 1
-
-
-class TickInfo(NamedTuple):
-    """What a tick stands for: business time (microseconds UTC) and the reference version in force."""
-
-    at: int
-    reference_version: int
+FORMAT: Final = 2
 
 
 class EngineSnapshot(msgspec.Struct, frozen=True):

@@ -177,7 +177,7 @@ IDLE = frozenset(
 )
 
 #: Events that begin something in a log without being an input of it.
-UNCAUSED = frozenset({"LogOpened", "MarkersTaken", "TickStepped"})
+UNCAUSED = frozenset({"LogOpened", "MarkersTaken", "ClockStruck", "TickStepped"})
 
 
 # --- reading --------------------------------------------------------------------------------------------

@@ -92,11 +92,15 @@ def handed(fact: type, sender: str = "intake/0") -> Handover:
 
 
 def taken(
-    value: bytes | Message, topic: str = "payments.requests", spec: EngineSpec = INTAKE, partitions: int = 1
+    value: bytes | Message,
+    topic: str = "payments.requests",
+    spec: EngineSpec = INTAKE,
+    partitions: int = 1,
+    clock: ClockKind = ClockKind.VIRTUAL,
 ) -> Admitted:
     """What admission makes of a record at offset 7 of a topic's partition 0."""
     data = value if isinstance(value, bytes) else encode_message(value)
-    return admit(spec, 0, partitions, KEYS, topic, Stored(7, AT, data, b""))
+    return admit(spec, 0, partitions, clock, KEYS, topic, Stored(7, AT, data, b""))
 
 
 # --- what is wrong ------------------------------------------------------------------------------------
@@ -201,7 +205,8 @@ def test_a_request_on_a_foreign_partition_names_its_home() -> None:
     """Of sixteen partitions one is its own."""
     homes = set()
     for number in range(16):
-        admitted = admit(INTAKE, number, 16, KEYS, "payments.requests", Stored(0, AT, BYTES, b""))
+        stored = Stored(0, AT, BYTES, b"")
+        admitted = admit(INTAKE, number, 16, ClockKind.VIRTUAL, KEYS, "payments.requests", stored)
         assert isinstance(admitted, Fact)
         body = admitted.body
         homes.add(number if isinstance(body, RequestReceived) else body.home_partition)  # type: ignore[attr-defined]
@@ -212,6 +217,16 @@ def test_time_comes_through_the_door_of_requests() -> None:
     """A tick is a marker of its own partition."""
     expected = MarkerSeen("payments.requests", 0, 7, "requests/0", 3, AT, 2)
     assert expected == taken(Tick(3, AT, 2))
+
+
+def test_a_clock_on_the_wall_is_set_by_nobody() -> None:
+    """A tick that a producer sends is put aside; everything else goes through the door as ever."""
+    refusal = taken(Tick(3, AT, 2), clock=ClockKind.WALL)
+    assert isinstance(refusal, Refusal)
+    assert NOT_EXPECTED_HERE is refusal.letter.reason
+    assert refusal.fact.body.detail == "Tick does not belong on payments.requests"  # type: ignore[attr-defined]
+    for request in REQUESTS:
+        assert taken(request) == taken(request, clock=ClockKind.WALL)
 
 
 @pytest.mark.parametrize(

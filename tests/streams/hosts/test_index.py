@@ -180,7 +180,7 @@ def test_what_was_put_aside_stays_so_when_the_defect_is_mended(
     monkeypatch.undo()
     mended = Index(0, RUN, KEYS)
     letters: Counter[Letter] = Counter()
-    sources = Sources(log, 0, 1, KEYS, letters)
+    sources = Sources(log, 0, RUN, KEYS, letters)
     assert mended.restore(log, on_taken=sources.note)
     assert index.snapshot() == again.snapshot() == mended.snapshot()
     check_dead_letters(log, letters)

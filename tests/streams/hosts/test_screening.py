@@ -1,7 +1,7 @@
 """A card number in clear reaches no topic: it is sealed before it is published, and dead-lettered all the same."""
 
 from events.messages import DeadLetter
-from events.partitions import DeadLetterReason, EventDeadLettered
+from events.partitions import ClockKind, DeadLetterReason, EventDeadLettered
 from events.requests import RefundRequest
 from events.wire import decode_message, encode_message
 from streams.hosts.admission import Refusal, admit, screened
@@ -29,7 +29,9 @@ def test_a_card_number_is_sealed_before_it_is_published_and_dead_lettered_with_i
     """What lies on the topic holds no digit of it, and the log says where it stood and why it was put aside."""
     published = encode_message(screened(SEALING, request(f"card {NUMBER}")))
     assert NUMBER.encode() not in published
-    admitted = admit(INTAKE, 0, 1, SEALING, "payments.requests", Stored(7, 42, published, b""))
+    admitted = admit(
+        INTAKE, 0, 1, ClockKind.VIRTUAL, SEALING, "payments.requests", Stored(7, 42, published, b"")
+    )
     assert isinstance(admitted, Refusal)
     body, source, letter = admitted.fact.body, admitted.fact.source, admitted.letter
     assert isinstance(body, EventDeadLettered)
@@ -42,7 +44,9 @@ def test_a_card_number_is_sealed_before_it_is_published_and_dead_lettered_with_i
 def test_a_letter_that_came_by_another_topic_is_not_taken_for_a_sealed_request() -> None:
     """Only the door of requests knows sealed ones."""
     letter = DeadLetter("", 0, 0, DeadLetterReason.NOT_DECODABLE, "", "k", b"x")
-    admitted = admit(INTAKE, 0, 1, SEALING, "intake.inbox", Stored(0, 1, encode_message(letter), b""))
+    admitted = admit(
+        INTAKE, 0, 1, ClockKind.VIRTUAL, SEALING, "intake.inbox", Stored(0, 1, encode_message(letter), b"")
+    )
     assert isinstance(admitted, Refusal)
     assert isinstance(admitted.fact.body, EventDeadLettered)
     assert admitted.fact.body.reason is DeadLetterReason.NOT_EXPECTED_HERE

@@ -6,7 +6,7 @@ nothing here: they are events that have a schema.
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -125,12 +125,21 @@ def toy_engine(
     upstreams: tuple[Upstream, ...] = UP,
     partitions: int = 1,
     handovers: Any = None,
+    clock: ClockKind = ClockKind.VIRTUAL,
+    own_clock: bool = False,
 ) -> Engine:
-    """An engine of partition 0, opened."""
+    """An engine of partition 0, not yet opened."""
     spec = EngineSpec(
-        "toy", ("in",), {"in": frozenset({VoidRequested})}, upstreams, processors, handovers or {}, ("down",)
+        "toy",
+        ("in",),
+        {"in": frozenset({VoidRequested})},
+        upstreams,
+        processors,
+        handovers or {},
+        ("down",),
+        own_clock,
     )
-    return Engine(spec, 0, partitions, simulated=True)
+    return Engine(spec, 0, partitions, clock, simulated=True)
 
 
 def opening() -> LogOpened:
@@ -179,6 +188,12 @@ def story(output: Output) -> list[str]:
     return [name_of(recorded) for recorded in output.events]
 
 
+class Strike(NamedTuple):
+    """The clock on the wall comes to a tick; each tick is a minute."""
+
+    tick: int
+
+
 @dataclass
 class Tape:
     """Plays inputs to an engine and keeps everything that came out."""
@@ -186,12 +201,14 @@ class Tape:
     engine: Engine
     outputs: list[Output] = field(default_factory=list)
 
-    def play(self, *inputs: Fact | MarkerSeen | list[MarkerSeen] | None) -> list[str]:
+    def play(self, *inputs: Fact | MarkerSeen | list[MarkerSeen] | Strike | None) -> list[str]:
         """Take inputs one after the other (None is a step); what the last of them gave, in words."""
         for one in inputs:
             match one:
                 case None:
                     output = self.engine.step()
+                case Strike():
+                    output = self.engine.strike(one.tick, OPENED_AT + one.tick * MINUTE)
                 case Fact():
                     output = self.engine.take(one)
                 case MarkerSeen():
