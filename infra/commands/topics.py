@@ -42,8 +42,7 @@ def topics() -> None:
 @json_option
 def list_(partitions: int, as_json: bool) -> None:
     """Every topic: its key, its partitions and its settings, where they are not those of all."""
-    from infra.kafka.topics import SETTINGS, partitions_of, settings_of
-    from streams.topology import TOPICS
+    from infra.kafka.topics import ALL, SETTINGS, partitions_of, settings_of
 
     if as_json:
         rows = [
@@ -53,13 +52,13 @@ def list_(partitions: int, as_json: bool) -> None:
                 "partitions": partitions_of(topic, partitions),
                 "settings": settings_of(topic, 1),
             }
-            for topic in TOPICS
+            for topic in ALL
         ]
         click.echo(to_json(rows))
         return
     lines = [
         (topic.name, topic.key, partitions_of(topic, partitions), _own(settings_of(topic, 1), SETTINGS))
-        for topic in TOPICS
+        for topic in ALL
     ]
     screen = console()
     screen.print(
@@ -105,8 +104,8 @@ def create(bootstrap: str | None, prefix: str, partitions: int, as_json: bool) -
 @json_option
 def check(bootstrap: str | None, prefix: str, partitions: int | None, as_json: bool) -> int:
     """Compare the topics of a broker with what they have to be. Exit code 1 where one differs or is missing."""
+    from infra.kafka.topics import ALL
     from infra.kafka.topics import check as check_topics
-    from streams.topology import TOPICS
 
     differences = check_topics(_broker(bootstrap), prefix, partitions)
     if as_json:
@@ -114,7 +113,7 @@ def check(bootstrap: str | None, prefix: str, partitions: int | None, as_json: b
     else:
         _show(differences)
         if not differences:
-            click.echo(f"All {len(TOPICS)} topics are as they have to be.")
+            click.echo(f"All {len(ALL)} topics are as they have to be.")
     return DIFFERENT if differences else OK
 
 

@@ -1,5 +1,8 @@
 """The topics on a broker: what they are called, how they have to be set, making them, and what differs.
 
+Beside the topics of the topology there are a few on which no money hangs: how the networks are doing, and what came
+of probes. They are small, of one partition, and kept for days.
+
 A log has to keep every record for ever, whatever its time stamp says. Kafka's defaults do not: a record stamped in
 the past is gone with the next retention check, and one stamped ahead is refused and takes its transaction with it.
 So a log's topics are stamped by the broker and nothing ever removes a record.
@@ -15,6 +18,19 @@ from events.errors import Unavailable
 from infra.kafka.client import administering, aiokafka
 from streams.topology import TOPICS, Topic
 
+#: The schema registry's: no engine knows of it. Of each key only the last record matters, so it is compacted.
+REGISTRY: Final = Topic("schemas", "subject and version", partitioned=False)
+#: What workers tell each other and operators. Nothing is decided by it.
+OPERATIONAL: Final = (
+    Topic("ops.samples", "network", partitioned=False),
+    Topic("ops.alerts", "network", partitioned=False),
+    Topic("ops.livecheck", "probe", partitioned=False),
+    Topic("ops.livecheck.bus", "probe", partitioned=False),
+    Topic("ops.livecheck.report", "probe", partitioned=False),
+)
+#: All that stands on a broker.
+ALL: Final = (*TOPICS, REGISTRY, *OPERATIONAL)
+
 MEBIBYTE: Final = 1_048_576
 SETTINGS: Final[Mapping[str, str]] = {
     "cleanup.policy": "delete",
@@ -23,9 +39,17 @@ SETTINGS: Final[Mapping[str, str]] = {
     "message.timestamp.type": "LogAppendTime",
     "max.message.bytes": str(MEBIBYTE),
 }
+_HOUR: Final = 3_600_000
+_DAY: Final = 24 * _HOUR
 #: A dead letter is a record that may have been as large as its topic takes, sealed and with a reason.
 _OWN_SETTINGS: Final[Mapping[str, Mapping[str, str]]] = {
     "dead-letters": {"max.message.bytes": str(2 * MEBIBYTE)},
+    REGISTRY.name: {"cleanup.policy": "compact"},
+    "ops.samples": {"retention.ms": str(_DAY)},
+    "ops.alerts": {"retention.ms": str(30 * _DAY)},
+    "ops.livecheck": {"retention.ms": str(_HOUR)},
+    "ops.livecheck.bus": {"retention.ms": str(_HOUR)},
+    "ops.livecheck.report": {"retention.ms": str(_DAY)},
 }
 #: With three copies a record counts when two have it: one broker may fail, and nothing is lost.
 COPIES: Final = 3
@@ -88,7 +112,7 @@ async def _create(bootstrap: str, prefix: str, partitions: int) -> Made:
                 copies,
                 topic_configs=settings_of(topic, copies),
             )
-            for topic in TOPICS
+            for topic in ALL
             if full_name(prefix, topic.name) not in there
         ]
         made = []
@@ -131,7 +155,7 @@ async def _described(client: Any) -> dict[str, Any]:
 async def _differences(client: Any, prefix: str, partitions: int | None) -> list[Difference]:
     copies = await _copies(client)
     there = {topic["topic"]: topic for topic in await client.describe_topics()}
-    present = [topic for topic in TOPICS if full_name(prefix, topic.name) in there]
+    present = [topic for topic in ALL if full_name(prefix, topic.name) in there]
     configured = await _configured(client, [full_name(prefix, topic.name) for topic in present])
     if partitions is None:
         counts = [
@@ -139,7 +163,7 @@ async def _differences(client: Any, prefix: str, partitions: int | None) -> list
         ]
         partitions = max(set(counts), key=counts.count, default=1)
     found: list[Difference] = []
-    for topic in TOPICS:
+    for topic in ALL:
         name = full_name(prefix, topic.name)
         if topic not in present:
             found.append(Difference(name, "topic", "there", "missing"))

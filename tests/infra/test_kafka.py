@@ -24,7 +24,7 @@ from infra.kafka.broker import Cluster, Node, address, properties, start, stop
 from infra.kafka.client import EXTRA
 from infra.kafka.distribution import POM, cache_folder, find
 from infra.kafka.processes import Process, alive, end, free_ports, spawn
-from infra.kafka.topics import full_name, settings_of
+from infra.kafka.topics import ALL, full_name, settings_of
 from infra.settings import Settings
 from streams.topology import TOPICS
 from tests.integration.conftest import REQUIRE, require_kafka, why_not
@@ -389,13 +389,13 @@ def test_topics_are_listed_from_the_topology(capsys: pytest.CaptureFixture[str])
     """Every topic with its key, its partitions and its settings."""
     assert 0 == run(["topics", "list", "--partitions", "4", "--json"])
     listed = json.loads(capsys.readouterr().out)
-    assert [(topic.name, topic.key, 4 if topic.partitioned else 1) for topic in TOPICS] == [
+    assert [(topic.name, topic.key, 4 if topic.partitioned else 1) for topic in ALL] == [
         (row["name"], row["key"], row["partitions"]) for row in listed
     ]
     assert {"1048576", "2097152"} == {row["settings"]["max.message.bytes"] for row in listed}
     assert 0 == run(["topics", "list"])
     shown = capsys.readouterr().out
-    assert all(topic.name in shown for topic in TOPICS)
+    assert all(topic.name in shown for topic in ALL)
 
 
 def test_with_three_brokers_two_have_to_have_a_record() -> None:

@@ -22,8 +22,7 @@ from events.errors import Unavailable
 from infra.commandline import run
 from infra.kafka.broker import start, stop
 from infra.kafka.client import wait_until_it_serves
-from infra.kafka.topics import Difference, check, create, full_name
-from streams.topology import TOPICS
+from infra.kafka.topics import ALL, Difference, check, create, full_name
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 PATIENCE: Final = 30.0
@@ -71,7 +70,7 @@ def prefix(kafka: str) -> str:
     """A house of its own on the broker, with two partitions."""
     name = f"test-{uuid4().hex[:8]}"
     made, differences = create(kafka, name, 2)
-    assert ([], [full_name(name, topic.name) for topic in TOPICS]) == (differences, made)
+    assert ([], [full_name(name, topic.name) for topic in ALL]) == (differences, made)
     return name
 
 
@@ -166,7 +165,7 @@ def test_topics_that_are_there_stay(kafka: str, prefix: str, capsys: pytest.Capt
     assert 1 == run(["topics", "create", *arguments, "--partitions", "3"])
     assert f"{prefix}.payments.requests partitions 3 2" in " ".join(capsys.readouterr().out.split())
     assert 0 == run(["topics", "check", *arguments])
-    assert f"All {len(TOPICS)} topics are as they have to be.\n" == capsys.readouterr().out
+    assert f"All {len(ALL)} topics are as they have to be.\n" == capsys.readouterr().out
 
 
 PLANTED: Final = (
