@@ -47,6 +47,13 @@ COMMANDS: Final = (
     Lazy("Kafka", "kafka", "kafka", "kafka", "A broker on this machine: start, stop, status."),
     Lazy("Kafka", "topics", "topics", "topics", "The topics: list them, make them, check their settings."),
     Lazy("Kafka", "publish", "publish", "publish", "An input file onto Kafka, every row once."),
+    Lazy(
+        "Kafka",
+        "counterparties",
+        "counterparties",
+        "counterparties",
+        "Clearing houses and the bank, simulated.",
+    ),
     Lazy("Keep", "project", "project", "project", "How far the projections are; build them anew."),
     Lazy("Keep", "config", "config", "config", "The settings and where each is from."),
     Lazy("Keep", "completion", "config", "completion", "Print the completion script of a shell."),

@@ -26,6 +26,22 @@ from infra.options import json_option
 @click.option(
     "--rate", type=click.IntRange(1, 1_000_000), metavar="N", help="Rows a second, on the wall's clock."
 )
+@click.option(
+    "--tick",
+    type=click.IntRange(1),
+    default=900,
+    show_default=True,
+    metavar="S",
+    help="Seconds between two ticks.",
+)
+@click.option(
+    "--tail",
+    type=click.IntRange(1),
+    default=3_600,
+    show_default=True,
+    metavar="S",
+    help="The same behind the last row.",
+)
 @click.option("--now", is_flag=True, help="Let simulated rows occur when they are sent, on the wall's clock.")
 @json_option
 def publish(
@@ -34,6 +50,8 @@ def publish(
     config: Path | None,
     keys: Path,
     clock: str,
+    tick: int,
+    tail: int,
     rate: int | None,
     now: bool,
     as_json: bool,
@@ -51,11 +69,12 @@ def publish(
     from streams.edge.publishing import Order, Told
     from streams.edge.publishing import publish as publish_file
     from streams.edge.vault import open_keys
+    from streams.hosts.clocks import SECOND
 
     kind = ClockKind(clock)
     if kind is ClockKind.VIRTUAL and (rate is not None or now):
         raise Refused("--rate and --now are for the wall's clock: give --clock wall")
-    cluster, order = cluster_of(log, config), Order(file, kind, rate, now)
+    cluster, order = cluster_of(log, config), Order(file, kind, tick * SECOND, tail * SECOND, rate, now)
     opened = open_keys(keys)
     with progress_bar(quiet=as_json) as watch:
 

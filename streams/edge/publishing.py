@@ -21,24 +21,24 @@ from typing import Any, Final
 
 import msgspec
 
-from events.errors import LogDamaged, Refused, Unavailable, WireError
+from events.errors import Refused, Unavailable
 from events.messages import Marker
 from events.partitions import ClockKind, ClockStruck, LogOpened
 from events.requests import InputRow, ReferencePublished, Tick
-from events.wire import HEADER_BYTES, decode_event, decode_message, encode_message, headers_of
+from events.wire import HEADER_BYTES, decode_message, encode_message, headers_of
 from streams.edge.inputs import hash_of, read_rows
-from streams.edge.publisher import Published, Publisher, placed, schedule
+from streams.edge.publisher import TAIL_TICK, TICK, Published, Publisher, placed, schedule
 from streams.hosts.admission import Keys, screened
 from streams.hosts.cluster import Cluster
-from streams.hosts.following import Follower, settled_ends
+from streams.hosts.following import Follower, decoded, settled_ends
 from streams.hosts.house import TICKS_AHEAD
 from streams.hosts.log import Append, TopicPartition
 from streams.hosts.transactions import Reach, Transactions, never
 
 OWNER: Final = "publisher"
-FILE: Final = "file"
-ROW: Final = "row"
-TICK: Final = "tick"
+FILE_HEADER: Final = "file"
+ROW_HEADER: Final = "row"
+TICK_HEADER: Final = "tick"
 
 #: Messages of one transaction: some hundred kilobytes.
 BLOCK: Final = 1_000
@@ -79,10 +79,15 @@ Watch = Callable[[int, int], None]
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """What to publish. ``rate`` in rows a second (None: as fast as they go out); ``now`` renews ``occurred_at``."""
+    """What to publish. ``every`` and ``tail`` are the steps of ticks in virtual time, in microseconds.
+
+    On the wall's clock ``rate`` is in rows a second (None: as fast as they go out), and ``now`` renews ``occurred_at``.
+    """
 
     file: Path
     clock: ClockKind = ClockKind.VIRTUAL
+    every: int = TICK
+    tail: int = TAIL_TICK
     rate: int | None = None
     now: bool = False
 
@@ -94,7 +99,7 @@ class Outlet:
         self.cluster = cluster
         self.partitions = 0
         self.transactions = 0
-        self._file = (FILE, sha256.encode())
+        self._file = (FILE_HEADER, sha256.encode())
         self._keys = keys
         self._transactions = Transactions(cluster, OWNER, reach)
         self._reader = Follower(cluster)
@@ -120,14 +125,15 @@ class Outlet:
                     "give that file, or another prefix"
                 )
             found = dict(record.headers)
-            rows = max(rows, int(found[ROW]))
-            tick = max(tick, int(found.get(TICK, b"0")))
+            rows = max(rows, int(found[ROW_HEADER]))
+            tick = max(tick, int(found.get(TICK_HEADER, b"0")))
         return Came(rows, tick)
 
     async def _check_log(self, clock: ClockKind) -> None:
-        end = (await self._reader.ends([("intake", 0)]))[("intake", 0)]
-        async for records in self._reader.read_up_to(("intake", 0), 0, min(end, 1)):
-            opened = _decoded(records[0].value).body
+        place = ("intake", 0)
+        end = (await self._reader.ends([place]))[place]
+        async for _, records in self._reader.read_up_to({place: 0}, {place: min(end, 1)}):
+            opened = decoded(place, records[0]).body
             if isinstance(opened, LogOpened) and opened.clock is not clock:
                 raise Refused(
                     f"{self.cluster.address} lives in {opened.clock} time: publish with --clock {opened.clock}"
@@ -143,10 +149,10 @@ class Outlet:
             message = item.message
             more = []
             if isinstance(message, Tick):
-                more.append((TICK, b"%d" % message.tick))
+                more.append((TICK_HEADER, b"%d" % message.tick))
             else:
                 row += 1
-            annotations.append([self._file, (ROW, b"%d" % row), *more])
+            annotations.append([self._file, (ROW_HEADER, b"%d" % row), *more])
             value = encode_message(screened(self._keys, message))
             appends.append(Append(item.topic, item.partition, item.ingested_at, value))
         await self._transactions.commit(appends, "", {}, annotations)
@@ -160,14 +166,7 @@ class Outlet:
 
 
 def _has_file(record: Any) -> bool:
-    return any(name == FILE for name, _ in record.headers)
-
-
-def _decoded(value: bytes) -> Any:
-    try:
-        return decode_event(value)
-    except WireError as error:
-        raise LogDamaged(f"the log's first records cannot be read: {error}") from error
+    return any(name == FILE_HEADER for name, _ in record.headers)
 
 
 async def publish(
@@ -210,7 +209,7 @@ def _told(order: Order, came: Came, rows: int, ticks: int, *, finished: bool) ->
 async def _publish_virtual(
     outlet: Outlet, order: Order, came: Came, stop: asyncio.Event, watch: Watch
 ) -> Told:
-    plan = schedule(read_rows(order.file))
+    plan = schedule(read_rows(order.file), order.every, order.tail)
     publisher = Publisher(read_rows(order.file), plan, outlet.partitions)
     publisher.skip_to(came.rows, came.tick)
     row, first_tick = came.rows, publisher.state.tick
@@ -384,7 +383,7 @@ async def _until_in_force(outlet: Outlet, version: int, stop: asyncio.Event) -> 
             struck = await reader.last(
                 place, ends[place], lambda record: record.value[:HEADER_BYTES] in _STRIKES
             )
-            if struck is not None and _in_force(struck.value) >= version:
+            if struck is not None and _in_force(place, struck) >= version:
                 waiting.discard(place)
         reader.follow(ends)
         deadline = time.monotonic() + _IN_FORCE_SECONDS
@@ -396,13 +395,13 @@ async def _until_in_force(outlet: Outlet, version: int, stop: asyncio.Event) -> 
                 )
             for place, records in (await reader.take(5_000, _LOOK_MS)).items():
                 for record in records:
-                    if record.value[:HEADER_BYTES] in _STRIKES and _in_force(record.value) >= version:
+                    if record.value[:HEADER_BYTES] in _STRIKES and _in_force(place, record) >= version:
                         waiting.discard(place)
     finally:
         await reader.close()
 
 
-def _in_force(value: bytes) -> int:
-    struck = _decoded(value).body
+def _in_force(place: TopicPartition, record: Any) -> int:
+    struck = decoded(place, record).body
     assert isinstance(struck, ClockStruck)
     return struck.reference_version

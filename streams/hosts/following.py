@@ -15,7 +15,10 @@ from aiokafka import TopicPartition as KafkaPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError, OffsetOutOfRangeError
 
-from events.errors import LogDamaged, Unavailable
+from events.envelope import Recorded
+from events.errors import LogDamaged, Unavailable, WireError
+from events.partitions import LogOpened
+from events.wire import decode_event
 from streams.hosts.cluster import Cluster
 from streams.hosts.log import TopicPartition
 from streams.hosts.transactions import reason
@@ -114,18 +117,30 @@ class Follower:
             found = await self._consumer.end_offsets(list(named))
         return {named[place]: end for place, end in found.items()}
 
-    async def read_up_to(self, place: TopicPartition, start: int, end: int) -> AsyncIterator[Sequence[Any]]:
-        """The records of one partition from ``start`` to ``end``, part by part."""
-        self.follow({place: start})
-        (partition,) = self._places
-        position = start
-        while position < end:
+    async def read_up_to(
+        self, starts: Mapping[TopicPartition, int], ends: Mapping[TopicPartition, int]
+    ) -> AsyncIterator[tuple[TopicPartition, Sequence[Any]]]:
+        """The records of partitions from their start to their end, part by part, all of them side by side."""
+        behind = {place: start for place, start in starts.items() if start < ends[place]}
+        self.follow(behind)
+        while behind:
             async with asking(self.cluster):
-                found = await self._consumer.getmany(timeout_ms=_LOOK_MS)
-                position = await self._consumer.position(partition)
-            records = [record for record in found.get(partition, ()) if record.offset < end]
-            if records:
-                yield records
+                found = await self._consumer.getmany(*self._asked(behind), timeout_ms=_LOOK_MS)
+                # What is left may be ends of transactions alone, which are passed over in silence.
+                stands = {
+                    name: await self._consumer.position(place)
+                    for place, name in self._places.items()
+                    if name in behind
+                }
+            for place, records in found.items():
+                name = self._places[place]
+                wanted = [record for record in records if record.offset < ends[name]]
+                if wanted:
+                    yield name, wanted
+            behind = {name: stands[name] for name in behind if stands[name] < ends[name]}
+
+    def _asked(self, names: Iterable[TopicPartition]) -> list[KafkaPartition]:
+        return [KafkaPartition(self.cluster.topic(topic), partition) for topic, partition in names]
 
     async def last(self, place: TopicPartition, end: int, wanted: Callable[[Any], bool]) -> Any:
         """The last record before ``end`` that is wanted; None where there is none. Looks back in growing steps."""
@@ -133,7 +148,7 @@ class Follower:
         while end > 0:
             start = max(0, end - step)
             found = None
-            async for records in self.read_up_to(place, start, end):
+            async for _, records in self.read_up_to({place: start}, {place: end}):
                 found = next((record for record in reversed(records) if wanted(record)), found)
             if found is not None:
                 return found
@@ -183,3 +198,25 @@ async def group_positions(cluster: Cluster, group: str) -> dict[TopicPartition, 
         for place, kept in committed.items()
         if kept.offset >= 0 and place.topic.startswith(f"{cluster.prefix}.")
     }
+
+
+async def opened(follower: Follower, place: TopicPartition, stop: asyncio.Event) -> LogOpened | None:
+    """What the first record of a log says of it, waited for; None where ``stop`` was set before there was one."""
+    while not stop.is_set():
+        end = (await follower.ends([place]))[place]
+        async for _, records in follower.read_up_to({place: 0}, {place: end}):
+            body = decoded(place, records[0]).body
+            if isinstance(body, LogOpened):
+                return body
+            raise LogDamaged(f"{place[0]}/{place[1]} does not begin with LogOpened")
+        with suppress(TimeoutError):
+            await asyncio.wait_for(stop.wait(), _LOOK_MS / 1_000)
+    return None
+
+
+def decoded(place: TopicPartition, record: Any) -> Recorded:
+    """The event that a consumed record of a log holds. Raises LogDamaged."""
+    try:
+        return decode_event(record.value)
+    except WireError as error:
+        raise LogDamaged(f"{place[0]}/{place[1]} at {record.offset}: {error}") from error
