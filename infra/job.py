@@ -23,7 +23,7 @@ from infra.projecting import Projecting
 from streams.edge.bank import Bank
 from streams.edge.inputs import hash_of, read_rows
 from streams.edge.networks import Adapter, ClearingHouse
-from streams.edge.publisher import Publisher, PublisherState, Schedule, schedule
+from streams.edge.publisher import TAIL_TICK, TICK, Publisher, PublisherState, Schedule, schedule
 from streams.edge.simulate import write_day
 from streams.edge.vault import open_keys
 from streams.forensics.digests import state_digest
@@ -87,22 +87,29 @@ def run(job: Job, watch: Watch = lambda _: None) -> Finished:
         raise Refused(f"a log has between 1 and {SLOTS} partitions, not {job.partitions}")
     if job.fresh:
         _remove(job)
-    path = job.input or _simulated_day(job, watch)
+    path = job.input or simulated_day(job.log.parent, job.payments, job.seed, job.fresh, watch)
     watch(Stage("reading the input", 0, 0))
-    plan = schedule(read_rows(path))
-    arguments = {"input_sha256": hash_of(path), "seed": job.seed}
-    this_run = Run(
-        job.partitions,
-        ClockKind.VIRTUAL,
-        plan.first_at,
-        plan.last_tick,
-        msgspec.json.encode(arguments, order="deterministic").decode(),
-    )
+    this_run, plan = run_of(path, job.seed, job.partitions)
     log = EmbeddedLog(job.log)
     try:
         return _run_on(job, this_run, path, plan, log, watch, started)
     finally:
         log.close()
+
+
+def run_of(
+    path: Path, seed: int, partitions: int, every: int = TICK, tail: int = TAIL_TICK
+) -> tuple[Run, Schedule]:
+    """What a log is opened for that shall take an input in virtual time, and the ticks that this makes.
+
+    ``every`` and ``tail`` are microseconds between two ticks, beside the input and behind it. Raises Refused.
+    """
+    plan = schedule(read_rows(path), every, tail)
+    arguments: dict[str, str | int] = {"input_sha256": hash_of(path), "seed": seed}
+    if (every, tail) != (TICK, TAIL_TICK):
+        arguments |= {"every": every, "tail": tail}
+    text = msgspec.json.encode(arguments, order="deterministic").decode()
+    return Run(partitions, ClockKind.VIRTUAL, plan.first_at, plan.last_tick, text), plan
 
 
 def _run_on(
@@ -197,9 +204,10 @@ def _remove(job: Job) -> None:
         raise Unavailable(f"{job.log} or {job.store} cannot be removed: {error.strerror}") from error
 
 
-def _simulated_day(job: Job, watch: Watch) -> Path:
-    path = job.log.parent / "input" / f"day-{job.payments}-{job.seed}.avro"
+def simulated_day(folder: Path, payments: int, seed: int, anew: bool, watch: Watch) -> Path:
+    """The file of a simulated day, written below ``folder`` where it is not there, or ``anew``."""
+    path = folder / "input" / f"day-{payments}-{seed}.avro"
     # A run that goes on needs the very bytes it began with; one that begins anew, what this program simulates.
-    if job.fresh or not path.exists():
-        write_day(path, job.payments, job.seed, lambda done: watch(Stage("simulating", done, job.payments)))
+    if anew or not path.exists():
+        write_day(path, payments, seed, lambda done: watch(Stage("simulating", done, payments)))
     return path

@@ -3,9 +3,10 @@
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from importlib import import_module
+from types import MappingProxyType
 from typing import Any, Final
 
 from events.errors import Unavailable
@@ -29,10 +30,15 @@ def aiokafka(module: str = "") -> Any:
 
 
 @asynccontextmanager
-async def administering(bootstrap: str, patience: float = PATIENCE) -> AsyncIterator[Any]:
-    """An admin client. Raises Unavailable where the broker does not answer."""
+async def administering(
+    bootstrap: str, patience: float = PATIENCE, security: Mapping[str, Any] = MappingProxyType({})
+) -> AsyncIterator[Any]:
+    """An admin client; ``security`` as :class:`streams.hosts.cluster.Cluster` has it.
+
+    Raises Unavailable where the broker does not answer.
+    """
     client = aiokafka(".admin").AIOKafkaAdminClient(
-        bootstrap_servers=bootstrap, request_timeout_ms=int(patience * 1_000)
+        bootstrap_servers=bootstrap, request_timeout_ms=int(patience * 1_000), **security
     )
     with _asking(bootstrap):
         try:

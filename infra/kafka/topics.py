@@ -10,6 +10,7 @@ So a log's topics are stamped by the broker and nothing ever removes a record.
 
 import asyncio
 from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -58,6 +59,11 @@ _SHOWN_BOUND: Final = 10.0
 _ALREADY_EXISTS: Final = 36
 
 
+#: What clients of a broker need beside its address (:class:`streams.hosts.cluster.Cluster`).
+Security = Mapping[str, Any]
+NONE: Final[Security] = MappingProxyType({})
+
+
 class Difference(msgspec.Struct, frozen=True):
     """A topic (with its prefix) that is not as it has to be; ``setting`` may also be partitions or copies."""
 
@@ -90,18 +96,50 @@ def partitions_of(topic: Topic, partitions: int) -> int:
     return partitions if topic.partitioned else 1
 
 
-def create(bootstrap: str, prefix: str, partitions: int) -> Made:
+def create(bootstrap: str, prefix: str, partitions: int, security: Security = NONE) -> Made:
     """Make the topics that are missing; return when all are seen. Those that are there are left as they are."""
-    return asyncio.run(_create(bootstrap, prefix, partitions))
+    return asyncio.run(_create(bootstrap, prefix, partitions, security))
 
 
-def check(bootstrap: str, prefix: str, partitions: int | None = None) -> list[Difference]:
+def check(
+    bootstrap: str, prefix: str, partitions: int | None = None, security: Security = NONE
+) -> list[Difference]:
     """How the topics on a broker differ. Without ``partitions`` they only have to agree with each other."""
-    return asyncio.run(_check(bootstrap, prefix, partitions))
+    return asyncio.run(_check(bootstrap, prefix, partitions, security))
 
 
-async def _create(bootstrap: str, prefix: str, partitions: int) -> Made:
-    async with administering(bootstrap) as client:
+def remove(bootstrap: str, prefix: str, security: Security = NONE) -> list[str]:
+    """Remove the topics of a house, and its log with them; gives their names.
+
+    The broker forgets of itself what consumer groups have read in them.
+    """
+    return asyncio.run(_remove(bootstrap, prefix, security))
+
+
+async def _remove(bootstrap: str, prefix: str, security: Security) -> list[str]:
+    async with administering(bootstrap, security=security) as client:
+        names = {full_name(prefix, topic.name) for topic in ALL}
+        there = sorted(names & set(await client.list_topics()))
+        if there:
+            answer = await client.delete_topics(there)
+            for name, code in answer.topic_error_codes:
+                if code:
+                    raise Unavailable(f"{bootstrap} did not remove {name}: error {code}")
+        async with asyncio.timeout(_SHOWN_BOUND):
+            while set(there) & set(await client.list_topics()) or await _remembered(client, prefix, there):
+                await asyncio.sleep(0.05)
+        return there
+
+
+async def _remembered(client: Any, prefix: str, names: Iterable[str]) -> bool:
+    """Whether a consumer group of the house still has a position in one of these topics."""
+    groups = [group for group, _ in await client.list_consumer_groups() if group.startswith(f"{prefix}.")]
+    positions = [await client.list_consumer_group_offsets(group) for group in groups]
+    return any(place.topic in names for found in positions for place in found)
+
+
+async def _create(bootstrap: str, prefix: str, partitions: int, security: Security) -> Made:
+    async with administering(bootstrap, security=security) as client:
         copies = await _copies(client)
         there = set(await client.list_topics())
         new_topic = aiokafka(".admin").NewTopic
@@ -127,8 +165,8 @@ async def _create(bootstrap: str, prefix: str, partitions: int) -> Made:
         return Made(made, await _differences(client, prefix, partitions))
 
 
-async def _check(bootstrap: str, prefix: str, partitions: int | None) -> list[Difference]:
-    async with administering(bootstrap) as client:
+async def _check(bootstrap: str, prefix: str, partitions: int | None, security: Security) -> list[Difference]:
+    async with administering(bootstrap, security=security) as client:
         return await _differences(client, prefix, partitions)
 
 

@@ -206,10 +206,17 @@ class KafkaIndex:
             now = self._clock.now()
             staged.add(self.index.strike(self._clock.tick(now), self._clock.at(self._clock.tick(now))))
         self.statistics.decide_seconds += time.monotonic() - started
+        self._count(read)
         if staged:
             await self._commit(staged)
             await self._keep_snapshot()
         return True
+
+    def _count(self, read: Read) -> None:
+        for _, topic, records in read:
+            self.statistics.inputs += len(records)
+            if topic == "payments.requests":
+                self.statistics.requests += len(records)
 
     async def _read(self, limit: int) -> Read:
         consumer, wanted = self._consumer, self._wanted()
