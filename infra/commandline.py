@@ -46,6 +46,7 @@ COMMANDS: Final = (
     Lazy("Prove", "replay", "replay", "replay", "Decide everything again and compare byte for byte."),
     Lazy("Kafka", "kafka", "kafka", "kafka", "A broker on this machine: start, stop, status."),
     Lazy("Kafka", "topics", "topics", "topics", "The topics: list them, make them, check their settings."),
+    Lazy("Kafka", "worker", "worker", "worker", "Decide what comes in, with the other workers of the house."),
     Lazy("Kafka", "publish", "publish", "publish", "An input file onto Kafka, every row once."),
     Lazy(
         "Kafka",

@@ -29,7 +29,8 @@ ROOT = Path(__file__).resolve().parents[2]
 @pytest.fixture
 def tree(tmp_path: Path) -> Path:
     """A tree with the pages as they stand."""
-    shutil.copytree(ROOT / "docs", tmp_path / "docs")
+    for folder in sorted({page.parent for page in PAGES}):
+        shutil.copytree(ROOT / folder, tmp_path / folder)
     return tmp_path
 
 
