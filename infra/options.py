@@ -43,6 +43,13 @@ def setting_option(
 
 #: ``--log sqlite:PATH``: the command gets a Path.
 log_option: Final = setting_option("log", lambda value: path_of(value, "sqlite"), metavar="sqlite:PATH")
+#: ``--log`` of either kind: the command gets a Value, for :func:`infra.logs.place_of`.
+any_log_option: Final = setting_option("log", lambda value: value, metavar="ADDRESS")
+kafka_config_option: Final = click.option(
+    "--kafka-config",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="A file with the settings for TLS and SASL, where the log is on Kafka.",
+)
 #: ``--store duckdb:PATH``: the command gets a Path.
 store_option: Final = setting_option("store", lambda value: path_of(value, "duckdb"), metavar="duckdb:PATH")
 payments_option: Final = setting_option("payments", lambda value: int(value.text), metavar="N")

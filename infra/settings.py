@@ -31,7 +31,7 @@ class Setting(NamedTuple):
 SETTINGS: Final = {
     setting.name: setting
     for setting in (
-        Setting("log", "sqlite:var/tallystick.db", "where the log is: sqlite:PATH"),
+        Setting("log", "sqlite:var/tallystick.db", "where the log is: sqlite:PATH or kafka://HOST:PORT/PREFIX"),
         Setting("store", "duckdb:var/tallystick.duckdb", "where the projections are: duckdb:PATH"),
         Setting("payments", "10000", "how many payments a simulated day has", number=True),
         Setting("seed", "1", "what all simulated chance is made of", number=True),
@@ -40,8 +40,8 @@ SETTINGS: Final = {
     )
 }
 
-#: Variables that are no settings: the one above, and one that is for the tests alone.
-_OTHER_VARIABLES: Final = frozenset({CONFIG_VARIABLE, f"{PREFIX}REQUIRE_KAFKA"})
+#: Variables that are no settings: the one above, and some that are for the tests alone.
+_OTHER_VARIABLES: Final = frozenset({CONFIG_VARIABLE, f"{PREFIX}CRASH_AT", f"{PREFIX}REQUIRE_KAFKA"})
 _PASSWORD: Final = re.compile(r"(?<=://)([^:/@\s]*):([^@\s]*)@")
 _SECRET: Final = re.compile(r"(password|secret|token|key)=[^&\s]*", re.IGNORECASE)
 

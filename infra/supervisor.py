@@ -1,8 +1,8 @@
 """Processes of one house, started together: watched, started again when they were in doubt, ended together.
 
-A process that cannot be sure of what it did ends with exit code 3, and a new one finds out from the log. Whoever runs a
-house does that with systemd or Kubernetes; this does it for the main job and the tests. When the supervisor itself dies,
-the kernel ends its processes.
+A process that cannot be sure of what it did ends with exit code 3, and a new one finds out from the log. Whoever runs
+a house does that with systemd or Kubernetes; this does it for the main job and the tests. When the supervisor dies
+itself, the kernel ends its processes.
 """
 
 import ctypes
@@ -94,7 +94,7 @@ class Supervisor:
                 env=member.environment,
                 # Ctrl-C is for the supervisor, which ends the others in order.
                 start_new_session=True,
-                preexec_fn=lambda: _die_with(parent),  # noqa: PLW1509 - no thread of ours is running yet
+                preexec_fn=lambda: _die_with(parent),
             )
         member.starts.append(time.monotonic())
 

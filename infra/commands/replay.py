@@ -5,34 +5,35 @@ from pathlib import Path
 import click
 import msgspec
 
-from infra.options import json_option, log_option
+from infra.options import any_log_option, json_option, kafka_config_option
+from infra.settings import Value
 
 
 @click.command()
-@log_option
+@any_log_option
+@kafka_config_option
 @click.option("--verify", is_flag=True, required=True, help="Compare; the only thing a replay does so far.")
 @json_option
-def replay(log: Path, verify: bool, as_json: bool) -> int:
+def replay(log: Value, kafka_config: Path | None, verify: bool, as_json: bool) -> int:
     """Take every recorded input again, compare every decision, hand-over, chain value and position.
 
     Prints the first difference with its position, field and both values, and ends with exit code 1.
     """
     import gc
     import time
-    from contextlib import closing
 
     from events.errors import Broken, ReplayDiffers
     from infra.job import Stage
+    from infra.logs import looking_at, place_of
     from infra.progress import progress_bar
     from streams.forensics.digests import state_digest
     from streams.forensics.replay import verify as verify_log
-    from streams.hosts.embedded import EmbeddedLog
 
     started = time.monotonic()
     gc.set_threshold(100_000, 20, 100)  # As in the job: there are many events, and they hold no cycles.
     try:
         with (
-            closing(EmbeddedLog(log, read_only=True)) as opened,
+            looking_at(place_of(log, kafka_config)) as opened,
             progress_bar(quiet=as_json) as watch,
         ):
             found = verify_log(opened, lambda stage, done: watch(Stage(stage, done, 0)))

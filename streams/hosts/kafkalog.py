@@ -19,7 +19,10 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError, OffsetOutOfRangeError
 
 from events.errors import LogDamaged, Retry, Unavailable
+from events.partitions import ClockKind
+from streams.hosts.clocks import WallClock
 from streams.hosts.cluster import BusinessTime, Cluster, stored
+from streams.hosts.index import Run
 from streams.hosts.log import Append, Stored, TopicPartition
 from streams.hosts.transactions import Transactions, reason
 from streams.topology import LOGS, TOPICS
@@ -246,33 +249,50 @@ class KafkaLog:
                     f"there is no topic {name} at {self.cluster.bootstrap}: tallystick topics create"
                 )
             found += [(topic.name, partition) for partition in sorted(parts)]
-        ends = {
-            place: await self._end(KafkaPartition(self.cluster.topic(place[0]), place[1])) for place in found
+        places = {
+            KafkaPartition(self.cluster.topic(topic), partition): (topic, partition)
+            for topic, partition in found
         }
-        return [place for place in found if ends[place] > 0]
+        if self._frozen is None:
+            self._ends = await self._consumer.end_offsets(list(places))
+            self._ends_at = time.monotonic()
+        return [named for place, named in places.items() if self._ends[place] > 0]
+
+    def owners(self) -> list[str]:
+        """The indexes; edges keep what they keep by themselves."""
+        return [f"index/{partition}" for topic, partition in self.places() if topic == LOGS[0]]
+
+    def live_by(self, run: Run) -> None:
+        """Read the broker's stamps by the clock that a log was opened with. Raises LogDamaged."""
+        wall = run.clock is ClockKind.WALL
+        self.business_time = WallClock.of(run.arguments).business_time if wall else None
 
     @contextmanager
     def view(self) -> Iterator[None]:
-        """Everything read inside is of one moment: one in which positions and ends were seen to belong together.
+        """Everything read inside is of one moment: one in which nothing was seen to move.
 
         Raises Retry where commits leave no such moment.
         """
-        groups = [group_of(self.cluster, "index/0")]
+        group = group_of(self.cluster, "index/0")
         for _ in range(_VIEW_TRIES):
-            before = {group: self._run(self._group_positions(group)) for group in groups}
-            self._ends.clear()
-            self.places()
-            if before == {group: self._run(self._group_positions(group)) for group in groups}:
+            before = self._moment(group)
+            if before == self._moment(group):
                 break
         else:
             raise Retry(
                 "the log is being written too fast for a look at one moment of it: stop its workers first"
             )
-        self._frozen = before
+        self._frozen = {group: before[0]}
         try:
             yield
         finally:
             self._frozen = None
+
+    def _moment(self, group: str) -> tuple[dict[TopicPartition, int], dict[KafkaPartition, int]]:
+        positions = self._run(self._group_positions(group))
+        self._ends.clear()
+        self.places()
+        return positions, dict(self._ends)
 
     def close(self) -> None:
         async def closing() -> None:
