@@ -48,6 +48,7 @@ COMMANDS: Final = (
     Lazy("Kafka", "topics", "topics", "topics", "The topics: list them, make them, check their settings."),
     Lazy("Kafka", "worker", "worker", "worker", "Decide what comes in, with the other workers of the house."),
     Lazy("Kafka", "publish", "publish", "publish", "An input file onto Kafka, every row once."),
+    Lazy("Kafka", "adapter", "adapter", "adapter", "The line to the card networks, with a journal."),
     Lazy(
         "Kafka",
         "counterparties",

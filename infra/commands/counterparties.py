@@ -1,6 +1,7 @@
 """``tallystick counterparties``: the card networks' clearing houses and the bank, simulated."""
 
 import asyncio
+import os
 from pathlib import Path
 
 import click
@@ -32,14 +33,15 @@ def counterparties(log: str, config: Path | None, seed: int, only: str | None, s
     They read the committed logs and answer in transactions, so they can be killed at any moment. Runs until Ctrl-C or
     SIGTERM. Exit code 3: in doubt, or another process has taken over; start it again.
     """
+    from infra.crashing import reach_of
     from infra.stopping import run_until_stopped
     from streams.edge.counterparties import run
 
-    cluster = cluster_of(log, config)
+    cluster, reach = cluster_of(log, config), reach_of(os.environ)
     remark(f"simulated counterparties at {cluster.address}")
 
     async def work(stop: asyncio.Event) -> None:
-        await run(cluster, seed, state, stop, networks=only != "bank", bank=only != "networks")
+        await run(cluster, seed, state, stop, networks=only != "bank", bank=only != "networks", reach=reach)
 
     run_until_stopped(work)
     return OK

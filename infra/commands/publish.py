@@ -1,6 +1,7 @@
 """``tallystick publish``: an input file onto Kafka."""
 
 import asyncio
+import os
 from pathlib import Path
 
 import click
@@ -63,6 +64,7 @@ def publish(
     again.
     """
     from events.partitions import ClockKind
+    from infra.crashing import reach_of
     from infra.job import Stage
     from infra.progress import progress_bar
     from infra.stopping import run_until_stopped
@@ -75,12 +77,12 @@ def publish(
     if kind is ClockKind.VIRTUAL and (rate is not None or now):
         raise Refused("--rate and --now are for the wall's clock: give --clock wall")
     cluster, order = cluster_of(log, config), Order(file, kind, tick * SECOND, tail * SECOND, rate, now)
-    opened = open_keys(keys)
+    opened, reach = open_keys(keys), reach_of(os.environ)
     with progress_bar(quiet=as_json) as watch:
 
         async def work(stop: asyncio.Event) -> Told:
             return await publish_file(
-                cluster, order, opened, stop, lambda done, of: watch(Stage("publishing", done, of))
+                cluster, order, opened, stop, lambda done, of: watch(Stage("publishing", done, of)), reach
             )
 
         told = run_until_stopped(work)
