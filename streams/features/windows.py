@@ -75,7 +75,7 @@ def add(history: History, event_id: str, at: int, values: Iterable[tuple[str, in
         if window is None:
             windows[dimension] = Window([at], [value])
         else:
-            _insert(window, at, value)
+            insert(window, at, value)
     if len(times) > _PRUNE_FROM and times[len(times) // 2] <= times[-1] - KEPT:
         _prune(history, times[-1] - KEPT)
     return True
@@ -107,7 +107,7 @@ def total_in(history: History, dimension: str, at: int, width: int) -> int:
     return window.totals[end - 1] - (window.totals[start - 1] if start else 0)
 
 
-def _insert(window: Window, at: int, value: int) -> None:
+def insert(window: Window, at: int, value: int) -> None:
     """Put a value where its time belongs, and carry it through the totals behind."""
     times, totals = window.times, window.totals
     if at >= times[-1]:
@@ -117,8 +117,7 @@ def _insert(window: Window, at: int, value: int) -> None:
     index = bisect_right(times, at)
     times.insert(index, at)
     totals.insert(index, totals[index - 1] if index else 0)
-    for later in range(index, len(totals)):
-        totals[later] += value
+    totals[index:] = [total + value for total in totals[index:]]
 
 
 def _prune(history: History, stale_at: int) -> None:
@@ -168,33 +167,44 @@ def remember(
     add(history, event_id, at, values)
     newest = history.times[-1] // HOUR
     if newest != before:
-        _file(histories.hours, newest, subject)
+        file_under(histories.hours, newest, subject)
     return history
 
 
 def stale_hours(histories: Histories, now: int) -> list[int]:
     """The hours whose subjects no window can reach any more."""
-    stale = []
-    for entry in histories.hours:
-        if (entry.hour + 1) * HOUR + KEPT > now:
-            break
-        stale.append(entry.hour)
-    return stale
+    return hours_before(histories.hours, now - KEPT)
 
 
 def forget(histories: Histories, hour: int) -> None:
     """Drop the subjects of an hour that have not been seen since, and the hour."""
     hours = histories.hours
-    index = bisect_left(hours, hour, key=_hour_of)
-    if index == len(hours) or hours[index].hour != hour:
-        return
-    for subject in hours.pop(index).subjects:
+    for subject in take_hour(hours, hour):
         history = histories.by_subject.get(subject)
         if history is not None and history.times[-1] // HOUR == hour:
             del histories.by_subject[subject]
 
 
-def _file(hours: list[Hour], hour: int, subject: str) -> None:
+def hours_before(hours: list[Hour], at: int) -> list[int]:
+    """The hours that have ended at ``at``, earliest first."""
+    ended = []
+    for entry in hours:
+        if (entry.hour + 1) * HOUR > at:
+            break
+        ended.append(entry.hour)
+    return ended
+
+
+def take_hour(hours: list[Hour], hour: int) -> list[str]:
+    """The subjects filed under an hour, which is gone then; nothing where there is no such hour."""
+    index = bisect_left(hours, hour, key=_hour_of)
+    if index == len(hours) or hours[index].hour != hour:
+        return []
+    return hours.pop(index).subjects
+
+
+def file_under(hours: list[Hour], hour: int, subject: str) -> None:
+    """Put a subject where its hour is."""
     if not hours or hours[-1].hour < hour:
         hours.append(Hour(hour, [subject]))
         return
