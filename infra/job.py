@@ -140,7 +140,7 @@ def _run_on(
             stopwatch.published,
         )
     house = House(indexes, [publisher, *edges], log.round)
-    with Projecting(job.log, job.store, job.partitions) as projecting:
+    with Projecting(f"sqlite:{job.log}", job.store, job.partitions) as projecting:
         for tick in house.run(job.batch):
             stopwatch.round_ends()
             watch(Stage("deciding", tick, this_run.last_tick))

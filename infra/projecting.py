@@ -13,16 +13,21 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import IO, TYPE_CHECKING, Final, Self
 
 from events.errors import Broken, Refused, TallystickError, Unavailable
 from infra.commandline import INVARIANT_FAILED, OK, UNAVAILABLE, USAGE, exit_code_of
+from infra.logs import place_of
+from infra.settings import Value
 
 if TYPE_CHECKING:
     from projections.duck import DuckStore
+    from streams.hosts.cluster import Cluster
+    from streams.hosts.log import Log
 
 #: How long the projector waits for the log to grow before it looks again.
 _IDLE_SECONDS: Final = 0.05
@@ -41,8 +46,10 @@ _ERRORS: Final[dict[int, type[TallystickError]]] = {
 class Projecting:
     """The job's side: a projector that runs while the context is entered."""
 
-    def __init__(self, log: Path, store: Path, partitions: int) -> None:
-        self._command = [sys.executable, "-m", "infra.projecting", str(log), str(store), str(partitions)]
+    def __init__(self, log: str, store: Path, partitions: int, kafka_config: Path | None = None) -> None:
+        """``log`` is an address: ``sqlite:PATH`` or ``kafka://HOST:PORT/PREFIX``."""
+        arguments = [log, str(store), str(partitions), *([] if kafka_config is None else [str(kafka_config)])]
+        self._command = [sys.executable, "-m", "infra.projecting", *arguments]
         self._process: subprocess.Popen[str] | None = None
 
     def __enter__(self) -> Self:
@@ -69,7 +76,10 @@ class Projecting:
             self._answer()
 
     def finish(self, on_progress: Callable[[int, int], None]) -> None:
-        """Let it come to the end of the log. ``on_progress`` is told how many events it has taken, of how many."""
+        """Let it come to the end of the log, which nobody writes any more.
+
+        ``on_progress`` is told how far it is, of how far: events, and on Kafka the ends of transactions beside them.
+        """
         process = self._process
         assert process is not None and process.stdin is not None
         try:
@@ -116,33 +126,42 @@ class Projecting:
         process.wait()
 
 
-def follow(log: Path, store: Path, partitions: int, control: IO[str], answers: IO[str]) -> None:
+def follow(log: "Path | Cluster", store: Path, partitions: int, control: IO[str], answers: IO[str]) -> None:
     """The projector's side: project what is committed until told to stop."""
     from projections.projector import Projector
-    from streams.hosts.embedded import EmbeddedLog
 
-    source = EmbeddedLog(log, read_only=True)
-    duck = _held(store)
     selector = selectors.DefaultSelector()
     selector.register(control, selectors.EVENT_READ)
-
-    try:
+    with _reader(log) as source, closing(_held(store)) as duck:
         projector = Projector(source, duck, partitions)
         finishing = False
         while True:
             projected = projector.turn()
             if finishing:
-                taken, of = projector.done, projector.end
+                # Offsets may have holes behind the last record, so that there is nothing more says it is the end.
+                of = projector.end
+                taken = min(projector.done, of - 1) if projected else of
                 print(json.dumps([taken, of]), file=answers, flush=True)
-                if taken == of:
+                if not projected:
                     return
             elif selector.select(0 if projected else _IDLE_SECONDS):
                 if control.readline() != "finish\n":
                     return
                 finishing = True
-    finally:
-        duck.close()
-        source.close()
+
+
+@contextmanager
+def _reader(log: "Path | Cluster") -> "Iterator[Log]":
+    if isinstance(log, Path):
+        from streams.hosts.embedded import EmbeddedLog
+
+        with closing(EmbeddedLog(log, read_only=True)) as file:
+            yield file
+        return
+    from streams.hosts.kafkalog import KafkaLog
+
+    with closing(KafkaLog(log)) as topics:
+        yield topics
 
 
 def _held(path: Path) -> "DuckStore":
@@ -160,21 +179,22 @@ def _held(path: Path) -> "DuckStore":
 
 
 def main() -> int:
-    """Entry of the projector process: LOG STORE PARTITIONS."""
-    log, store, partitions = sys.argv[1:]
+    """Entry of the projector process: LOG STORE PARTITIONS [KAFKA-CONFIG]."""
+    log, store, partitions, *config = sys.argv[1:]
     try:
-        return _follow_and_say(Path(log), Path(store), int(partitions))
+        return _follow_and_say(log, Path(config[0]) if config else None, Path(store), int(partitions))
     except BrokenPipeError:
         # The job has died. Python would complain of the pipe again when it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return UNAVAILABLE
 
 
-def _follow_and_say(log: Path, store: Path, partitions: int) -> int:
+def _follow_and_say(log: str, kafka_config: Path | None, store: Path, partitions: int) -> int:
     import duckdb
 
     try:
-        follow(log, store, partitions, sys.stdin, sys.stdout)
+        place = place_of(Value(log, "LOG"), kafka_config)
+        follow(place, store, partitions, sys.stdin, sys.stdout)
     except BrokenPipeError:
         raise
     except (duckdb.Error, OSError) as error:
