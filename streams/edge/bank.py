@@ -1,8 +1,9 @@
 """The bank, simulated: networks pay through it, payouts leave through it, and its statements say so.
 
 The :class:`Bank` reads every partition of the payments and settlement logs and keeps a time of its own: its tick
-t comes when all of them have passed t. What a network owes it does not take from our books: it asks the networks
-themselves (:func:`streams.edge.networks.present`), so that a statement is a second record of the same money.
+t comes when all of them have passed t, or a later one where they leave t out. What a network owes it does not take
+from our books: it asks the networks themselves (:func:`streams.edge.networks.present`), so that a statement is a
+second record of the same money.
 
 On a business day at :data:`CLOSE_OF_BUSINESS` each account with movements gets one statement,
 ``<account>-<date>``, with lines numbered from 1 in the order of their references:
@@ -39,7 +40,14 @@ from events.clearing import ClearingRecordCreated
 from events.envelope import Recorded
 from events.identity import partition_of_name
 from events.messages import Handover, Marker
-from events.partitions import MarkersTaken, ReferenceApplied, TickPassed
+from events.partitions import (
+    ClockKind,
+    ClockStruck,
+    LogOpened,
+    MarkersTaken,
+    ReferenceApplied,
+    TickPassed,
+)
 from events.reconciliation import BankLineRecorded, NetworkSettlementAdvised
 from events.reference import Holidays, decode_reference
 from events.settlement import PayoutInitiated
@@ -94,8 +102,13 @@ class Booking(msgspec.Struct, frozen=True, gc=False):
 
 
 class BankState(msgspec.Struct):
-    """What the bank knows and has not yet said."""
+    """What the bank knows and has not yet said.
 
+    ``done`` is its own last tick, ``passed`` that of each log, and ``at`` when the ticks are that it has before it.
+    ``waited_for``: whether anybody waits for its markers, as in virtual time.
+    """
+
+    waited_for: bool = True
     done: int = 0
     passed: dict[str, int] = {}
     at: dict[str, int] = {}
@@ -115,6 +128,8 @@ class Bank:
         TickPassed,
         ReferenceApplied,
         MarkersTaken,
+        ClockStruck,
+        LogOpened,
     )
     name = "bank/0"
 
@@ -132,8 +147,10 @@ class Bank:
                 self._settle(record, recorded.meta.recorded_at)
             case PayoutInitiated() as payout:
                 self._take_payout(payout, recorded)
-            case ReferenceApplied() | MarkersTaken() as body:
+            case ReferenceApplied() | MarkersTaken() | ClockStruck() as body:
                 self.state.announcements.hear(body, "holidays")
+            case LogOpened() as opened:
+                self.state.waited_for = opened.clock is ClockKind.VIRTUAL
             case TickPassed() as body:
                 return self._pass(f"{topic}/{partition}", body)
             case _:
@@ -186,14 +203,20 @@ class Bank:
         if body.tick > state.done:
             state.at[str(body.tick)] = body.at
         out: list[Outgoing] = []
-        while min(state.passed.values()) > state.done:
-            state.done += 1
-            now = state.at.pop(str(state.done))
-            self._learn_holidays(now)
-            out += self._close_cycles(now)
-            self._close_invoices(now)
-            out += self._statements(now)
-            marker = Marker(self.name, state.done, now, 0)
+        last = min(state.passed.values())
+        if last > state.done:
+            for tick in sorted(tick for tick in map(int, state.at) if tick <= last):
+                out += self._go_on(tick, state.at.pop(str(tick)))
+        return out
+
+    def _go_on(self, tick: int, now: int) -> list[Outgoing]:
+        self.state.done = tick
+        self._learn_holidays(now)
+        out = self._close_cycles(now)
+        self._close_invoices(now)
+        out += self._statements(now)
+        if self.state.waited_for:
+            marker = Marker(self.name, tick, now, 0)
             out += [Outgoing("bank.statements", number, marker) for number in range(self.partitions)]
         return out
 

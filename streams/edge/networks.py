@@ -28,7 +28,14 @@ from events.calendar import day_of, iso_day, iso_week
 from events.clearing import ClearingRecordAnswered, ClearingRecordCreated, ClearingRejection, RecordKind
 from events.envelope import Recorded
 from events.messages import Handover, Marker
-from events.partitions import MarkersTaken, ReferenceApplied, TickPassed
+from events.partitions import (
+    ClockKind,
+    ClockStruck,
+    LogOpened,
+    MarkersTaken,
+    ReferenceApplied,
+    TickPassed,
+)
 from events.reference import NetworkHealth, decode_reference
 from streams.hosts.edges import Outgoing
 
@@ -73,7 +80,7 @@ class Announcements(msgspec.Struct):
     """Reference data of one kind on its way into force, as an edge sees it in the logs it reads.
 
     A log records an entry when it reads it, which is early or late by chance; it is in force from the first tick
-    that names its version, and the markers that the log has taken say which tick that is.
+    that names its version: the markers that the log has taken, or its clock, say which tick that is.
     """
 
     waiting: list[Announced] = []
@@ -81,19 +88,25 @@ class Announcements(msgspec.Struct):
     read: int = 0
     named: int = 0
 
-    def hear(self, body: ReferenceApplied | MarkersTaken, kind: str) -> None:
+    def hear(self, body: ReferenceApplied | MarkersTaken | ClockStruck, kind: str) -> None:
         """Take what a log says. The same from a second log, or again, changes nothing."""
-        if isinstance(body, ReferenceApplied):
-            if body.version > self.read:
-                self.read = body.version
-                if body.kind == kind:
-                    self.waiting.append(Announced(body.version, body.ref_id, body.content))
-            return
-        for marker in body.markers:
-            # A sender's markers come in order, so the first that names a version is of that version's first tick.
-            if marker.reference_version > self.named:
-                self.named = marker.reference_version
-                self.onsets.append(Onset(marker.at, marker.reference_version))
+        match body:
+            case ReferenceApplied():
+                if body.version > self.read:
+                    self.read = body.version
+                    if body.kind == kind:
+                        self.waiting.append(Announced(body.version, body.ref_id, body.content))
+            case MarkersTaken():
+                for marker in body.markers:
+                    self._name(marker.reference_version, marker.at)
+            case ClockStruck():
+                self._name(body.reference_version, body.at)
+
+    def _name(self, version: int, at: int) -> None:
+        # A sender's markers come in order, so the first that names a version is of that version's first tick.
+        if version > self.named:
+            self.named = version
+            self.onsets.append(Onset(at, version))
 
     def come(self, now: int) -> list[Announced]:
         """What has come into force up to ``now`` since this was last asked."""
@@ -208,6 +221,7 @@ class Adapter:
         ReversalSubmitted,
         ReferenceApplied,
         MarkersTaken,
+        ClockStruck,
     )
 
     def __init__(self, partition: int, seed: int) -> None:
@@ -221,7 +235,7 @@ class Adapter:
 
     def see(self, topic: str, partition: int, recorded: Recorded) -> list[Outgoing]:
         match recorded.body:
-            case ReferenceApplied() | MarkersTaken() as body:
+            case ReferenceApplied() | MarkersTaken() | ClockStruck() as body:
                 self.state.announcements.hear(body, "health")
                 return []
             case AuthorizationSubmitted() as body:
@@ -425,7 +439,9 @@ def _rejection(seed: int, record: ClearingRecordCreated) -> ClearingRejection:
 
 
 class ClearingHouseState(msgspec.Struct):
-    """Nothing: each record is answered as it is seen."""
+    """Each record is answered as it is seen. ``waited_for``: whether the log waits for markers, as in virtual time."""
+
+    waited_for: bool = True
 
 
 class ClearingHouse:
@@ -434,7 +450,7 @@ class ClearingHouse:
     The answers to the records of tick t stand before its marker t, so they take effect at tick t + lag.
     """
 
-    HEARS: tuple[type[Event], ...] = (ClearingRecordCreated, TickPassed)
+    HEARS: tuple[type[Event], ...] = (LogOpened, ClearingRecordCreated, TickPassed)
 
     def __init__(self, partition: int, seed: int) -> None:
         self.partition = partition
@@ -450,7 +466,10 @@ class ClearingHouse:
             case ClearingRecordCreated() as record:
                 answer = self._answer(record, present(self.seed, record, recorded.meta.recorded_at))
                 message: Handover | Marker = handover(self.name, recorded, answer)
-            case TickPassed() as passed:
+            case LogOpened() as opened:
+                self.state.waited_for = opened.clock is ClockKind.VIRTUAL
+                return []
+            case TickPassed() as passed if self.state.waited_for:
                 message = Marker(self.name, passed.tick, passed.at, 0)
             case _:
                 return []

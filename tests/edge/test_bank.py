@@ -13,7 +13,15 @@ from events.calendar import DAY, HOUR, day_number, iso_day, start_of
 from events.clearing import ClearingRecordCreated, RecordKind
 from events.identity import partition_of_name
 from events.messages import Handover, Marker
-from events.partitions import MarkerSeen, MarkersTaken, ReferenceApplied, TickPassed
+from events.partitions import (
+    ClockKind,
+    ClockStruck,
+    LogOpened,
+    MarkerSeen,
+    MarkersTaken,
+    ReferenceApplied,
+    TickPassed,
+)
 from events.reconciliation import BankLineRecorded, NetworkSettlementAdvised
 from events.reference import Holidays, encode_reference
 from events.settlement import PayoutInitiated
@@ -66,12 +74,14 @@ Given = tuple[int, str, Event]
 
 
 def run(
-    given: list[Given], partitions: int = 1, order: Random | None = None
+    given: list[Given], partitions: int = 1, order: Random | None = None, left_out: int = 0
 ) -> tuple[Bank, list[Any], list[Marker]]:
     """Let a bank read logs of ``partitions`` partitions with hourly ticks; its facts by time, and its markers.
 
-    With an ``order`` the partitions run ahead of each other as it pleases.
+    With an ``order`` the partitions run ahead of each other as it pleases. Of a hundred ticks each leaves out
+    ``left_out``, but the last.
     """
+    gaps = Random(left_out)
     bank = Bank(partitions, SEED)
     queues: dict[tuple[str, int], list[Any]] = {source: [] for source in bank.reads()}
     for tick in range(1, DAYS * 24):
@@ -82,6 +92,8 @@ def run(
                 for source in [(log, place)] if log != "all" else list(queues):
                     queues[source].append(recorded(event, at=at))
         for source in queues:
+            if gaps.randrange(100) < left_out and tick < DAYS * 24 - 1:
+                continue
             queues[source].append(recorded(TickPassed(tick, at, 1), at=at))
     out = []
     while any(queues.values()):
@@ -182,13 +194,18 @@ def test_holidays_count_from_the_tick_that_names_them(named_at: int, paid_on: st
     """A holiday on Tuesday delays Monday's cycle when it is in force as the cycle closes, else not."""
     holidays = encode_reference(Holidays("USD", (MONDAY + 1,)))
     marker = MarkerSeen("x", 0, 0, "intake/0", named_at, at_hour(0, named_at), 1)
-    given: list[Given] = [
-        (2, "all", ReferenceApplied("holidays", "USD", 1, "", holidays)),
-        (2, "all", MarkersTaken([marker])),  # logs read ahead: the tick is named long before it comes
-        (22, "payments", record(1)),
-    ]
-    _, said, _ = run(given)
-    assert f"{paid_on} 1 NET visa-USD-2026-03-09 3931" == lines(said)[0]
+    struck = ClockStruck(named_at, at_hour(0, named_at), 1)
+    for hour, naming in (
+        (2, MarkersTaken([marker])),  # logs read ahead: the tick is named long before it comes
+        (named_at, struck),
+    ):
+        given: list[Given] = [
+            (2, "all", ReferenceApplied("holidays", "USD", 1, "", holidays)),
+            (hour, "all", naming),
+            (22, "payments", record(1)),
+        ]
+        _, said, _ = run(given)
+        assert f"{paid_on} 1 NET visa-USD-2026-03-09 3931" == lines(said)[0]
 
 
 def story() -> list[Given]:
@@ -238,6 +255,31 @@ def test_a_statement_is_one_account_and_day() -> None:
         assert [fact.reference for fact in of_statement] == sorted(fact.reference for fact in of_statement)
         assert {name} == {f"{fact.account}-{iso_day(fact.booked_on)}" for fact in of_statement}
     assert {at % DAY for at, fact in said if isinstance(fact, BankLineRecorded)} == {18 * HOUR}
+
+
+@pytest.mark.parametrize("left_out", [10, 80])
+def test_ticks_that_a_log_leaves_out_change_no_line(left_out: int) -> None:
+    """The next tick stands for them; and nothing is kept of those that are behind the bank."""
+    whole, expected, _ = run(story(), 2)
+    bank, said, markers = run(story(), 2, Random(left_out), left_out)
+    assert lines(expected) == lines(said)
+    ticks = [marker.tick for marker in markers]
+    assert ticks == sorted(ticks)
+    assert DAYS * 24 - 1 == ticks[-1] == bank.state.done
+    assert {} == bank.state.at
+    assert whole.state == bank.state
+
+
+def test_nobody_waits_for_the_bank_in_wall_time() -> None:
+    """So it hands no ticks over; a log says in its first record whose time it lives in."""
+    for clock, markers in ((ClockKind.WALL, 0), (ClockKind.VIRTUAL, 1)):
+        bank = Bank(1, SEED)
+        out = []
+        for source in bank.reads():
+            opened = LogOpened(source[0], source[1], 1, clock, 1, at_hour(0, 0), 0, "{}", [])
+            out += bank.see(*source, recorded(opened))
+            out += bank.see(*source, recorded(TickPassed(1, at_hour(0, 1), 1)))
+        assert (1, markers) == (bank.state.done, len(out))
 
 
 def test_the_bank_waits_for_its_slowest_log() -> None:

@@ -20,7 +20,15 @@ from events.calendar import HOUR
 from events.clearing import ClearingRecordAnswered, ClearingRecordCreated, ClearingRejection, RecordKind
 from events.identity import payment_id, rrn
 from events.messages import Handover, Marker
-from events.partitions import MarkerSeen, MarkersTaken, ReferenceApplied, TickPassed
+from events.partitions import (
+    ClockKind,
+    ClockStruck,
+    LogOpened,
+    MarkerSeen,
+    MarkersTaken,
+    ReferenceApplied,
+    TickPassed,
+)
 from events.reference import NetworkHealth, encode_reference
 from streams.authorization import DECLINES as KNOWN_DECLINES
 from streams.edge import networks
@@ -276,6 +284,17 @@ def test_health_counts_from_the_tick_that_names_it() -> None:
     assert isinstance(facts(again, event, NOON + 2 * HOUR)[0], NetworkReplyReceived)
 
 
+def test_a_log_with_a_clock_says_itself_what_is_in_force() -> None:
+    """A tick that is struck names the version as a marker does."""
+    by_marker, by_clock = Adapter(0, SEED), Adapter(0, SEED)
+    for adapter in (by_marker, by_clock):
+        sick(adapter)
+    named(by_marker, 4, NOON, 1)
+    by_clock.see("payments", 0, recorded(ClockStruck(4, NOON, 1)))
+    assert by_marker.state == by_clock.state
+    assert by_clock.state.announcements.onsets
+
+
 def test_what_is_read_twice_counts_once() -> None:
     """Several markers of one tick, and a fact that a log holds twice, change nothing."""
     once, twice = Adapter(0, SEED), Adapter(0, SEED)
@@ -299,6 +318,16 @@ def test_a_clearing_house_answers_before_its_marker() -> None:
     assert [("network.notices", 2)] * 2 == [(one.topic, one.partition) for one in out]
     assert isinstance(out[0].message, Handover)
     assert Marker("network/2", 9, NOON, 0) == out[1].message
+
+
+def test_nobody_waits_for_a_clearing_house_in_wall_time() -> None:
+    """So it hands no ticks over; its answers come all the same."""
+    house = ClearingHouse(0, SEED)
+    opened = LogOpened("payments", 0, 1, ClockKind.WALL, 1, NOON, 0, "{}", [])
+    assert [] == house.see("payments", 0, recorded(opened))
+    assert [] == house.see("payments", 0, recorded(TickPassed(9, NOON, 1)))
+    (out,) = house.see("payments", 0, recorded(record()))
+    assert isinstance(out.message, Handover)
 
 
 def test_accepted_records_settle_in_the_cycle_of_their_day() -> None:
