@@ -72,8 +72,10 @@ class EngineSpec:
     """One row: an engine and everything it is connected to.
 
     ``inputs`` are read in this order (answers before new work); ``facts`` says which facts may stand in which;
-    ``marks`` are the topics whose every partition learns that a tick is over. With an ``own_clock`` it waits for
-    nobody in wall time, and its host strikes the ticks; without one it takes them from its upstreams in wall time too.
+    ``marks`` are the topics whose every partition learns that a tick is over.
+
+    In wall time an engine with an ``own_clock`` waits for nobody, and its host strikes its ticks; the others take
+    theirs from their upstreams. ``wall_marks`` are then the topics of those that wait for it.
     """
 
     name: str
@@ -83,6 +85,7 @@ class EngineSpec:
     processors: tuple[Processor, ...]
     handovers: Mapping[type[Event], HandoverFunction]
     marks: tuple[str, ...]
+    wall_marks: tuple[str, ...] = ()
     own_clock: bool = False
 
 
@@ -109,6 +112,7 @@ PAYMENTS: Final = EngineSpec(
     processors=(risk, routing, authorization, lifecycle, refunds, clearing, fees),
     handovers=handovers.PAYMENTS,
     marks=("settlement.inbox", "reconciliation.inbox"),
+    wall_marks=("settlement.inbox", "reconciliation.inbox"),
     own_clock=True,
 )
 
@@ -120,6 +124,7 @@ SETTLEMENT: Final = EngineSpec(
     processors=(settlement,),
     handovers=handovers.SETTLEMENT,
     marks=("reconciliation.inbox",),
+    wall_marks=("reconciliation.inbox",),
 )
 
 RECONCILIATION: Final = EngineSpec(

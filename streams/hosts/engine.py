@@ -121,6 +121,7 @@ class Engine:
         ]
         #: Whose open attempts hold a tick: on the wall an answer may take its time, and everything else goes on.
         self._holds = self._counting if clock is ClockKind.VIRTUAL else []
+        self._marks = spec.marks if clock is ClockKind.VIRTUAL else spec.wall_marks
         self._hears: dict[type[Event], list[_Part]] = {}
         self._decides: dict[type[Event], list[_Part]] = {}
         for part in self._parts:
@@ -344,7 +345,7 @@ class Engine:
         self.works = None
         passed = TickPassed(tick, info.at, self.step_number)
         self._stamp(passed, self.cause, "", self.now, self.now, None, False)
-        for topic in self.spec.marks:
+        for topic in self._marks:
             self._mark(topic, tick, info.at, info.reference_version)
         self._decide_waiting(tick + 1)
 

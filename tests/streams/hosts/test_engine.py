@@ -35,6 +35,7 @@ from tests.streams.hosts.toys import (
     parked,
     reference,
     rejected,
+    story,
     tape,
     toy_engine,
 )
@@ -86,6 +87,47 @@ def test_a_marker_stands_for_all_before_it() -> None:
     run.play(marker(2, "up/0"), marker(1, "up/1"))
     assert 1 == run.engine.tick
     assert ["markers", "tick 2"] == run.play(marker(2, "up/1"))
+
+
+@pytest.mark.parametrize("far", [5, 2**62])
+def test_a_sender_may_leave_ticks_out(far: int) -> None:
+    """What it said before them is decided, those that another has handed over are taken, and time goes on there."""
+    run = tape(Answering(), Waiting(), partitions=2)
+    at = OPENED_AT + 5 * MINUTE
+    jumped = msgspec.structs.replace(marker(5), tick=far, at=at)
+    run.play(marker(1, "up/0"), fact("second", "up/0"), jumped, fact("behind", "up/0"))
+    assert ["markers", "tick 1", "parked second"] == run.play(marker(1, "up/1"))
+    assert ["markers", "rejected second", "tick 3"] == run.play(marker(3, "up/1"))
+    last = run.play(msgspec.structs.replace(jumped, sender="up/1"), marker(4, "up/1"))
+    assert ["markers"] == last
+    assert [f"tick {far}", "parked behind"] == story(run.outputs[-2])[1:]
+    assert (far, at) == (run.engine.tick, run.engine.now)
+
+
+@pytest.mark.parametrize("tick", [0, -1, -(2**63)])
+def test_a_tick_that_is_none_changes_nothing(tick: int) -> None:
+    """Ticks count from 1."""
+    run = tape(Toy())
+    assert ["markers"] == run.play(msgspec.structs.replace(marker(1), tick=tick))
+    assert ["markers", "tick 1"] == run.play(marker(1))
+
+
+def test_senders_that_disagree_on_a_tick_are_no_race() -> None:
+    """The later time and the further reference data count, whoever comes first."""
+    for order in (("up/0", "up/1"), ("up/1", "up/0")):
+        run = tape(Toy(), partitions=2)
+        run.play(reference(1))
+        said = {"up/0": marker(1, "up/0"), "up/1": marker(1, "up/1", reference=1)}
+        run.play(*(said[sender] for sender in order))
+        assert ["reference 1"] == run.engine.states[0].names
+
+
+def test_nothing_is_kept_of_ticks_behind_us() -> None:
+    """A lagging sender's markers come when their ticks have passed."""
+    run = tape(Toy(), upstreams=LAGGED)
+    run.play(*(one for tick in range(1, 9) for one in (marker(tick), marker(tick, "outside/0"))))
+    assert 8 == run.engine.tick
+    assert {} == run.engine.snapshot().ticks
 
 
 def test_a_lagging_sender_is_waited_for_later() -> None:

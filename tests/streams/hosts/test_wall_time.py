@@ -190,6 +190,20 @@ def test_whoever_aligns_waits_only_for_whoever_has_a_clock() -> None:
             moving.add(spec.name)
 
 
+def test_whoever_is_waited_for_tells_it_and_nobody_else() -> None:
+    """A marker that moves nothing would be an event in a log, every second and for ever."""
+    inbox = {spec.name: f"{spec.name}.inbox" for spec in ENGINES}
+    for spec in ENGINES:
+        waiting = {
+            inbox[other.name]
+            for other in ENGINES
+            if not other.own_clock
+            for upstream in other.upstreams
+            if upstream.sender == spec.name and not upstream.lag
+        }
+        assert waiting == set(spec.wall_marks)
+
+
 # --- again --------------------------------------------------------------------------------------------
 
 PROCESSORS = (Answering(), Waiting(FOLLOW_UPS), Waiting(DEADLINES, "later"), Holding())

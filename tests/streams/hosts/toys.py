@@ -137,7 +137,8 @@ def toy_engine(
         processors,
         handovers or {},
         ("down",),
-        own_clock,
+        wall_marks=("down",),
+        own_clock=own_clock,
     )
     return Engine(spec, 0, partitions, clock, simulated=True)
 
