@@ -94,6 +94,7 @@ def worker(
     from infra.worker.port import Committed, Engine
     from streams.edge.vault import open_keys
     from streams.hosts.clocks import WallClock
+    from streams.hosts.cluster import Cluster
     from streams.hosts.worker import Worker
 
     lines.begin(verbose, diagnostics)
@@ -113,10 +114,8 @@ def worker(
         run = runs.wall_run(partitions, wall)
     opened, reach = open_keys(keys), reach_of(os.environ)
 
-    def make_engine(committed: Committed) -> Engine:
-        return Worker(
-            cluster, run, opened, state, clock=wall, batch=batch, reach=reach, on_committed=committed
-        )
+    def make_engine(named: Cluster, committed: Committed) -> Engine:
+        return Worker(named, run, opened, state, clock=wall, batch=batch, reach=reach, on_committed=committed)
 
     serving = Serving(
         cluster,

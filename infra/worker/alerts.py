@@ -95,17 +95,21 @@ def load(path: Path | None) -> Mapping[str, Thresholds]:
     if path is None:
         return {"default": Thresholds()}
     try:
-        given = tomllib.loads(path.read_text("utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise Refused(f"{path} cannot be read as thresholds: {error}") from error
-    default, networks = given.pop("default", {}), given.pop("networks", {})
-    try:
-        if given:
-            raise ValueError(f"{', '.join(given)}: there are only [default] and [networks.NAME]")
-        tables = {"default": default, **{name: {**default, **own} for name, own in networks.items()}}
+        file = msgspec.convert(tomllib.loads(path.read_text("utf-8")), _File)
+        tables = {
+            "default": file.default,
+            **{name: {**file.default, **own} for name, own in file.networks.items()},
+        }
         return {name: msgspec.convert(table, Thresholds) for name, table in tables.items()}
-    except (ValueError, TypeError) as error:
-        raise Refused(f"{path}: {error}") from error
+    except OSError as error:
+        raise Refused(f"the thresholds {path} cannot be read: {error.strerror}") from error
+    except ValueError as error:  # TOML's, msgspec's, a decoder's and our own are all of this kind
+        raise Refused(f"{path} does not hold thresholds: {error}") from error
+
+
+class _File(msgspec.Struct, forbid_unknown_fields=True):
+    default: dict[str, Any] = {}
+    networks: dict[str, dict[str, Any]] = {}
 
 
 @dataclass(slots=True)

@@ -27,7 +27,7 @@ def listen(port: int) -> socket.socket:
     """A listening socket on loopback; 0 takes a free port. Raises Unavailable."""
     try:
         return socket.create_server((LOOPBACK, port))
-    except (OSError, OverflowError) as error:
+    except OSError as error:
         raise Unavailable(
             f"port {port} of {LOOPBACK} cannot be had: {error}; --web-port 0 takes a free one"
         ) from error

@@ -17,8 +17,9 @@ from events.identity import MASKED, looks_like_pan
 TEXT, JSON = "text", "json"
 #: Groups of digits as card numbers are written, at least four digits long in all.
 _DIGITS: Final = re.compile(r"\d[\d\s-]{2,}\d")
-#: Libraries that tell of every step; theirs are shown two steps later than ours.
-_LIBRARIES: Final = ("aiokafka", "aiohttp", "asyncio", "faust", "mode", "kafka")
+#: Libraries that tell of every step are shown later than we. Faust's words about a service of ours carry the name of
+#: its module; our own words are those of ``tallystick``.
+_LIBRARIES: Final = ("aiokafka", "aiohttp", "asyncio", "faust", "infra.worker", "kafka", "mode")
 _LEVELS: Final = (logging.WARNING, logging.INFO, logging.DEBUG)
 _LIBRARY_LEVELS: Final = (logging.CRITICAL, logging.WARNING, logging.INFO)
 

@@ -7,6 +7,7 @@ and the exit code.
 import asyncio
 import logging
 import signal
+import socket
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -24,7 +25,7 @@ from infra.worker.alerts import Thresholds, Watch
 from infra.worker.application import LOOPBACK, OpsApp, add_routes, listen, make_app
 from infra.worker.clock import ClockGuard
 from infra.worker.engine import EngineService
-from infra.worker.membership import owner_of
+from infra.worker.membership import named, owner_of
 from infra.worker.metrics import Metrics
 from infra.worker.port import MakeEngine
 from infra.worker.samples import Sampler, SampleSender
@@ -82,46 +83,55 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
 
 
 async def _serve(serving: Serving, announce: Callable[[str], None]) -> int:
-    cluster = serving.cluster
     await _check_topics(serving)
-    with listen(serving.web_port) as listener:
-        async with AsyncExitStack() as stack:
-            for thing in serving.beside:
-                stack.push_async_callback(thing.stop)
-                await thing.start()
-            address = f"http://{LOOPBACK}:{listener.getsockname()[1]}"
-            metrics = Metrics()
-            sampler = Sampler(address, metrics)
-            ending = asyncio.Event()
-            service = EngineService(
-                serving.make_engine(sampler.committed),
-                guard=serving.guard,
-                sampler=sampler,
-                sender=SampleSender(cluster, metrics),
-                metrics=metrics,
-                on_end=ending.set,
-            )
-            metrics.read(service.engine, serving.partitions, service.waiting_for)
-            app = make_app(cluster, serving.state, listener)
-            app.sensors.add(PrometheusSensor(metrics))
-            services: list[ServiceT] = [service]
-            came_back: agent.CameBack = agent.nobody
-            if serving.livecheck:
-                from infra.worker import probe
-
-                live, came_back = probe.install(
-                    app, cluster, serving.state, metrics, serving.livecheck_seconds
-                )
-                services.append(live)
-            agent.install(app, cluster, Watch(serving.thresholds or alerts.load(None)), metrics, came_back)
-            views_of_it = views.routes(
-                service, metrics, serving.partitions, lambda index: owner_of(cluster, index)
-            )
-            add_routes(app, [*views_of_it, *serving.extra_routes])
-            host = _Host(app, services, service, ending)
-            announce(address)
-            await _until_the_end(host, service, ending)
+    ending = asyncio.Event()
+    async with AsyncExitStack() as stack:
+        listener = stack.enter_context(listen(serving.web_port))
+        for thing in serving.beside:
+            stack.push_async_callback(thing.stop)
+            await thing.start()
+        address = f"http://{LOOPBACK}:{listener.getsockname()[1]}"
+        metrics = Metrics()
+        service = _engine_service(serving, address, metrics, ending)
+        app, live = _application(serving, listener, service, metrics)
+        host = _Host(app, [service, *live], service, ending)
+        announce(address)
+        await _until_the_end(host, service, ending)
     return _outcome(host, service)
+
+
+def _engine_service(serving: Serving, address: str, metrics: Metrics, ending: asyncio.Event) -> EngineService:
+    sampler = Sampler(address, metrics)
+    service = EngineService(
+        serving.make_engine(named(serving.cluster, address), sampler.committed),
+        guard=serving.guard,
+        sampler=sampler,
+        sender=SampleSender(serving.cluster, metrics),
+        metrics=metrics,
+        on_end=ending.set,
+    )
+    metrics.read(service.engine, serving.partitions, service.waiting_for)
+    return service
+
+
+def _application(
+    serving: Serving, listener: socket.socket, service: EngineService, metrics: Metrics
+) -> tuple[OpsApp, list[ServiceT]]:
+    """The Faust app with all that hangs on it, and LiveCheck where it is asked for."""
+    cluster = serving.cluster
+    app = make_app(cluster, serving.state, listener)
+    app.sensors.add(PrometheusSensor(metrics))
+    live: list[ServiceT] = []
+    came_back: agent.CameBack = agent.nobody
+    if serving.livecheck:
+        from infra.worker import probe
+
+        check, came_back = probe.install(app, cluster, serving.state, metrics, serving.livecheck_seconds)
+        live.append(check)
+    agent.install(app, cluster, Watch(serving.thresholds or alerts.load(None)), metrics, came_back)
+    ours = views.routes(service, metrics, serving.partitions, lambda index: owner_of(cluster, index))
+    add_routes(app, [*ours, *serving.extra_routes])
+    return app, live
 
 
 def _outcome(host: "_Host", service: EngineService) -> int:

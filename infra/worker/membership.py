@@ -1,6 +1,10 @@
-"""Who owns an index: the member of the engines' group that has its partition, as the broker knows it."""
+"""Who owns an index: the member of the engines' group that has its partition, as the broker knows it.
+
+A member is known to the broker by the id of its client, so that is where a worker writes the address of its views.
+"""
 
 import asyncio
+from dataclasses import replace
 from typing import Any, Final
 
 from events.errors import Unavailable
@@ -11,10 +15,16 @@ GROUP: Final = "engines"
 #: The topic by whose partitions indexes are told apart; every input has the same count and goes the same way.
 _TOPIC: Final = "payments.requests"
 _PATIENCE: Final = 3.0
+_WORKER: Final = "worker "
+
+
+def named(cluster: Cluster, address: str) -> Cluster:
+    """The same cluster, for clients that carry the address of a worker's views in their id."""
+    return replace(cluster, security={**cluster.security, "client_id": f"{_WORKER}{address}"})
 
 
 async def owner_of(cluster: Cluster, index: int) -> str:
-    """The client id and the host of the owner; empty where nobody owns it. Raises Unavailable."""
+    """The address of the owner's views and the host that it is on; empty where nobody owns it. Raises Unavailable."""
     client = aiokafka(".admin").AIOKafkaAdminClient(
         **cluster.options(), request_timeout_ms=int(_PATIENCE * 1_000)
     )
@@ -30,7 +40,7 @@ async def owner_of(cluster: Cluster, index: int) -> str:
         for group in answer.groups:
             for _, client_id, host, _, assignment in group[5]:
                 if index in _partitions(assignment, cluster.topic(_TOPIC)):
-                    return f"{client_id} at {host.lstrip('/')}"
+                    return f"{client_id.removeprefix(_WORKER)} on {host.lstrip('/')}"
     return ""
 
 

@@ -7,13 +7,14 @@ becomes of an open transaction is then the broker's business and that of whoever
 from collections.abc import Callable, Mapping
 from typing import Protocol
 
+from streams.hosts.cluster import Cluster
 from streams.hosts.index import Staged
 from streams.hosts.log import TopicPartition
 
 #: Told after each commit: the number of the index and what the transaction held.
 Committed = Callable[[int, Staged], None]
-#: Makes the engine of a worker, given whom to tell.
-MakeEngine = Callable[[Committed], "Engine"]
+#: Makes the engine of a worker: on this cluster, by the worker's own name, and telling this.
+MakeEngine = Callable[[Cluster, Committed], "Engine"]
 
 
 class Statistics(Protocol):

@@ -1,0 +1,62 @@
+"""What Faust is told, and what it is kept from."""
+
+import socket
+import ssl
+from pathlib import Path
+
+import faust
+import pytest
+from faust.types.auth import AuthProtocol, SASLMechanism
+
+from events.errors import Unavailable
+from infra.worker.application import credentials, listen, make_app
+from infra.worker.membership import named
+from streams.hosts.cluster import Cluster
+
+CLUSTER = Cluster("127.0.0.1:9,127.0.0.1:10", "house")
+
+
+def test_the_environment_does_not_overrule_the_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Faust takes any of its settings from there, and so would anybody who can set a variable."""
+    for name, value in {"WEB_PORT": "80", "WEB_BIND": "0.0.0.0", "BROKER_URL": "kafka://192.0.2.1"}.items():  # noqa: S104
+        monkeypatch.setenv(name, value)
+    with listen(0) as listener:
+        conf = make_app(CLUSTER, tmp_path / "state", listener).conf
+        assert ("127.0.0.1", listener.getsockname()[1]) == (conf.web_bind, conf.web_port)
+    assert ["kafka://127.0.0.1:9", "kafka://127.0.0.1:10"] == [str(url) for url in conf.broker]
+    assert ("house.ops", tmp_path / "state" / "faust") == (conf.id, conf.datadir)
+    assert (False, True) == (conf.topic_allow_declare, conf.topic_disable_leader)
+
+
+def test_a_port_that_is_taken() -> None:
+    """One sentence that says what to do; 0 takes a free one."""
+    with listen(0) as taken, pytest.raises(Unavailable, match="--web-port 0 takes a free one"):
+        listen(taken.getsockname()[1])
+    with listen(0) as listener:
+        assert ("127.0.0.1", socket.AF_INET) == (listener.getsockname()[0], listener.family)
+
+
+def test_credentials() -> None:
+    """What a file for --kafka-config gives aiokafka, in Faust's words."""
+    context = ssl.create_default_context()
+    user = {"sasl_plain_username": "u", "sasl_plain_password": "p", "sasl_mechanism": "SCRAM-SHA-512"}
+    assert credentials(CLUSTER) is None
+    plain = credentials(Cluster("h:1", "p", {"security_protocol": "SASL_PLAINTEXT", **user}))
+    assert isinstance(plain, faust.SASLCredentials)
+    assert ("u", "p", SASLMechanism.SCRAM_SHA_512) == (plain.username, plain.password, plain.mechanism)
+    assert AuthProtocol.SASL_PLAINTEXT is plain.protocol
+    secret = credentials(
+        Cluster("h:1", "p", {"security_protocol": "SASL_SSL", "ssl_context": context, **user})
+    )
+    assert isinstance(secret, faust.SASLCredentials)
+    assert (AuthProtocol.SASL_SSL, context) == (secret.protocol, secret.ssl_context)
+    bare = credentials(Cluster("h:1", "p", {"security_protocol": "SSL", "ssl_context": context}))
+    assert isinstance(bare, faust.SSLCredentials)
+    assert context is bare.context
+
+
+def test_a_worker_is_known_by_the_address_of_its_views() -> None:
+    """The broker keeps it for whoever looks for the owner of an index."""
+    cluster = named(Cluster("h:1", "p", {"security_protocol": "PLAINTEXT"}), "http://127.0.0.1:8")
+    assert "worker http://127.0.0.1:8" == cluster.options()["client_id"]
+    assert "PLAINTEXT" == cluster.options()["security_protocol"]
