@@ -56,6 +56,7 @@ COMMANDS: Final = (
         "counterparties",
         "Clearing houses and the bank, simulated.",
     ),
+    Lazy("Kafka", "registry", "registry", "registry", "The schema registry: serve, publish, check."),
     Lazy("Keep", "project", "project", "project", "How far the projections are; build them anew."),
     Lazy("Keep", "config", "config", "config", "The settings and where each is from."),
     Lazy("Keep", "completion", "config", "completion", "Print the completion script of a shell."),

@@ -6,13 +6,14 @@ A handler reads the call, asks the registry and writes the answer; what may be a
 import functools
 import json
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Final
 
 from aiohttp import web
 
-from events.errors import Retry
+from events.errors import Retry, Unavailable
 from streams.hosts.registry.avro import SCHEMA_BYTES, Schema, parse
 from streams.hosts.registry.compatibility import Level
 from streams.hosts.registry.refusal import Code, RegistryRefused, schema_not_found
@@ -26,6 +27,8 @@ BODY_BYTES: Final = 3 * SCHEMA_BYTES
 _TYPES: Final = ("AVRO",)
 _BAD_REQUEST, _TOO_LARGE, _UNPROCESSABLE = 400, 413, 422
 _STORE_FAILED: Final = 50001
+#: How long calls under way may take when the server ends.
+_SHUTDOWN_SECONDS: Final = 5.0
 _IDS: Final = range(2**31)
 
 _Answer = Callable[["Call"], Awaitable[Any]]
@@ -360,15 +363,32 @@ def routes(registry: Registry, base: str = "") -> list[web.RouteDef]:
 def application(registry: Registry) -> web.Application:
     """A server of its own, which starts and stops the registry."""
 
-    async def running(_: web.Application) -> Any:
-        await registry.start()
-        yield
-        await registry.stop()
+    async def running(_: web.Application) -> AsyncIterator[None]:
+        try:
+            await registry.start()
+            yield
+        finally:
+            await registry.stop()
 
     made = web.Application(middlewares=[_explained])
     made.cleanup_ctx.append(running)
     made.add_routes(routes(registry))
     return made
+
+
+@asynccontextmanager
+async def serving(registry: Registry, host: str, port: int) -> AsyncIterator[str]:
+    """The address at which a registry is served for as long as the block lasts. Raises Unavailable, Refused."""
+    runner = web.AppRunner(application(registry), access_log=None, shutdown_timeout=_SHUTDOWN_SECONDS)
+    try:
+        await runner.setup()
+        try:
+            await web.TCPSite(runner, host, port).start()
+        except OSError as error:
+            raise Unavailable(f"nothing can be served at {host}:{port}: {error.strerror}") from error
+        yield f"http://{host}:{runner.addresses[0][1]}"
+    finally:
+        await runner.cleanup()
 
 
 @web.middleware

@@ -2,6 +2,9 @@
 
 import asyncio
 import json
+import signal
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from uuid import uuid4
 
@@ -220,11 +223,33 @@ async def test_a_topic_that_would_lose_schemas_is_refused(kafka: str) -> None:
     admin = AIOKafkaAdminClient(**cluster.options())
     await admin.start()
     await admin.create_topics([NewTopic(cluster.topic("schemas"), 1, 1)])
+    async with asyncio.timeout(30):
+        while cluster.topic("schemas") not in await admin.list_topics():
+            await asyncio.sleep(0.05)
     await admin.close()
     storage = TopicStorage(cluster)
     with pytest.raises(Refused, match=r"must have one partition and cleanup\.policy=compact"):
         await storage.start()
     await storage.stop()
+
+
+def test_it_is_served_by_a_process(cluster: Cluster) -> None:
+    """The address is all that it prints, and it ends well when it is asked to; a port that is taken is said."""
+    command = [sys.executable, "-m", "infra.cli", "registry", "serve", "--log", cluster.address, "--port"]
+    with subprocess.Popen([*command, "0"], stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            address = process.stdout.readline().strip()
+            with SchemaRegistryClient({"url": address}) as client:
+                assert FOREIGN_IDS == client.register_schema("s", avro("a"))
+            port = address.rpartition(":")[2]
+            second = subprocess.run([*command, port], capture_output=True, text=True, timeout=60, check=False)
+            assert (3, "") == (second.returncode, second.stdout)
+            assert f"nothing can be served at 127.0.0.1:{port}" in second.stderr
+            process.send_signal(signal.SIGTERM)
+            assert (0, "") == (process.wait(30), process.stdout.read())
+        finally:
+            process.kill()
 
 
 @pytest.mark.asyncio

@@ -72,6 +72,7 @@ class Ours:
 
     def __init__(self, prefix: str, rows: Iterable[Published] | None = None) -> None:
         self._namespaces = (f"{prefix}.", f"{NAMESPACE}.")
+        self._of_logs = tuple(f"{prefix}.{log}-" for log in LOGS)
         self.published = tuple(sorted(published() if rows is None else rows))
         self.subjects: dict[str, Owned] = {}
         by_record: dict[str, list[Published]] = {}
@@ -99,6 +100,15 @@ class Ours:
     def owns(self, subject: str) -> bool:
         """Whether a subject is ours, even if nothing is there."""
         return subject.startswith(self._namespaces)
+
+    def offered(self) -> list[tuple[str, Owned]]:
+        """The subjects that others have a use for: all but those of the logs' topics, on which nobody else writes.
+        Who reads a log finds its schemas by their ids."""
+        return [
+            (subject, owned)
+            for subject, owned in self.subjects.items()
+            if not subject.startswith(self._of_logs)
+        ]
 
     def find(self, subject: str, schema: Schema) -> tuple[int, Published] | None:
         """The version and the row of what is the same on the wire: the same schema, or else the newest that gives
