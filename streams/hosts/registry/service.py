@@ -108,19 +108,16 @@ class Registry:
         except RegistryRefused as refused:
             if refused.code not in _MAY_HAVE_COME:
                 raise
-        await self._catch_up()
-        return question(self._state)
+        return await self._anew(question)
 
     async def ask_anew(self, question: Callable[[State], _T]) -> _T:
         """Answer from all that is there: for what is asked to act upon it."""
-        await self._catch_up()
-        return question(self._state)
+        return await self._anew(question)
 
     async def change(self, decide: Callable[[State], Decision[_T]]) -> _T:
         """Decide, write, read back, answer. Raises RegistryRefused, Unavailable."""
         async with self._changing:
-            await self._catch_up()
-            decision = decide(self._state)
+            decision = await self._anew(decide)
             if not decision.records:
                 return decision.answer
             for tried in range(TURNS):
@@ -132,12 +129,17 @@ class Registry:
 
     async def _take_turn(self, decide: Callable[[State], Decision[_T]]) -> _T:
         async with self._storage.turn() as append:
-            await self._catch_up()
-            decision = decide(self._state)
+            decision = await self._anew(decide)
             if decision.records:
                 await append([encode(record) for record in decision.records])
         await self._catch_up()
         return decision.answer
+
+    async def _anew(self, question: Callable[[State], _T]) -> _T:
+        # In a thread: a thousand versions take a while to be compared, and a worker's loop has heartbeats to send.
+        async with self._reading:
+            self._take(await self._storage.news())
+            return await asyncio.to_thread(question, self._state)
 
     async def _catch_up(self) -> None:
         async with self._reading:
