@@ -68,11 +68,12 @@ class Plan(msgspec.Struct, frozen=True):
     """What is measured: ``names`` of the windows beside the widths of ``reach``.
 
     ``full`` adds what a payment's own engine knows and a foreign history lacks: declines, and the card at the
-    merchant.
+    merchant. ``remembered`` is how long an id is known (microseconds).
     """
 
     names: tuple[str, ...]
     reach: Reach
+    remembered: int
     full: bool = True
 
 
@@ -116,19 +117,26 @@ class Features(NamedTuple):
 
 
 def plan_of(
-    windows: str = DEFAULT_WINDOWS, *, lateness: int = LATENESS, hot: int = HOT, full: bool = True
+    windows: str = DEFAULT_WINDOWS,
+    *,
+    lateness: int = LATENESS,
+    remembered: int = 0,
+    hot: int = HOT,
+    full: bool = True,
 ) -> Plan:
     """The plan for windows such as ``10m,1h,7d``; ValidationError where they cannot be.
 
     ``lateness`` is how far behind the newest event (microseconds) one may come and still get exact features;
-    ``hot`` the number of events from which a key goes into tiles, 0 for never.
+    ``remembered`` how far behind it an id is known, and never less than windows reach; ``hot`` the number of events
+    from which a key goes into tiles, 0 for never.
     """
     names = tuple(name.strip() for name in windows.split(","))
     if len(names) > MOST_WINDOWS:
         raise ValidationError("windows", f"{len(names)} are more than {MOST_WINDOWS}")
     if len(set(names)) < len(names):
         raise ValidationError("windows", f"{windows!r} names one twice")
-    return Plan(names, reach_of(tuple(_width(name) for name in names), lateness, hot), full)
+    reach = reach_of(tuple(_width(name) for name in names), lateness, hot)
+    return Plan(names, reach, max(reach.kept, remembered), full)
 
 
 def _width(name: str) -> int:
@@ -189,13 +197,16 @@ def observe(
         _apply_waiting(state, event_id, payment)
 
     windows = len(reach.widths)
+    full = plan.full
+    nothing = (0,) * windows
     values: list[int] = []
     cards: list[int] = []
-    for place, key in enumerate(_keys(payment) if plan.full else payment.keys):
+    for place, key in enumerate(_keys(payment) if full else payment.keys):
+        shared = place in _SHARED
         if not key or not mine >> place & 1:
-            values += (0,) * (windows * (3 if plan.full else 2))
-            if place in _SHARED:
-                cards += (0,) * windows
+            values += nothing * (3 if full else 2)
+            if shared:
+                cards += nothing
             continue
         subjects = state.subjects[place]
         subject = subjects.get(key)
@@ -203,19 +214,20 @@ def observe(
             subjects[key] = subject = Subject([at], [amount])
             values += (1,) * windows
             values += (amount,) * windows
-            if place in _SHARED:
+            if shared:
                 subject.cards = card or Distinct()
-                cards += (1 if card else 0,) * windows
+                cards += (1,) * windows if card else nothing
         else:
-            if place in _SHARED:
+            if shared:
                 _count_cards(subject, card, at, reach, cards)
             series.take_and_measure(subject, at, amount, reach, values)
             if subject.tiles is not None and series.is_tiled(subject, at, reach):
                 approximate |= 1 << place
-        if plan.full:
-            _count_marked(state.declines[place], key, at, reach, values)
+        if full and _count_marked(state.declines[place], key, at, reach, values):
+            approximate |= 1 << place
     values += cards
-    _count_marked(state.frauds, merchant, at, reach, values)
+    if _count_marked(state.frauds, merchant, at, reach, values):
+        approximate |= MERCHANT
     return Features(values, approximate)
 
 
@@ -241,7 +253,7 @@ def mark(state: State, event_id: str, said: Mark, at: int) -> Marked:
 
 def stale_hours(state: State, now: int) -> list[int]:
     """The hours of which nothing can be asked at ``now`` any more, earliest first."""
-    end = now - state.plan.reach.kept
+    end = now - state.plan.remembered
     return sorted({*hours_before(state.hours, end), *hours_before(state.waiting_hours, end)})
 
 
@@ -294,13 +306,14 @@ def _count_cards(subject: Subject, card: str, at: int, reach: Reach, values: lis
     distinct.measure(known, at, reach, values)
 
 
-def _count_marked(marked: dict[str, Series], key: str, at: int, reach: Reach, values: list[int]) -> None:
-    """Append how many marked payments there are in each window."""
+def _count_marked(marked: dict[str, Series], key: str, at: int, reach: Reach, values: list[int]) -> bool:
+    """Append how many marked payments there are in each window; whether that is approximate."""
     found = marked.get(key)
     if found is None:
         values += (0,) * len(reach.widths)
-    else:
-        series.count(found, at, reach, values)
+        return False
+    series.count(found, at, reach, values)
+    return series.is_tiled(found, at, reach)
 
 
 def _apply_waiting(state: State, event_id: str, payment: Payment) -> None:

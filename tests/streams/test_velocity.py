@@ -188,7 +188,7 @@ def test_no_history_is_counted_otherwise(drawn: list[tuple[Any, ...]]) -> None:
         at = newest - late
         # Beyond the promise: a repeat whose first delivery is forgotten, a payment whose mark has waited too long.
         if said is not None:
-            marked.setdefault(event_id, newest)
+            marked.setdefault(event_id, at)
         elif (
             first.setdefault(event_id, at) <= newest - DAY or marked.get(event_id, newest) < newest - 4 * DAY
         ):
