@@ -40,6 +40,14 @@ from infra.options import partitions_option
 @click.option("--origin", type=click.IntRange(0), help="Where that begins, microseconds UTC.")
 @click.option("--batch", type=click.IntRange(1), default=500, show_default=True, help="Records a turn.")
 @click.option(
+    "--session-ms",
+    type=click.IntRange(1_000, 300_000),
+    default=10_000,
+    show_default=True,
+    metavar="MS",
+    help="A worker that is silent for so long loses its indexes to others.",
+)
+@click.option(
     "--web-port",
     type=click.IntRange(0, 65_535),
     default=0,
@@ -72,6 +80,7 @@ def worker(
     speed: int,
     origin: int | None,
     batch: int,
+    session_ms: int,
     web_port: int,
     alerts: Path | None,
     livecheck: bool,
@@ -115,7 +124,17 @@ def worker(
     opened, reach = open_keys(keys), reach_of(os.environ)
 
     def make_engine(named: Cluster, committed: Committed) -> Engine:
-        return Worker(named, run, opened, state, clock=wall, batch=batch, reach=reach, on_committed=committed)
+        return Worker(
+            named,
+            run,
+            opened,
+            state,
+            clock=wall,
+            batch=batch,
+            session_ms=session_ms,
+            reach=reach,
+            on_committed=committed,
+        )
 
     serving = Serving(
         cluster,

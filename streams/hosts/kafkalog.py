@@ -31,8 +31,9 @@ from streams.topology import LOGS, TOPICS
 PATIENCE_SECONDS: Final = 30.0
 #: For how long what was learned of the ends is good: reading many partitions asks once for all of them.
 _ENDS_SECONDS: Final = 0.02
-#: How long to wait for records that must be there, before asking again where the end is.
-_FETCH_MS: Final = 1_000
+#: How long to wait for records before looking whether there are any: behind the last one may stand the end of a
+#: transaction, over which the consumer passes without a word.
+_FETCH_MS: Final = 5
 #: How often a moment is looked for in which nobody commits.
 _VIEW_TRIES: Final = 50
 

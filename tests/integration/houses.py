@@ -1,0 +1,108 @@
+"""Whole houses on a real broker: the processes that operators start, and the calm run that they are held against."""
+
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+from typing import Final
+
+from events.calendar import HOUR
+from infra.clusterjob import ClusterJob, make_topics, slowest_tick, start_house, summaries
+from infra.job import run_of, simulated_day
+from infra.supervisor import Supervisor
+from streams.edge.bank import Bank
+from streams.edge.inputs import read_rows
+from streams.edge.networks import Adapter, ClearingHouse
+from streams.edge.publisher import Publisher
+from streams.edge.vault import open_keys
+from streams.forensics.digests import state_digest
+from streams.hosts.actors import EdgeActor, IndexActor, PublisherActor
+from streams.hosts.cluster import Cluster
+from streams.hosts.house import TICKS_AHEAD, House
+from streams.hosts.index import Run
+from streams.hosts.kafkalog import KafkaLog
+from streams.hosts.memory import MemoryLog
+
+#: A run of some seconds: the ticks of a day and of the days behind it are far apart.
+PAYMENTS: Final = 150
+EVERY: Final = 8 * HOUR
+TAIL: Final = 24 * HOUR
+SEED: Final = 7
+
+#: No run takes this long, on any machine; the processes are watched, and a dead one ends the wait at once.
+PATIENCE_SECONDS: Final = 240
+_LOOK_SECONDS: Final = 0.2
+
+
+@dataclass(frozen=True)
+class Ran:
+    """A house after its run."""
+
+    job: ClusterJob
+    digest: str
+    #: Names of the processes that were started again, each time once.
+    restarted: list[str]
+
+
+def new_job(
+    bootstrap: str, folder: Path, *, partitions: int = 2, workers: int = 1, batch: int | None = None
+) -> ClusterJob:
+    """A house of its own on the broker."""
+    cluster = Cluster(bootstrap, f"test-{uuid.uuid4().hex[:8]}")
+    store = folder / "store.duckdb"
+    job = ClusterJob(cluster, PAYMENTS, SEED, None, store, folder, None, partitions, workers, batch)
+    return replace(job, every=EVERY, tail=TAIL)
+
+
+@contextmanager
+def living(job: ClusterJob, *, restart_killed: bool = False) -> Iterator[tuple[Supervisor, Path, Run]]:
+    """The house's topics, and a supervisor that has nobody to watch yet; the input and the run."""
+    path = simulated_day(job.folder, job.payments, job.seed, False, lambda _: None)
+    run, _ = run_of(path, job.seed, job.partitions, job.every, job.tail)
+    make_topics(job)
+    open_keys(job.keys)
+    with Supervisor(job.state / "output", restart_killed=restart_killed) as house:
+        yield house, path, run
+
+
+def until_done(
+    job: ClusterJob, house: Supervisor, run: Run, meanwhile: Callable[[int], None] = lambda _: None
+) -> Ran:
+    """Watch a house until its last tick has passed; ``meanwhile`` is told the tick at every look."""
+    patience_ends = time.monotonic() + PATIENCE_SECONDS
+    with closing(KafkaLog(job.cluster)) as log:
+        while (tick := slowest_tick(log, job.partitions)) < run.last_tick:
+            house.look()
+            meanwhile(tick)
+            time.sleep(_LOOK_SECONDS)  # Looking is work for the broker, too.
+            if time.monotonic() > patience_ends:
+                said = "\n".join(f"{member.name}: {member.said()}" for member in house.members.values())
+                raise AssertionError(f"tick {tick} of {run.last_tick}, and nobody goes on\n{said}")
+    house.stop()
+    again = [member.name for member in house.members.values() for _ in member.restarted]
+    return Ran(job, state_digest(summaries(job, run)), again)
+
+
+def run_house(job: ClusterJob) -> Ran:
+    """A calm run."""
+    with living(job) as (house, path, run):
+        start_house(job, house, path, run)
+        return until_done(job, house, run)
+
+
+@cache
+def calm_digest(folder: Path, payments: int = PAYMENTS, seed: int = SEED) -> str:
+    """What the same input comes to in one process, on one partition, in memory."""
+    path = simulated_day(folder, payments, seed, False, lambda _: None)
+    run, plan = run_of(path, seed, 1, EVERY, TAIL)
+    keys = open_keys(folder / "keys")
+    log = MemoryLog()
+    index = IndexActor(log, 0, run, keys)
+    edges = [EdgeActor(log, edge) for edge in (Adapter(0, seed), ClearingHouse(0, seed), Bank(1, seed))]
+    publisher = PublisherActor(log, Publisher(read_rows(path), plan, 1), keys, index.index.tick, TICKS_AHEAD)
+    for _ in House([index], [publisher, *edges]).run():
+        pass
+    return state_digest(index.index.summary())

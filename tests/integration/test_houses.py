@@ -1,0 +1,123 @@
+"""The whole house on a real broker: the same money as in one process, whoever shares the work and whoever dies."""
+
+import random
+import signal
+from collections import Counter
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from infra.clusterjob import start_house
+from streams.forensics.digests import state_digest
+from streams.forensics.replay import verify
+from streams.hosts.kafkalog import KafkaLog
+from tests.integration.houses import calm_digest, living, new_job, run_house, until_done
+
+
+@pytest.fixture(scope="session")
+def day(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that has the input and the calm run's keys."""
+    return tmp_path_factory.mktemp("day")
+
+
+@pytest.mark.parametrize(
+    ("partitions", "workers", "batch"), [(1, 1, None), (1, 2, 3), (4, 1, 64), (4, 2, None)]
+)
+def test_the_digests_do_not_depend_on_who_shares_the_work(
+    kafka: str, tmp_path: Path, day: Path, partitions: int, workers: int, batch: int | None
+) -> None:
+    ran = run_house(new_job(kafka, tmp_path, partitions=partitions, workers=workers, batch=batch))
+    assert ran.digest == calm_digest(day)
+    assert ran.restarted == []
+    with closing(KafkaLog(ran.job.cluster)) as log:
+        found = verify(log)
+    assert state_digest(found.summaries) == ran.digest
+    assert found.partitions == partitions
+
+
+#: Every process dies once in a run, each at a point of its own; together the runs go through all points.
+DEATHS = [
+    {
+        "worker-1": point,
+        "worker-2": "after-commit:5",
+        "counterparties": edge,
+        "adapter": line,
+        "publisher": out,
+    }
+    for point, edge, line, out in [
+        ("after-fence", "after-produce:3", "after-journal", "after-produce:2"),
+        ("after-restore", "after-offsets:2", "after-wire", "after-fence"),
+        ("after-produce:4", "after-commit:4", "after-replies", "after-commit:3"),
+        ("after-offsets:6", "after-fence:2", "after-group", "after-produce:5"),
+        ("after-commit:3", "after-restore", "after-wire:2", "after-commit:1"),
+    ]
+]
+
+
+@pytest.mark.parametrize("deaths", DEATHS, ids=lambda deaths: deaths["worker-1"].replace(":", "-"))
+def test_whoever_is_killed_at_a_point_costs_nothing(
+    kafka: str, tmp_path: Path, day: Path, deaths: dict[str, str]
+) -> None:
+    job = new_job(kafka, tmp_path, partitions=2, workers=2)
+    with living(job, restart_killed=True) as (house, path, run):
+        start_house(job, house, path, run, {name: {"TALLYSTICK_CRASH_AT": at} for name, at in deaths.items()})
+        ran = until_done(job, house, run)
+    assert ran.digest == calm_digest(day)
+    # An index, or a clearing house, that had nothing to do at its point did not die there; the others did.
+    assert {"worker-1", "publisher"} <= set(ran.restarted) <= set(deaths)
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_whoever_is_killed_at_any_moment_costs_nothing(
+    kafka: str, tmp_path: Path, day: Path, seed: int
+) -> None:
+    job = new_job(kafka, tmp_path, partitions=2, workers=2)
+    chance = random.Random(seed)
+    killed: Counter[str] = Counter()
+    last = 0
+
+    def kill_somebody(tick: int) -> None:
+        nonlocal last
+        # Each once for some ticks of progress, so that the run goes on however slow the machine is.
+        if tick < last + 3 or sum(killed.values()) >= 8:
+            return
+        last = tick
+        name = chance.choice(sorted(house.members))
+        process = house.members[name].process
+        if process is not None and process.poll() is None:
+            process.kill()
+            killed[name] += 1
+
+    with living(job, restart_killed=True) as (house, path, run):
+        start_house(job, house, path, run)
+        ran = until_done(job, house, run, kill_somebody)
+    assert ran.digest == calm_digest(day)
+    assert len(killed) >= 3
+    assert Counter(ran.restarted) == killed
+
+
+def test_a_frozen_worker_that_wakes_is_shut_out(kafka: str, tmp_path: Path, day: Path) -> None:
+    job = replace(new_job(kafka, tmp_path, partitions=2, workers=2), session_ms=6_000)
+    frozen: list[int] = []
+    woken = False
+
+    def freeze_and_wake(tick: int) -> None:
+        nonlocal woken
+        if tick >= 3 and not frozen:
+            frozen.append(house.members["worker-1"].pid)
+            house.members["worker-1"].process.send_signal(signal.SIGSTOP)
+        # The other one has taken over: ticks go on, which need every index.
+        if frozen and not woken and tick >= 8:
+            woken = True
+            house.members["worker-1"].process.send_signal(signal.SIGCONT)
+
+    with living(job) as (house, path, run):
+        start_house(job, house, path, run)
+        ran = until_done(job, house, run, freeze_and_wake)
+        said = house.members["worker-1"].output.read_text()
+    assert woken
+    assert ran.digest == calm_digest(day)
+    assert ran.restarted == ["worker-1"]
+    assert "another process has taken over" in said
