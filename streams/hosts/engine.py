@@ -138,7 +138,6 @@ class Engine:
         self.now = 0
         self.step_number = 0
         self.works: deque[tuple[int, Work]] | None = None
-        self.deferred: dict[int, list[Recorded]] = {}
         self.references: list[Recorded] = []
         self.references_read = 0
         self.versions = Versions()
@@ -266,7 +265,7 @@ class Engine:
                 self.references.append(recorded)
             return
         if isinstance(body, EventDeadLettered):
-            self._withdraw(source)
+            self.ticks.withdraw(source)
             return
         interval = self.ticks.interval(source.sender)
         if interval is None or isinstance(body, RequestForwarded):
@@ -276,13 +275,7 @@ class Engine:
         elif self.works is None and interval <= self.tick + 1:
             self._decide(recorded)
         else:
-            self.deferred.setdefault(interval, []).append(recorded)
-
-    def _withdraw(self, source: Source) -> None:
-        """What cannot be decided waits no longer. Most dead letters were never taken: then nothing waits."""
-        place = (source.topic, source.partition, source.offset)
-        for interval, waiting in self.deferred.items():
-            self.deferred[interval] = [recorded for recorded in waiting if _place(recorded) != place]
+            self.ticks.set_aside(interval, recorded)
 
     def _go_on(self) -> None:
         """Begin the ticks that are ready. Called after everything taken, so replay begins them at the same place."""
@@ -350,16 +343,14 @@ class Engine:
         self._decide_waiting(tick + 1)
 
     def _decide_waiting(self, last: int) -> None:
-        """Decide what was set aside for the intervals up to ``last``: more than one where ticks are left out."""
-        for interval in sorted(interval for interval in self.deferred if interval <= last):
-            for recorded in self.deferred.pop(interval):
-                try:
-                    self._decide(recorded)
-                except (Broken, Retry):
-                    raise
-                except Exception as error:
-                    assert recorded.meta.source is not None
-                    raise Undecidable(self.sender, recorded, recorded.meta.source, error) from error
+        for recorded in self.ticks.come(last):
+            try:
+                self._decide(recorded)
+            except (Broken, Retry):
+                raise
+            except Exception as error:
+                assert recorded.meta.source is not None
+                raise Undecidable(self.sender, recorded, recorded.meta.source, error) from error
 
     def _mark(self, topic: str, tick: int, at: int, reference_version: int) -> None:
         marker = Marker(self.sender, tick, at, reference_version)
@@ -490,7 +481,7 @@ class Engine:
             self.now,
             self.step_number,
             None if self.works is None else list(self.works),
-            {interval: packed(waiting) for interval, waiting in self.deferred.items()},
+            {interval: packed(waiting) for interval, waiting in self.ticks.waiting.items()},
             packed(self.references),
             self.references_read,
             self.versions,
@@ -507,7 +498,7 @@ class Engine:
         self.now = snapshot.now
         self.step_number = snapshot.step_number
         self.works = None if snapshot.works is None else deque(snapshot.works)
-        self.deferred = {interval: unpacked(waiting) for interval, waiting in snapshot.deferred.items()}
+        self.ticks.waiting = {interval: unpacked(waiting) for interval, waiting in snapshot.deferred.items()}
         self.references = unpacked(snapshot.references)
         self.references_read = snapshot.references_read
         self.versions = snapshot.versions
@@ -516,12 +507,6 @@ class Engine:
             msgspec.msgpack.decode(state, type=type(initial))
             for state, initial in zip(snapshot.states, self.states, strict=True)
         ]
-
-
-def _place(recorded: Recorded) -> tuple[str, int, int]:
-    source = recorded.meta.source
-    assert source is not None
-    return source.topic, source.partition, source.offset
 
 
 def _work_order(item: tuple[int, int, str, str, Work]) -> tuple[int, int, str, str]:

@@ -11,9 +11,10 @@ between; and what outside parties say takes effect when it comes.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
+from events.envelope import Recorded, Source
 from events.partitions import ClockKind
 from streams.topology import EngineSpec
 
@@ -29,13 +30,14 @@ class Ticks(ABC):
     """What one partition of an engine knows of time.
 
     ``tick`` is the last one begun, ``marks`` the last one of each sender that is waited for, ``known`` what the ticks
-    stand for that are under way or to come.
+    stand for that are under way or to come. ``waiting`` has what was recorded before its interval had come.
     """
 
     def __init__(self, lags: Mapping[str, int]) -> None:
         self.tick = 0
         self.marks = dict.fromkeys(lags, 0)
         self.known: dict[int, TickInfo] = {}
+        self.waiting: dict[int, list[Recorded]] = {}
 
     def hand_over(self, sender: str, tick: int, info: TickInfo) -> bool:
         """Note a marker. False where it is a repeat, or of nobody that is waited for: then nothing changes."""
@@ -57,6 +59,20 @@ class Ticks(ABC):
     @abstractmethod
     def interval(self, sender: str) -> int | None:
         """The interval of what a sender says now; None where it has none and is heard at once."""
+
+    def set_aside(self, interval: int, recorded: Recorded) -> None:
+        """Keep a record for its interval."""
+        self.waiting.setdefault(interval, []).append(recorded)
+
+    def withdraw(self, source: Source) -> None:
+        """What cannot be decided waits no longer. Most dead letters were never taken: then nothing waits."""
+        for interval, waiting in self.waiting.items():
+            self.waiting[interval] = [recorded for recorded in waiting if not _stood_at(recorded, source)]
+
+    def come(self, last: int) -> Iterator[Recorded]:
+        """What waited for the intervals up to ``last``, in order: more than one, where ticks are left out."""
+        for interval in sorted(interval for interval in self.waiting if interval <= last):
+            yield from self.waiting.pop(interval)
 
     def begin(self, tick: int, info: TickInfo) -> None:
         """The tick is under way; all before it are behind us."""
@@ -118,6 +134,12 @@ class WallTicks(Ticks):
             return mark + 1
         # At once, but not in the midst of a tick: what the tick is about to do, it has made up its mind on.
         return self.tick + 1 if sender in self._outside else None
+
+
+def _stood_at(recorded: Recorded, source: Source) -> bool:
+    own = recorded.meta.source
+    assert own is not None
+    return (own.topic, own.partition, own.offset) == (source.topic, source.partition, source.offset)
 
 
 def ticks_of(spec: EngineSpec, partition: int, partitions: int, clock: ClockKind) -> Ticks:

@@ -6,12 +6,21 @@ from typing import Any
 import msgspec
 import pytest
 
-from events.envelope import Recorded
+from events.base import Event
+from events.envelope import Recorded, Source
 from events.errors import Broken
 from events.messages import Marker
-from events.partitions import ClockKind, ClockStruck, MarkersTaken, TickPassed, TickStepped
+from events.partitions import (
+    ClockKind,
+    ClockStruck,
+    DeadLetterReason,
+    EventDeadLettered,
+    MarkersTaken,
+    TickPassed,
+    TickStepped,
+)
 from events.wire import decode_event, encode_event
-from streams.hosts.engine import STEP_WORKS, Output, Sent
+from streams.hosts.engine import STEP_WORKS, Output, Sent, Undecidable
 from streams.hosts.snapshots import EngineSnapshot
 from streams.processor import DEADLINES, FOLLOW_UPS
 from streams.topology import ENGINES, Scope, Upstream
@@ -20,6 +29,7 @@ from tests.streams.hosts.toys import (
     MINUTE,
     OPENED_AT,
     Answering,
+    Heard,
     Holding,
     Strike,
     Tape,
@@ -151,6 +161,29 @@ def test_what_lies_before_a_tick_is_decided_before_it() -> None:
         "tick 6",
         "parked seventh",
     ] == run.play(marker(8, "up/1"))
+
+
+def test_what_cannot_be_decided_is_named_when_its_interval_has_come() -> None:
+    """Left-out ticks or not; put aside, it waits no longer, and what waits beside it is decided."""
+
+    class Defective(Answering):
+        def decide(self, state: Heard, recorded: Recorded) -> list[Event]:
+            if recorded.meta.key == "bad":
+                raise ZeroDivisionError
+            return super().decide(state, recorded)
+
+    source = Source("in", 0, 5, "up/0")
+    letter = EventDeadLettered(DeadLetterReason.DECISION_FAILED, "", 0, "", "")
+    run = tape(Defective(), partitions=2, **ALIGNED)
+    run.play(marker(2, "up/0"), fact("bad")._replace(source=source), fact("good"), marker(6, "up/0"))
+    with pytest.raises(Undecidable) as raised:
+        run.play(marker(8, "up/1"))
+    assert source == raised.value.source
+    again = tape(Defective(), partitions=2, **ALIGNED)
+    for recorded in run.events[1:]:
+        again.engine.retake(recorded)
+    again.play(fact("", body=letter)._replace(source=source))
+    assert ["markers", "parked good", "tick 6"] == again.play(marker(8, "up/1"))
 
 
 def test_what_the_outside_says_is_decided_on_arrival() -> None:
