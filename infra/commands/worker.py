@@ -95,6 +95,8 @@ def worker(
     """
     cluster = cluster_of(log, config)
     from infra.crashing import reach_of
+    from infra.registry.topic import TopicStorage
+    from infra.registry.web import routes
     from infra.worker import alerts as alerting
     from infra.worker import diagnostics as lines
     from infra.worker import runs
@@ -104,6 +106,7 @@ def worker(
     from streams.edge.vault import open_keys
     from streams.hosts.clocks import WallClock
     from streams.hosts.cluster import Cluster
+    from streams.hosts.registry.service import Registry
     from streams.hosts.worker import Worker
 
     lines.begin(verbose, diagnostics)
@@ -136,6 +139,7 @@ def worker(
             on_committed=committed,
         )
 
+    registry = Registry(cluster.prefix, TopicStorage(cluster))
     serving = Serving(
         cluster,
         make_engine,
@@ -145,5 +149,7 @@ def worker(
         web_port=web_port,
         livecheck=livecheck,
         thresholds=alerting.load(alerts),
+        beside=[registry],
+        extra_routes=routes(registry),
     )
     return serve(serving, click.echo)

@@ -1,6 +1,7 @@
 """A worker on a broker: started, asked, watched, stopped. Its engine is a stand-in but in the last tests."""
 
 import asyncio
+import gc
 import json
 import os
 import queue
@@ -37,6 +38,8 @@ from tests.infra.worker.stand_ins import StandIn
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 PATIENCE: Final = 40.0
+#: Stopped while it fetches, Faust now and then forgets a connection; the process ends anyway.
+pytestmark = pytest.mark.filterwarnings("ignore:Unclosed AIOKafkaConnection:ResourceWarning")
 
 
 @pytest.fixture
@@ -106,6 +109,8 @@ def hosting(serving: Serving, visit: Callable[[Served], None]) -> int:
         return serve(serving, addresses.put)
     finally:
         thread.join(PATIENCE)
+        # What Faust has left open is to be found here, where it is forgiven, and not in somebody else's test.
+        gc.collect()
         if failures:
             raise failures[0]
 
@@ -365,6 +370,7 @@ def test_two_workers_share_a_house(cluster: Cluster, tmp_path: Path) -> None:
             assert (421, 1 - owned) == (status, json.loads(answer)["index"])
             assert json.loads(answer)["ask"].startswith(f"{two.address} on ")
             assert 404 == one.ask(f"/payments/{(here, there)[owned]}")[0]
+            assert [200, 200] == [each.ask("/subjects")[0] for each in (one, two)]
             tick = one.metric("tallystick_tick", index=str(owned))
             one.until("/metrics", lambda *_: one.metric("tallystick_tick", index=str(owned)) > tick > 0)
             second.send_signal(signal.SIGTERM)
