@@ -1,7 +1,8 @@
 """Decisions know nothing but their input: what a pure file may import and call.
 
 Pure are the contract (``events``), the processors and the table that composes them (``streams/*.py``), and the
-libraries that they share (``streams/features``). A replay has to decide the same again, on another machine, years
+libraries that they share (``streams/features``). So is the training of models (``streams/training``), which has
+numpy beside, without its generators. A replay has to decide the same again, on another machine, years
 later. So they import from a short list of modules that only compute, and everything else is refused: clocks,
 chance, sockets, threads, the environment, databases, logging. What the listed modules and the built-ins can do
 beyond computing is refused by name.
@@ -16,7 +17,12 @@ import pytest
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 
-PURE: Final = ("events/**/*.py", "streams/*.py", "streams/features/**/*.py")
+PURE: Final = ("events/**/*.py", "streams/*.py", "streams/features/**/*.py", "streams/training/**/*.py")
+
+#: What a folder may import beside :data:`ALLOWED`.
+ALSO_ALLOWED: Final = {"streams/training/": frozenset({"numpy"})}
+#: A part of an allowed module that is refused, whether it is imported or reached by its name.
+REFUSED_PARTS: Final = frozenset({"random"})
 
 #: Files under PURE that are not, each with its reason.
 EXEMPT: Final = {
@@ -71,30 +77,44 @@ def violations(root: Path) -> list[str]:
     return [
         f"{name}:{line}: {what}"
         for name in pure_files(root)
-        for line, what in impurities((root / name).read_text("utf-8"))
+        for line, what in impurities((root / name).read_text("utf-8"), allowed_in(name))
     ]
 
 
-def impurities(source: str) -> Iterator[tuple[int, str]]:
+def allowed_in(name: str) -> frozenset[str]:
+    """The modules that a file may import, by its path from the root."""
+    return ALLOWED.union(*(more for folder, more in ALSO_ALLOWED.items() if name.startswith(folder)))
+
+
+def impurities(source: str, allowed: frozenset[str] = ALLOWED) -> Iterator[tuple[int, str]]:
     """The line and the description of everything impure in a source text."""
     for node in ast.walk(ast.parse(source)):
         match node:
             case ast.Import(names=names):
                 for alias in names:
-                    if alias.name.split(".")[0] not in ALLOWED:
+                    if not _may_import(alias.name, allowed):
                         yield node.lineno, f"imports {alias.name}"
             case ast.ImportFrom(module=str(module), names=names, level=0):
-                if module.split(".")[0] not in ALLOWED:
+                if not _may_import(module, allowed):
                     yield node.lineno, f"imports {module}"
                 for alias in names:
                     if alias.name in REFUSED_METHODS:
                         yield node.lineno, f"imports {alias.name}: {REFUSED_METHODS[alias.name]}"
+                    if alias.name in REFUSED_PARTS:
+                        yield node.lineno, f"imports {module}.{alias.name}"
+            case ast.Attribute(attr=name) if name in REFUSED_PARTS:
+                yield node.lineno, f"uses .{name}: chance"
             case ast.Call(func=ast.Attribute(attr=name)) if name in REFUSED_METHODS:
                 yield node.lineno, f"calls .{name}: {REFUSED_METHODS[name]}"
             case ast.Name(id=name, ctx=ast.Load()) if name in REFUSED_BUILTINS:
                 yield node.lineno, f"uses {name}: {REFUSED_BUILTINS[name]}"
             case _:
                 pass
+
+
+def _may_import(module: str, allowed: frozenset[str]) -> bool:
+    words = module.split(".")
+    return words[0] in allowed and REFUSED_PARTS.isdisjoint(words)
 
 
 def test_pure_files_are_pure() -> None:
@@ -150,8 +170,30 @@ def test_a_planted_impurity_is_found(tmp_path: Path, file: str, line: str, refus
 
 
 @pytest.mark.parametrize(
+    ("line", "refused"),
+    [
+        ("import numpy.random", "imports numpy.random"),
+        ("from numpy import random", "imports numpy.random"),
+        ("from numpy.random import default_rng", "imports numpy.random"),
+        ("import numpy as np\n\nnp.random.seed(0)", "uses .random: chance"),
+        ("import random", "imports random"),
+        ("import duckdb", "imports duckdb"),
+        ("import time", "imports time"),
+    ],
+)
+def test_training_has_numpy_but_no_chance(tmp_path: Path, line: str, refused: str) -> None:
+    """A model is a function of its history, so the one folder that has numpy must not have its generators."""
+    file = "streams/training/trees.py"
+    (tmp_path / file).parent.mkdir(parents=True)
+    (tmp_path / file).write_text(f"{line}\n", "utf-8")
+    (found,) = violations(tmp_path)
+    assert found.startswith(f"{file}:{len(line.splitlines())}: {refused}")
+
+
+@pytest.mark.parametrize(
     ("file", "source"),
     [
+        ("streams/training/trees.py", "import numpy as np\nfrom numpy.typing import NDArray\n"),
         (
             "events/money.py",
             "from datetime import date\n\n\ndef day(now: int) -> int:\n    return state.now + now\n",
