@@ -1,0 +1,210 @@
+"""What a model sees of a payment: how it compares with its card's past, and what is known of its merchant.
+
+    feature(k) at log position k is a function of the payment itself, of the card's payments at positions before k,
+    and of the labels at positions before k
+
+A label says of an earlier payment whether it was fraud. It counts from its own position on, never before: with
+labels of hindsight a model looks far better than it will be (average precision .95 where it serves .75).
+
+A card's usual amount is the mean of all its payments so far, in which an amount weighs at most 2.5 times that mean
+once there are five: otherwise whoever has stolen the card would teach us that large amounts are usual. Above 2.5
+times the mean a payment is an outlier. What is spent with a card in two currencies is two cards here: callers put the
+currency into the card's name.
+
+A merchant's *ordinary* frauds are those that were no outliers for their cards: an outlier says that the card was
+stolen, an ordinary amount that something is wrong at the merchant. A *run* are the frauds among the payments behind
+the last payment that is known to be genuine. Runs go by the time of payments, so the order in which labels arrive
+does not matter; counts go by the hour in which a label arrived, in 28 days of tiles, so a merchant's state is bounded.
+"""
+
+from bisect import bisect_right, insort
+from hashlib import sha256
+from typing import Final, NamedTuple
+
+import msgspec
+
+from events.calendar import DAY, HOUR, SECOND
+
+PROFILE_SET: Final = 1
+"""Names the order and the meaning of :data:`PROFILE`. Another meaning is another set."""
+
+UNIT: Final = 256
+"""Ratios are whole numbers of 1/256."""
+OUTLIER: Final = 5 * UNIT // 2
+ENOUGH: Final = 5
+"""Payments after which a card has a usual amount."""
+NEVER: Final = 400 * DAY // SECOND
+"""What has never happened is this many seconds ago; so is what happened longer ago."""
+
+SHORT, LONG, KNOWN_HOURS = 7 * DAY, 14 * DAY, 28 * 24
+MOST_OUTLIERS: Final = 64
+"""Outliers of a card that are kept; a count of them goes no further."""
+LONGEST_RUN: Final = 256
+"""Frauds of a run that are kept: the first and the latest. Its length goes no further, its age stays exact."""
+
+
+class Signal(NamedTuple):
+    """One entry of the vector. ``words`` say it of a payment; ``{}`` stands for the value in its unit."""
+
+    name: str
+    unit: str
+    words: str
+
+
+PROFILE: Final = (
+    Signal("amount", "minor units", "the amount is {}"),
+    Signal("amount_ratio", "1/256", "the amount is {} times what the card usually pays"),
+    Signal("card_outliers_7d", "payments", "unusually high amounts on the card in 7 days: {}"),
+    Signal("card_outliers_14d", "payments", "unusually high amounts on the card in 14 days: {}"),
+    Signal("merchant_since_genuine", "seconds", "last payment here known to be genuine: {}"),
+    Signal("merchant_since_fraud", "seconds", "last payment here known to be fraud: {}"),
+    Signal("merchant_frauds_28d", "labels", "frauds here that became known in 28 days: {}"),
+    Signal("merchant_labels_28d", "labels", "payments here that were labelled in 28 days: {}"),
+    Signal("merchant_run", "labels", "frauds of ordinary amounts here since the last genuine payment: {}"),
+    Signal("merchant_run_age", "seconds", "the first of these frauds: {}"),
+    Signal("merchant_since_ordinary", "seconds", "last fraud of an ordinary amount here: {}"),
+    Signal("merchant_ordinary_28d", "labels", "such frauds that became known in 28 days: {}"),
+)
+NAMES: Final = tuple(signal.name for signal in PROFILE)
+RATIO: Final = NAMES.index("amount_ratio")
+
+PROFILE_SHA256: Final = sha256(
+    "\n".join([f"set {PROFILE_SET}", *(f"{signal.name} ({signal.unit})" for signal in PROFILE)]).encode()
+).hexdigest()
+"""What a model file must name to be used on these features."""
+
+
+class CardProfile(msgspec.Struct):
+    """A card's payments: how many, the sum of their capped amounts, and when the outliers of 14 days were."""
+
+    payments: int = 0
+    total: int = 0
+    outliers: list[int] = []
+
+
+class MerchantProfile(msgspec.Struct):
+    """What is known of a merchant's payments.
+
+    ``frauds`` and ``ordinary`` are the times of the frauds behind ``genuine_at``, the ordinary ones among them;
+    ``fraud_at`` and ``ordinary_at`` the latest of all. Tiles count the labels that arrived in an hour.
+    """
+
+    genuine_at: int | None = None
+    fraud_at: int | None = None
+    ordinary_at: int | None = None
+    run: list[int] = []
+    hours: list[int] = []
+    tiles: list[tuple[int, int, int]] = []
+    labels: int = 0
+    frauds: int = 0
+    ordinary: int = 0
+
+
+class Profiles(msgspec.Struct):
+    """The profiles by card and by merchant. A card's or a merchant's state is bounded; it is kept for good."""
+
+    cards: dict[str, CardProfile] = {}
+    merchants: dict[str, MerchantProfile] = {}
+
+
+def observe(profiles: Profiles, card: str, merchant: str, at: int, amount: int) -> list[int]:
+    """The vector of a payment at event time ``at`` (microseconds UTC), which is then part of its card's past."""
+    known = profiles.cards.get(card)
+    if known is None:
+        known = profiles.cards[card] = CardProfile()
+    total, payments = known.total, known.payments
+    ratio = amount * UNIT * payments // total if payments >= ENOUGH and total > 0 else 0
+    outliers = known.outliers
+    if outliers:
+        if outliers[0] <= at - LONG:
+            del outliers[: bisect_right(outliers, at - LONG)]
+        vector = [amount, ratio, len(outliers) - bisect_right(outliers, at - SHORT), len(outliers)]
+    else:
+        vector = [amount, ratio, 0, 0]
+    if ratio > OUTLIER:
+        insort(outliers, at)
+        if len(outliers) > MOST_OUTLIERS:
+            del outliers[0]
+        amount = total * OUTLIER // (UNIT * payments)
+    known.payments = payments + 1
+    known.total = total + amount
+    place = profiles.merchants.get(merchant)
+    if place is None:
+        vector += _NOTHING_KNOWN
+    else:
+        _expire(place, at // HOUR)
+        run = place.run
+        vector += (
+            _seconds(at, place.genuine_at),
+            _seconds(at, place.fraud_at),
+            place.frauds,
+            place.labels,
+            len(run),
+            _seconds(at, run[0]) if run else NEVER,
+            _seconds(at, place.ordinary_at),
+            place.ordinary,
+        )
+    return vector
+
+
+_NOTHING_KNOWN: Final = (NEVER, NEVER, 0, 0, 0, NEVER, NEVER, 0)
+
+
+def is_ordinary(vector: list[int]) -> bool:
+    """Whether the payment of a vector was no outlier for its card; so a label needs nothing but the vector."""
+    return vector[RATIO] <= OUTLIER
+
+
+def learn(profiles: Profiles, merchant: str, paid_at: int, now: int, *, fraud: bool, ordinary: bool) -> None:
+    """Take the label of a payment made at ``paid_at``; ``now`` is the time of the label's own position."""
+    place = profiles.merchants.get(merchant)
+    if place is None:
+        place = profiles.merchants[merchant] = MerchantProfile()
+    counted = ordinary and fraud
+    _count(place, now // HOUR, fraud, counted)
+    if not fraud:
+        if place.genuine_at is None or paid_at > place.genuine_at:
+            place.genuine_at = paid_at
+            if place.run:
+                del place.run[: bisect_right(place.run, paid_at)]
+        return
+    if place.fraud_at is None or paid_at > place.fraud_at:
+        place.fraud_at = paid_at
+    if not counted:
+        return
+    if place.ordinary_at is None or paid_at > place.ordinary_at:
+        place.ordinary_at = paid_at
+    if place.genuine_at is None or paid_at > place.genuine_at:
+        insort(place.run, paid_at)
+        if len(place.run) > LONGEST_RUN:
+            del place.run[1]
+
+
+def _seconds(at: int, since: int | None) -> int:
+    return NEVER if since is None else min(max(at - since, 0) // SECOND, NEVER)
+
+
+def _count(place: MerchantProfile, hour: int, fraud: bool, ordinary: bool) -> None:
+    hours, tiles = place.hours, place.tiles
+    if hours and hours[-1] >= hour:
+        # Positions advance, and so do their times; what lags by a little counts in the newest hour.
+        labels, frauds, usual = tiles[-1]
+        tiles[-1] = (labels + 1, frauds + fraud, usual + ordinary)
+    else:
+        hours.append(hour)
+        tiles.append((1, int(fraud), int(ordinary)))
+    place.labels += 1
+    place.frauds += fraud
+    place.ordinary += ordinary
+    _expire(place, hours[-1])
+
+
+def _expire(place: MerchantProfile, hour: int) -> None:
+    """Forget the tiles that lie 28 days behind an hour."""
+    hours = place.hours
+    while hours and hours[0] <= hour - KNOWN_HOURS:
+        del hours[0]
+        labels, frauds, usual = place.tiles.pop(0)
+        place.labels -= labels
+        place.frauds -= frauds
+        place.ordinary -= usual
