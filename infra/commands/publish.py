@@ -25,6 +25,14 @@ from infra.options import json_option
     help="The time that the log lives in: made from the file's stamps, or the wall's.",
 )
 @click.option(
+    "--batch",
+    type=click.IntRange(1),
+    default=1_000,
+    show_default=True,
+    metavar="N",
+    help="Records a transaction.",
+)
+@click.option(
     "--rate", type=click.IntRange(1, 1_000_000), metavar="N", help="Rows a second, on the wall's clock."
 )
 @click.option(
@@ -53,6 +61,7 @@ def publish(
     clock: str,
     tick: int,
     tail: int,
+    batch: int,
     rate: int | None,
     now: bool,
     as_json: bool,
@@ -76,7 +85,10 @@ def publish(
     kind = ClockKind(clock)
     if kind is ClockKind.VIRTUAL and (rate is not None or now):
         raise Refused("--rate and --now are for the wall's clock: give --clock wall")
-    cluster, order = cluster_of(log, config), Order(file, kind, tick * SECOND, tail * SECOND, rate, now)
+    cluster, order = (
+        cluster_of(log, config),
+        Order(file, kind, tick * SECOND, tail * SECOND, batch, rate, now),
+    )
     opened, reach = open_keys(keys), reach_of(os.environ)
     with progress_bar(quiet=as_json) as watch:
 

@@ -41,7 +41,7 @@ ROW_HEADER: Final = "row"
 TICK_HEADER: Final = "tick"
 
 #: Messages of one transaction: some hundred kilobytes.
-BLOCK: Final = 1_000
+BATCH: Final = 1_000
 #: How long a look at what others have done takes before the publisher looks whether it shall stop.
 _LOOK_MS: Final = 200
 #: A worker that runs takes reference data within a second; one that has just been started restores first.
@@ -79,7 +79,9 @@ Watch = Callable[[int, int], None]
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """What to publish. ``every`` and ``tail`` are the steps of ticks in virtual time, in microseconds.
+    """What to publish, ``batch`` messages to a transaction.
+
+    ``every`` and ``tail`` are the steps of ticks in virtual time, in microseconds.
 
     On the wall's clock ``rate`` is in rows a second (None: as fast as they go out), and ``now`` renews ``occurred_at``.
     """
@@ -88,6 +90,7 @@ class Order:
     clock: ClockKind = ClockKind.VIRTUAL
     every: int = TICK
     tail: int = TAIL_TICK
+    batch: int = BATCH
     rate: int | None = None
     now: bool = False
 
@@ -218,7 +221,7 @@ async def _publish_virtual(
     try:
         while not publisher.finished and not stop.is_set():
             publisher.allow_tick(progress.slowest + TICKS_AHEAD)
-            block = publisher.next_block(BLOCK)
+            block = publisher.next_block(order.batch)
             if block:
                 row = await outlet.put(block, row)
                 watch(publisher.state.tick, plan.last_tick)
@@ -267,7 +270,7 @@ async def _publish_wall(outlet: Outlet, order: Order, came: Came, stop: asyncio.
     row = came.rows
     version = 0
     # Reference data in front of the first request: a request that came before it is in force would be refused.
-    while (entries := rows.reference(BLOCK)) and not stop.is_set():
+    while (entries := rows.reference(order.batch)) and not stop.is_set():
         last = entries[-1].entry
         assert isinstance(last, ReferencePublished)
         version = last.version
@@ -278,7 +281,7 @@ async def _publish_wall(outlet: Outlet, order: Order, came: Came, stop: asyncio.
         await _until_in_force(outlet, version, stop)
     pace = _Pace(order.rate)
     while not rows.finished and not stop.is_set():
-        due = pace.due(BLOCK)
+        due = pace.due(order.batch)
         if not due:
             await pace.wait(stop)
             continue

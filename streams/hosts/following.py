@@ -79,6 +79,8 @@ class Follower:
         """Let go."""
         if self._consumer is not None:
             consumer, self._consumer = self._consumer, None
+            # The library cancels a task of its own and waits for it, which cancels us where that has not yet begun.
+            await asyncio.sleep(0)
             with suppress(KafkaError, OSError):
                 await consumer.stop()
 

@@ -1,0 +1,171 @@
+"""For tests of who stands outside the engines: logs to read without a worker, and processes to kill."""
+
+import asyncio
+import random
+import time
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
+from functools import cache
+from pathlib import Path
+from typing import Any, Final
+
+from events.partitions import ClockKind
+from infra.kafka.topics import create
+from infra.supervisor import Supervisor
+from streams.edge.bank import Bank
+from streams.edge.networks import Adapter, ClearingHouse
+from streams.edge.publisher import Publisher
+from streams.hosts.actors import EdgeActor, IndexActor, PublisherActor
+from streams.hosts.cluster import Cluster
+from streams.hosts.following import Follower
+from streams.hosts.house import TICKS_AHEAD, House
+from streams.hosts.index import Run
+from streams.hosts.kafkalog import KafkaLog
+from streams.hosts.log import Append, TopicPartition
+from streams.hosts.memory import MemoryLog
+from tests.simulation.schedules import KEYS, planned
+
+SEED: Final = 5
+PARTITIONS: Final = 2
+#: Nothing here takes this long, on any machine.
+PATIENCE_SECONDS: Final = 120
+_LOOK_SECONDS: Final = 0.05
+
+
+def new_cluster(bootstrap: str, partitions: int = PARTITIONS) -> Cluster:
+    """Topics of a house of its own."""
+    cluster = Cluster(bootstrap, f"outside-{uuid.uuid4().hex[:8]}")
+    assert create(cluster.bootstrap, cluster.prefix, partitions).differences == []
+    return cluster
+
+
+@cache
+def played(partitions: int = PARTITIONS, seed: int = SEED) -> MemoryLog:
+    """A whole run in memory: what engines and outsiders say to each other when nobody dies."""
+    rows, plan = planned(seed)
+    run = Run(partitions, ClockKind.VIRTUAL, plan.first_at, plan.last_tick, f'{{"seed":{seed}}}')
+    log = MemoryLog()
+    indexes = [IndexActor(log, number, run, KEYS) for number in range(partitions)]
+    edges = [EdgeActor(log, Bank(partitions, seed))]
+    for number in range(partitions):
+        edges += [EdgeActor(log, Adapter(number, seed)), EdgeActor(log, ClearingHouse(number, seed))]
+    source = Publisher(rows, plan, partitions)
+    publisher = PublisherActor(
+        log, source, KEYS, lambda: min(actor.index.tick() for actor in indexes), TICKS_AHEAD
+    )
+    for _ in House(indexes, [publisher, *edges]).run():
+        pass
+    return log
+
+
+def values(log: MemoryLog | KafkaLog, topic: str, partition: int) -> list[bytes]:
+    """Everything that stands in a partition."""
+    found: list[bytes] = []
+    offset = 0
+    while records := log.read(topic, partition, offset, 5_000):
+        found += [stored.value for stored in records]
+        offset = records[-1].offset + 1
+    return found
+
+
+def written(cluster: Cluster, topic: str, partitions: int = PARTITIONS) -> list[list[bytes]]:
+    """Everything that is committed in a topic, partition by partition."""
+    with closing(KafkaLog(cluster)) as log:
+        return [values(log, topic, partition) for partition in range(partitions)]
+
+
+def appends(log: MemoryLog, places: Sequence[TopicPartition]) -> list[Append]:
+    """The records of partitions of a log, in turns."""
+    lanes = [
+        [Append(topic, part, one.at, one.value) for one in log.read(topic, part, 0, log.end(topic, part))]
+        for topic, part in places
+    ]
+    longest = max(map(len, lanes))
+    return [lane[number] for number in range(longest) for lane in lanes if number < len(lane)]
+
+
+def copied(cluster: Cluster, records: Sequence[Append], pieces: int = 20) -> Iterator[None]:
+    """Append records as a worker would, in so many transactions; between two of them it is the caller's turn."""
+    size = len(records) // pieces + 1
+    with closing(KafkaLog(cluster)) as log:
+        for start in range(0, len(records), size):
+            log.commit("index/0", records[start : start + size], {})
+            yield
+
+
+def annotated(cluster: Cluster, place: TopicPartition) -> list[tuple[dict[str, bytes], bytes]]:
+    """Headers and value of every committed record of a partition."""
+
+    async def read() -> list[tuple[dict[str, bytes], bytes]]:
+        reader = Follower(cluster)
+        await reader.start()
+        try:
+            found: list[Any] = []
+            async for _, records in reader.read_up_to({place: 0}, await reader.ends([place])):
+                found += records
+            return [(dict(record.headers), record.value) for record in found]
+        finally:
+            await reader.close()
+
+    return asyncio.run(read())
+
+
+class Outsider:
+    """One ``tallystick`` process that is killed and started again."""
+
+    def __init__(self, folder: Path, *arguments: str) -> None:
+        self._house = Supervisor(folder, restart_killed=True)
+        self._arguments = arguments
+
+    def __enter__(self) -> "Outsider":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._house.stop()
+
+    def start(self, crash_at: str = "") -> None:
+        """Start it, to die at a point where one is named."""
+        environment = {"TALLYSTICK_CRASH_AT": crash_at} if crash_at else {}
+        self._house.start("outsider", *self._arguments, environment=environment)
+
+    @property
+    def restarts(self) -> int:
+        """How often it was started again."""
+        return len(self._house.members["outsider"].restarted)
+
+    def kill(self) -> None:
+        """As ``kill -9`` does."""
+        process = self._house.members["outsider"].process
+        assert process is not None
+        process.kill()
+        process.wait()
+
+    def stop(self) -> None:
+        """As SIGTERM does."""
+        self._house.stop()
+
+    @property
+    def code(self) -> int | None:
+        """The exit code of the last one."""
+        process = self._house.members["outsider"].process
+        assert process is not None
+        return process.poll()
+
+    def until(self, condition: Callable[[], bool]) -> None:
+        """Start it again whenever it has died, until something has become true."""
+        patience_ends = time.monotonic() + PATIENCE_SECONDS
+        while not condition():
+            self._house.look()
+            assert time.monotonic() < patience_ends, self._house.members["outsider"].said()
+            time.sleep(_LOOK_SECONDS)
+
+    def killed_at_random(self, chance: random.Random, times: int, condition: Callable[[], bool]) -> None:
+        """Kill it at moments that nobody has chosen, then let it live until something has become true."""
+        for _ in range(times):
+            moment = time.monotonic() + chance.uniform(0.5, 3.0)
+            self.until(lambda moment=moment: time.monotonic() > moment or condition())  # type: ignore[misc]
+            if condition():
+                return
+            self.kill()
+        self.until(condition)
