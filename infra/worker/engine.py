@@ -78,19 +78,23 @@ class EngineService(Service):
         """Settle what is open and leave the group. Here and nowhere else, so that it comes before Faust's end."""
         if self._working is None:
             return
-        try:
-            async with asyncio.timeout(_SETTLE_PATIENCE):
-                await self.engine.stop()
-                if not self._joined:
-                    self._working.cancel()
-                await asyncio.wait([self._working])
-        except TimeoutError:
+        settling = asyncio.ensure_future(self._settle(self._working))
+        # Not asyncio.timeout: without a broker the client swallows the cancellation and goes on trying.
+        done, _ = await asyncio.wait({settling}, timeout=_SETTLE_PATIENCE)
+        if not done:
             # The broker aborts what is open when its own time is up, or when a successor fences us.
             LOGGER.error(
-                "the engine did not settle within %.0f s; what was open will be aborted", _SETTLE_PATIENCE
+                "the engine did not settle within %.0f s; what is open will be aborted", _SETTLE_PATIENCE
             )
+
+    async def _settle(self, working: "asyncio.Future[None]") -> None:
+        try:
+            await self.engine.stop()
         except TallystickError as error:
             self._end(error)
+        if not self._joined:
+            working.cancel()
+        await asyncio.wait([working])
         await self._sender.stop()
 
     async def _work(self) -> None:

@@ -6,8 +6,11 @@ and the exit code.
 
 import asyncio
 import logging
+import os
 import signal
 import socket
+import sys
+import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -19,6 +22,7 @@ from aiohttp import web
 from mode.types import ServiceT
 
 from events.errors import Refused, TallystickError, Unavailable
+from infra.commandline import exit_code_of
 from infra.kafka.client import aiokafka
 from infra.worker import agent, alerts, samples, views
 from infra.worker.alerts import Thresholds, Watch
@@ -35,8 +39,10 @@ from streams.hosts.cluster import Cluster
 LOGGER: Final = logging.getLogger("tallystick.worker")
 
 OK: Final = 0
-#: Seconds until a stop that hangs is given up; the engine's own bound lies within, that of supervisors is above.
-_STOP_PATIENCE: Final = 18.0
+#: Seconds until a stop that hangs is given up; the engine's own bound lies within.
+_STOP_PATIENCE: Final = 15.0
+#: Seconds until the process is gone whatever hangs, threads and the end of the loop included; supervisors wait longer.
+_LEAVE_PATIENCE: Final = 18.0
 _TOPIC_PATIENCE: Final = 10.0
 
 
@@ -69,8 +75,39 @@ def serve(serving: Serving, announce: Callable[[str], None] = print) -> int:
 
     SIGTERM is a good end (0), Ctrl-C an interrupted one (KeyboardInterrupt). Raises what ended the engine.
     """
-    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-        return runner.run(_serve(serving, announce))
+    leaving = _Leaving()
+    try:
+        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+            return runner.run(_serve(serving, announce, leaving))
+    finally:
+        leaving.cancel()
+
+
+class _Leaving:
+    """Ends the process when its orderly end hangs: without a broker, clients retry for ever and cannot be cancelled.
+
+    A process that cannot commit must not stay either: it would keep its place in the group and its indexes with it.
+    """
+
+    def __init__(self) -> None:
+        self._timer: threading.Timer | None = None
+
+    def begin(self, failure: TallystickError | None) -> None:
+        """The orderly end begins now, because of this."""
+        self._timer = threading.Timer(_LEAVE_PATIENCE, self._leave, (failure,))
+        self._timer.daemon = True
+        self._timer.start()
+
+    def cancel(self) -> None:
+        """It has come."""
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def _leave(self, failure: TallystickError | None) -> None:
+        error = failure or Unavailable(f"the worker did not stop within {_LEAVE_PATIENCE:.0f} s and was left")
+        sys.stderr.write(f"tallystick: {error}\n")
+        sys.stderr.flush()
+        os._exit(exit_code_of(error))
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
@@ -82,7 +119,7 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
     return uvloop.new_event_loop
 
 
-async def _serve(serving: Serving, announce: Callable[[str], None]) -> int:
+async def _serve(serving: Serving, announce: Callable[[str], None], leaving: _Leaving) -> int:
     await _check_topics(serving)
     ending = asyncio.Event()
     async with AsyncExitStack() as stack:
@@ -96,7 +133,7 @@ async def _serve(serving: Serving, announce: Callable[[str], None]) -> int:
         app, live = _application(serving, listener, service, metrics)
         host = _Host(app, [service, *live], service, ending)
         announce(address)
-        await _until_the_end(host, service, ending)
+        await _until_the_end(host, service, ending, leaving)
     return _outcome(host, service)
 
 
@@ -144,16 +181,18 @@ def _outcome(host: "_Host", service: EngineService) -> int:
     return OK
 
 
-async def _until_the_end(host: "_Host", service: EngineService, ending: asyncio.Event) -> None:
+async def _until_the_end(
+    host: "_Host", service: EngineService, ending: asyncio.Event, leaving: _Leaving
+) -> None:
     """Start all, wait for whatever ends it, stop all: the engine first."""
     starting = asyncio.create_task(host.start())
     waiting = asyncio.create_task(ending.wait())
     await asyncio.wait({starting, waiting}, return_when=asyncio.FIRST_COMPLETED)
-    try:
-        async with asyncio.timeout(_STOP_PATIENCE):
-            await host.stop()
-    except TimeoutError:
-        LOGGER.error("the worker did not stop within %.0f s", _STOP_PATIENCE)
+    leaving.begin(service.failure)
+    stopping = asyncio.create_task(host.stop())
+    done, _ = await asyncio.wait({stopping}, timeout=_STOP_PATIENCE)
+    if not done:
+        LOGGER.error("Faust did not stop within %.0f s", _STOP_PATIENCE)
     starting.cancel()
     waiting.cancel()
     (started, _) = await asyncio.gather(starting, waiting, return_exceptions=True)

@@ -27,6 +27,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from events.errors import Broken, Refused, Unavailable
 from events.identity import SLOTS, card_id, payment_id
+from infra.kafka.broker import start, stop
 from infra.kafka.topics import create
 from infra.worker import alerts
 from infra.worker.alerts import Alert, Kind, State, Thresholds
@@ -409,3 +410,52 @@ def test_arguments_that_make_no_sense(
     assert 2 == running.returncode
     assert sentence in said
     assert 1 == len(said.splitlines())
+
+
+# --- when nothing helps ---------------------------------------------------------------------------------
+
+HANGING: Final = """
+import sys, time
+from pathlib import Path
+from infra.worker import host
+from streams.hosts.cluster import Cluster
+from tests.infra.worker.stand_ins import StandIn
+
+class Hanging(StandIn):
+    async def stop(self):
+        time.sleep(600)
+
+host._LEAVE_PATIENCE = 1.0
+address, state = sys.argv[1:]
+host.serve(host.Serving(Cluster.parse(address), Hanging().made, 2, Path(state)), lambda at: print(at, flush=True))
+"""
+
+
+def test_a_worker_that_hangs_is_gone_all_the_same(cluster: Cluster, tmp_path: Path) -> None:
+    """Even with a loop that nobody can cancel: it would otherwise keep its place in the group."""
+    command = [sys.executable, "-c", HANGING, cluster.address, str(tmp_path)]
+    with subprocess.Popen(
+        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as running:
+        assert running.stdout is not None
+        Served(running.stdout.readline().strip()).is_ready()
+        running.send_signal(signal.SIGTERM)
+        _, said = running.communicate(timeout=PATIENCE)
+    assert (3, "tallystick: the worker did not stop within 1 s and was left\n") == (running.returncode, said)
+
+
+def test_without_its_broker_the_process_ends(tmp_path: Path, machine: dict[str, str]) -> None:
+    """With exit code 3, in which it is in doubt what is committed: a new one finds out."""
+    data = tmp_path / "kafka"
+    try:
+        house = Cluster(start(data, machine).bootstrap, "house")
+        create(house.bootstrap, house.prefix, 2)
+        with process(house, tmp_path / "1") as (running, served):
+            served.is_ready()
+            served.until("/metrics", lambda *_: served.metric("tallystick_transactions_total", index="0") > 2)
+            stop(data, machine)
+            _, said = running.communicate(timeout=PATIENCE)
+        assert 3 == running.returncode
+        assert said.splitlines()[-1].startswith("tallystick: house.index.")
+    finally:
+        stop(data, machine)
