@@ -13,6 +13,7 @@ from events.calendar import DAY, HOUR, MINUTE
 from events.errors import ValidationError
 from streams import velocity
 from streams.features import series
+from streams.features.distinct import Distinct
 from streams.features.series import Series, reach_of
 from streams.velocity import Features, Mark, Marked, Plan, State, columns, mark, observe, plan_of
 from tests.streams.builders_early import NOON
@@ -313,8 +314,9 @@ def test_a_busy_key_is_kept_short() -> None:
         for hour in velocity.stale_hours(state, state.newest):
             velocity.forget(state, hour)
     shop = state.subjects[velocity.DIMENSIONS.index("merchant")]["shop"]
+    assert isinstance(shop, velocity.Subject)
     assert len(shop.times) <= 2 * 120 + 32
-    assert not isinstance(shop.cards, str)
+    assert isinstance(shop.cards, Distinct)
     assert len(shop.cards.times) == len(shop.cards.cards) <= 2 * 120 + 32
     assert len(state.payments) <= 4 * 60
 
