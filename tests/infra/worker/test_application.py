@@ -18,7 +18,11 @@ CLUSTER = Cluster("127.0.0.1:9,127.0.0.1:10", "house")
 
 def test_the_environment_does_not_overrule_the_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Faust takes any of its settings from there, and so would anybody who can set a variable."""
-    for name, value in {"WEB_PORT": "80", "WEB_BIND": "0.0.0.0", "BROKER_URL": "kafka://192.0.2.1"}.items():  # noqa: S104
+    for name, value in {
+        "WEB_PORT": "80",
+        "WEB_BIND": "0.0.0.0",
+        "BROKER_URL": "kafka://elsewhere.example",
+    }.items():  # noqa: S104
         monkeypatch.setenv(name, value)
     with listen(0) as listener:
         conf = make_app(CLUSTER, tmp_path / "state", listener).conf
