@@ -20,9 +20,9 @@ def test_the_environment_does_not_overrule_the_code(tmp_path: Path, monkeypatch:
     """Faust takes any of its settings from there, and so would anybody who can set a variable."""
     for name, value in {
         "WEB_PORT": "80",
-        "WEB_BIND": "0.0.0.0",
+        "WEB_BIND": "elsewhere.example",
         "BROKER_URL": "kafka://elsewhere.example",
-    }.items():  # noqa: S104
+    }.items():
         monkeypatch.setenv(name, value)
     with listen(0) as listener:
         conf = make_app(CLUSTER, tmp_path / "state", listener).conf
