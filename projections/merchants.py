@@ -94,7 +94,7 @@ VIEWS: Final = (
         "Sums of merchant_facts by kind: the parts that merchant_totals and statements are made of.",
         "SELECT merchant, currency, "
         + ", ".join(
-            f"coalesce(sum(amount) FILTER (kind = '{kind}'), 0)::BIGINT AS {kind}"
+            f"coalesce(sum(amount) FILTER (WHERE kind = '{kind}'), 0)::BIGINT AS {kind}"
             for kind in (
                 "requested",
                 "authorized",
@@ -140,16 +140,16 @@ VIEWS: Final = (
         "payouts",
         "One row a payout, with what became of it.",
         """
-        SELECT payout_id, any_value(merchant) AS merchant, any_value(currency) AS currency,
-               max(amount) FILTER (step = 'initiated') AS amount,
+        SELECT payout_id, max(merchant) AS merchant, max(currency) AS currency,
+               max(amount) FILTER (WHERE step = 'initiated') AS amount,
                max(attempt) AS attempt, max(account) AS account,
                CASE WHEN bool_or(step = 'credited') THEN 'credited' WHEN bool_or(step = 'returned') THEN 'returned'
                     WHEN bool_or(step = 'paid') THEN 'paid' ELSE 'in_transit' END AS status,
                max(value_on) AS value_on,
                max(return_code) AS return_code,
-               min(recorded_at) FILTER (step = 'initiated') AS initiated_at,
-               min(recorded_at) FILTER (step = 'paid') AS paid_at,
-               max(position) FILTER (step = 'initiated') AS position
+               min(recorded_at) FILTER (WHERE step = 'initiated') AS initiated_at,
+               min(recorded_at) FILTER (WHERE step = 'paid') AS paid_at,
+               max(position) FILTER (WHERE step = 'initiated') AS position
         FROM payout_steps GROUP BY payout_id
         """,
     ),
@@ -159,11 +159,23 @@ VIEWS: Final = (
         " paid and has not come back.",
         """
         SELECT entry.merchant, entry.currency, entry.item, entry.amount, entry.kind, entry.batch_id,
-               entry.recorded_at AS available_at, entry.position, coalesce(carrier.payout_id, '') AS payout_id
-        FROM (SELECT * FROM merchant_facts WHERE kind IN ('available', 'adjusted')) AS entry
-        ASOF LEFT JOIN (SELECT * FROM payouts WHERE status = 'paid') AS carrier
+               entry.available_at, entry.position, coalesce(carrier.payout_id, '') AS payout_id
+        FROM (
+            SELECT merchant, currency, item, amount, kind, batch_id, available_at, position,
+                   min(paid_position) OVER (PARTITION BY merchant, currency ORDER BY position DESC) AS paid_position
+            FROM (
+                SELECT merchant, currency, item, amount, kind, batch_id, recorded_at AS available_at, position,
+                       NULL::BIGINT AS paid_position
+                FROM merchant_facts WHERE kind IN ('available', 'adjusted')
+                UNION ALL
+                SELECT merchant, currency, payout_id, 0, 'payout', '', initiated_at, position, position
+                FROM payouts WHERE status = 'paid'
+            ) AS moved
+        ) AS entry
+        LEFT JOIN (SELECT * FROM payouts WHERE status = 'paid') AS carrier
         ON entry.merchant = carrier.merchant AND entry.currency = carrier.currency
-           AND entry.position < carrier.position
+           AND entry.paid_position = carrier.position
+        WHERE entry.kind <> 'payout'
         """,
     ),
     View(
@@ -175,18 +187,18 @@ VIEWS: Final = (
                    OVER (PARTITION BY merchant, currency ORDER BY day)::BIGINT AS balance
         FROM (
             SELECT merchant, currency, recorded_at::DATE AS day,
-                   coalesce(sum(amount) FILTER (kind = 'available' AND item LIKE 'cap-%'), 0)::BIGINT AS captures,
-                   coalesce(-sum(amount) FILTER (kind = 'available' AND item LIKE 'fee:%'), 0)::BIGINT AS fees,
-                   coalesce(-sum(amount) FILTER (kind = 'adjusted' AND item LIKE 'ref-%'), 0)::BIGINT AS refunds,
-                   coalesce(sum(amount) FILTER (kind IN ('available', 'adjusted') AND NOT (
+                   coalesce(sum(amount) FILTER (WHERE kind = 'available' AND item LIKE 'cap-%'), 0)::BIGINT AS captures,
+                   coalesce(-sum(amount) FILTER (WHERE kind = 'available' AND item LIKE 'fee:%'), 0)::BIGINT AS fees,
+                   coalesce(-sum(amount) FILTER (WHERE kind = 'adjusted' AND item LIKE 'ref-%'), 0)::BIGINT AS refunds,
+                   coalesce(sum(amount) FILTER (WHERE kind IN ('available', 'adjusted') AND NOT (
                        kind = 'available' AND (item LIKE 'cap-%' OR item LIKE 'fee:%')
                        OR kind = 'adjusted' AND item LIKE 'ref-%')), 0)::BIGINT AS other,
-                   coalesce(sum(amount) FILTER (kind = 'paid_out'), 0)::BIGINT AS payouts,
-                   coalesce(sum(amount) FILTER (kind = 'payout_credited'), 0)::BIGINT AS returned_payouts
+                   coalesce(sum(amount) FILTER (WHERE kind = 'paid_out'), 0)::BIGINT AS payouts,
+                   coalesce(sum(amount) FILTER (WHERE kind = 'payout_credited'), 0)::BIGINT AS returned_payouts
             FROM merchant_facts
             WHERE kind IN ('available', 'adjusted', 'paid_out', 'payout_credited')
             GROUP BY merchant, currency, recorded_at::DATE
-        )
+        ) AS days
         """,
     ),
 )

@@ -150,7 +150,7 @@ _STEPS: Final = (
 
 
 def _amount_of(step: str) -> str:
-    return f"coalesce(sum(amount) FILTER (step = '{step}'), 0)::BIGINT"
+    return f"coalesce(sum(amount) FILTER (WHERE step = '{step}'), 0)::BIGINT"
 
 
 def _was(step: str) -> str:
@@ -163,7 +163,7 @@ VIEWS: Final = (
         "How many captures each payment has, how many settlement made available, how many a payout carried.",
         """
         SELECT capture.payment_id, count(*) AS captures, count(entry.item) AS available,
-               count(*) FILTER (entry.payout_id <> '') AS paid_out
+               count(*) FILTER (WHERE entry.payout_id <> '') AS paid_out
         FROM merchant_facts AS capture
         LEFT JOIN merchant_entries AS entry ON entry.item = capture.item AND entry.kind = 'available'
         WHERE capture.kind = 'captured'
@@ -215,8 +215,8 @@ VIEWS: Final = (
         FROM payment_requests AS request
         LEFT JOIN (
             SELECT payment_id,
-                   arg_max(network, sequence) FILTER (network <> '') AS network,
-                   max(reason) FILTER (step = 'declined') AS decline_reason,
+                   (array_agg(network ORDER BY sequence DESC) FILTER (WHERE network <> ''))[1] AS network,
+                   max(reason) FILTER (WHERE step = 'declined') AS decline_reason,
                    {_amount_of("authorized")} AS authorized_amount,
                    {_amount_of("captured")} - {_amount_of("capture_voided")} AS captured_amount,
                    {_amount_of("refunded")} - {_amount_of("refund_failed")} AS refunded_amount,
@@ -243,9 +243,9 @@ VIEWS: Final = (
         "What each network answered: attempts sent, and how the payments it was asked for last ended.",
         """
         SELECT network, count(*) AS payments,
-               count(*) FILTER (was_authorized) AS authorized, count(*) FILTER (was_declined) AS declined,
-               count(*) FILTER (was_unknown) AS unknown,
-               count(*) FILTER (was_authorized) * 1000000 // count(*) AS approval_ppm
+               count(*) FILTER (WHERE was_authorized) AS authorized, count(*) FILTER (WHERE was_declined) AS declined,
+               count(*) FILTER (WHERE was_unknown) AS unknown,
+               floor(count(*) FILTER (WHERE was_authorized) * 1000000.0 / count(*))::BIGINT AS approval_ppm
         FROM payments WHERE network <> '' GROUP BY network
         """,
     ),

@@ -156,22 +156,24 @@ VIEWS: Final = (
         "cycles",
         "Three sides of each settlement cycle: our net, the network's advice, what the bank received.",
         """
-        SELECT cycle, network, currency,
-               coalesce(sum(records) FILTER (side = 'ours'), 0)::BIGINT AS records,
-               coalesce(sum(presented) FILTER (side = 'ours'), 0)::BIGINT AS presented,
-               coalesce(sum(refunded) FILTER (side = 'ours'), 0)::BIGINT AS refunded,
-               coalesce(sum(interchange) FILTER (side = 'ours'), 0)::BIGINT AS interchange,
-               coalesce(sum(net) FILTER (side = 'ours'), 0)::BIGINT AS our_net,
-               coalesce(sum(net) FILTER (side = 'network'), 0)::BIGINT AS network_net,
-               coalesce(sum(net) FILTER (side = 'bank'), 0)::BIGINT AS received,
-               our_net = network_net AND our_net = received AS agrees
+        SELECT *, our_net = network_net AND our_net = received AS agrees
         FROM (
-            SELECT side, cycle, network, currency, records, presented, refunded, interchange, net FROM cycle_totals
-            UNION ALL
-            SELECT 'bank', item, string_split(item, '-')[1], currency, 0, 0, 0, 0, amount
-            FROM bank_line_uses WHERE use = 'network_settlement'
-        )
-        GROUP BY cycle, network, currency
+            SELECT cycle, network, currency,
+                   coalesce(sum(records) FILTER (WHERE side = 'ours'), 0)::BIGINT AS records,
+                   coalesce(sum(presented) FILTER (WHERE side = 'ours'), 0)::BIGINT AS presented,
+                   coalesce(sum(refunded) FILTER (WHERE side = 'ours'), 0)::BIGINT AS refunded,
+                   coalesce(sum(interchange) FILTER (WHERE side = 'ours'), 0)::BIGINT AS interchange,
+                   coalesce(sum(net) FILTER (WHERE side = 'ours'), 0)::BIGINT AS our_net,
+                   coalesce(sum(net) FILTER (WHERE side = 'network'), 0)::BIGINT AS network_net,
+                   coalesce(sum(net) FILTER (WHERE side = 'bank'), 0)::BIGINT AS received
+            FROM (
+                SELECT side, cycle, network, currency, records, presented, refunded, interchange, net FROM cycle_totals
+                UNION ALL
+                SELECT 'bank', item, split_part(item, '-', 1), currency, 0, 0, 0, 0, amount
+                FROM bank_line_uses WHERE use = 'network_settlement'
+            ) AS sides
+            GROUP BY cycle, network, currency
+        ) AS totals
         """,
     ),
     View(
@@ -183,9 +185,10 @@ VIEWS: Final = (
         FROM (
             SELECT network, currency, period, amount AS owed, 0 AS paid FROM scheme_totals
             UNION ALL
-            SELECT string_split(item, '-')[1], currency, array_to_string(string_split(item, '-')[3:], '-'), 0, amount
+            SELECT split_part(item, '-', 1), currency,
+                   substr(item, length(split_part(item, '-', 1)) + length(split_part(item, '-', 2)) + 3), 0, amount
             FROM bank_line_uses WHERE use = 'scheme_invoice'
-        )
+        ) AS sides
         GROUP BY network, currency, period
         """,
     ),
@@ -210,7 +213,7 @@ VIEWS: Final = (
                settled.item IS NOT NULL AS resolved, coalesce(settled.expected, '') AS resolution
         FROM (SELECT * FROM discrepancy_steps WHERE step = 'detected') AS found
         LEFT JOIN (
-            SELECT item, any_value(expected) AS expected FROM discrepancy_steps WHERE step = 'resolved' GROUP BY item
+            SELECT item, max(expected) AS expected FROM discrepancy_steps WHERE step = 'resolved' GROUP BY item
         ) AS settled ON settled.item = found.item AND found.kind = 'missing'
         """,
     ),

@@ -34,8 +34,9 @@ VIEWS: Final = (
         "How each merchant's payments were judged.",
         """
         SELECT merchant, count(*) AS payments,
-               count(*) FILTER (verdict = 'allow') AS allowed, count(*) FILTER (verdict = 'review') AS reviewed,
-               count(*) FILTER (verdict = 'block') AS blocked, max(score) AS highest_score
+               count(*) FILTER (WHERE verdict = 'allow') AS allowed,
+               count(*) FILTER (WHERE verdict = 'review') AS reviewed,
+               count(*) FILTER (WHERE verdict = 'block') AS blocked, max(score) AS highest_score
         FROM risk_verdicts GROUP BY merchant
         """,
     ),
@@ -43,8 +44,9 @@ VIEWS: Final = (
         "risk_rule_hits",
         "How often each rule matched, and how often the payment was then blocked.",
         """
-        SELECT rule, count(*) AS hits, count(*) FILTER (verdict = 'block') AS blocked
-        FROM (SELECT unnest(string_split(rules, ',')) AS rule, verdict FROM risk_verdicts WHERE rules <> '')
+        SELECT rule, count(*) AS hits, count(*) FILTER (WHERE verdict = 'block') AS blocked
+        FROM (SELECT unnest(string_to_array(rules, ',')) AS rule, verdict FROM risk_verdicts WHERE rules <> '')
+             AS matched
         GROUP BY rule
         """,
     ),
