@@ -18,6 +18,7 @@ from events.wire import HEADER_BYTES, decode_event, headers_of
 from infra.job import Finished, Stage, Watch, run_of, simulated_day
 from infra.kafka.topics import create, remove
 from infra.projecting import Projecting
+from infra.stores import StoreAddress, remove_store
 from infra.supervisor import Supervisor
 from infra.worker import runs
 from streams.edge.publisher import TAIL_TICK, TICK
@@ -47,7 +48,7 @@ class ClusterJob:
     payments: int
     seed: int
     input: Path | None
-    store: Path
+    store: StoreAddress
     folder: Path
     kafka_config: Path | None = None
     partitions: int = 4
@@ -157,9 +158,8 @@ def make_topics(job: ClusterJob) -> None:
 
 def _remove(job: ClusterJob) -> None:
     remove(job.cluster.bootstrap, job.cluster.prefix, job.cluster.security)
+    remove_store(job.store)
     try:
-        for path in (job.store, job.store.with_name(job.store.name + ".wal")):
-            path.unlink(missing_ok=True)
         if job.state.exists():
             shutil.rmtree(job.state)
     except OSError as error:

@@ -20,6 +20,7 @@ from events.lifecycle import PaymentRequested
 from events.partitions import ClockKind
 from events.requests import PaymentRequest
 from infra.projecting import Projecting
+from infra.stores import StoreAddress, remove_store
 from streams.edge.bank import Bank
 from streams.edge.inputs import hash_of, read_rows
 from streams.edge.networks import Adapter, ClearingHouse
@@ -50,7 +51,7 @@ class Job:
     seed: int
     input: Path | None
     log: Path
-    store: Path
+    store: StoreAddress
     partitions: int = 1
     batch: int = BATCH
     fresh: bool = False
@@ -197,11 +198,12 @@ def _remove(job: Job) -> None:
     try:
         job.log.parent.mkdir(parents=True, exist_ok=True)
         with writing(job.log):
-            for path in (job.log, job.store):
-                for suffix in ("", "-wal", "-shm", ".wal"):
-                    path.with_name(path.name + suffix).unlink(missing_ok=True)
+            # The store first: where it cannot go, the log that it was made from is still there.
+            remove_store(job.store)
+            for suffix in ("", "-wal", "-shm"):
+                job.log.with_name(job.log.name + suffix).unlink(missing_ok=True)
     except OSError as error:
-        raise Unavailable(f"{job.log} or {job.store} cannot be removed: {error.strerror}") from error
+        raise Unavailable(f"{job.log} cannot be removed: {error.strerror}") from error
 
 
 def simulated_day(folder: Path, payments: int, seed: int, anew: bool, watch: Watch) -> Path:

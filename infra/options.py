@@ -8,6 +8,7 @@ from typing import Any, Final, TypeVar
 import click
 
 from infra.settings import SETTINGS, Settings, Value, path_of
+from infra.stores import store_address
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
@@ -50,8 +51,8 @@ kafka_config_option: Final = click.option(
     type=click.Path(path_type=Path, dir_okay=False),
     help="A file with the settings for TLS and SASL, where the log is on Kafka.",
 )
-#: ``--store duckdb:PATH``: the command gets a Path.
-store_option: Final = setting_option("store", lambda value: path_of(value, "duckdb"), metavar="duckdb:PATH")
+#: ``--store``: the command gets a StoreAddress.
+store_option: Final = setting_option("store", store_address, metavar="ADDRESS")
 payments_option: Final = setting_option("payments", lambda value: int(value.text), metavar="N")
 seed_option: Final = setting_option("seed", lambda value: int(value.text), metavar="S")
 partitions_option: Final = setting_option("partitions", lambda value: int(value.text), metavar="N")

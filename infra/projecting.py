@@ -23,9 +23,10 @@ from events.errors import Broken, Refused, TallystickError, Unavailable
 from infra.commandline import INVARIANT_FAILED, OK, UNAVAILABLE, USAGE, exit_code_of
 from infra.logs import place_of
 from infra.settings import Value
+from infra.stores import StoreAddress, open_store, store_address
 
 if TYPE_CHECKING:
-    from projections.duck import DuckStore
+    from projections.store import SqlStore
     from streams.hosts.cluster import Cluster
     from streams.hosts.log import Log
 
@@ -34,6 +35,9 @@ _IDLE_SECONDS: Final = 0.05
 
 #: How long it waits for a store that somebody else has: the projector of a killed job lets go within a second.
 _STORE_SECONDS: Final = 10.0
+
+#: The variable that tells the projector its store.
+_STORE: Final = "TALLYSTICK_STORE"
 
 #: What its exit codes mean, where it could say why.
 _ERRORS: Final[dict[int, type[TallystickError]]] = {
@@ -46,9 +50,12 @@ _ERRORS: Final[dict[int, type[TallystickError]]] = {
 class Projecting:
     """The job's side: a projector that runs while the context is entered."""
 
-    def __init__(self, log: str, store: Path, partitions: int, kafka_config: Path | None = None) -> None:
+    def __init__(
+        self, log: str, store: StoreAddress, partitions: int, kafka_config: Path | None = None
+    ) -> None:
         """``log`` is an address: ``sqlite:PATH`` or ``kafka://HOST:PORT/PREFIX``."""
-        arguments = [log, str(store), str(partitions), *([] if kafka_config is None else [str(kafka_config)])]
+        arguments = [log, str(partitions), *([] if kafka_config is None else [str(kafka_config)])]
+        self._store = store
         self._command = [sys.executable, "-m", "infra.projecting", *arguments]
         self._process: subprocess.Popen[str] | None = None
 
@@ -63,7 +70,8 @@ class Projecting:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 text=True,
-                env={**os.environ, "PYTHONPATH": path},
+                # Not as an argument: everybody on the machine may read those, and there may be a password in it.
+                env={**os.environ, "PYTHONPATH": path, _STORE: self._store.text},
             )
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
@@ -126,14 +134,16 @@ class Projecting:
         process.wait()
 
 
-def follow(log: "Path | Cluster", store: Path, partitions: int, control: IO[str], answers: IO[str]) -> None:
+def follow(
+    log: "Path | Cluster", store: StoreAddress, partitions: int, control: IO[str], answers: IO[str]
+) -> None:
     """The projector's side: project what is committed until told to stop."""
     from projections.projector import Projector
 
     selector = selectors.DefaultSelector()
     selector.register(control, selectors.EVENT_READ)
-    with _reader(log) as source, closing(_held(store)) as duck:
-        projector = Projector(source, duck, partitions)
+    with _reader(log) as source, closing(_held(store)) as held:
+        projector = Projector(source, held, partitions)
         finishing = False
         while True:
             projected = projector.turn()
@@ -164,32 +174,33 @@ def _reader(log: "Path | Cluster") -> "Iterator[Log]":
         yield topics
 
 
-def _held(path: Path) -> "DuckStore":
+def _held(address: StoreAddress) -> "SqlStore":
     """The store, waited for while the projector of a job that was killed still has it."""
-    from projections.duck import DuckStore
+    from projections.port import StoreBusy
 
     patience_ends = time.monotonic() + _STORE_SECONDS
     while True:
         try:
-            return DuckStore(path)
-        except Unavailable:
+            return open_store(address)
+        except StoreBusy:
             if time.monotonic() > patience_ends:
                 raise
         time.sleep(_IDLE_SECONDS)
 
 
 def main() -> int:
-    """Entry of the projector process: LOG STORE PARTITIONS [KAFKA-CONFIG]."""
-    log, store, partitions, *config = sys.argv[1:]
+    """Entry of the projector process: LOG PARTITIONS [KAFKA-CONFIG], with the store in the environment."""
+    log, partitions, *config = sys.argv[1:]
+    store = store_address(Value(os.environ[_STORE], _STORE))
     try:
-        return _follow_and_say(log, Path(config[0]) if config else None, Path(store), int(partitions))
+        return _follow_and_say(log, Path(config[0]) if config else None, store, int(partitions))
     except BrokenPipeError:
         # The job has died. Python would complain of the pipe again when it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return UNAVAILABLE
 
 
-def _follow_and_say(log: str, kafka_config: Path | None, store: Path, partitions: int) -> int:
+def _follow_and_say(log: str, kafka_config: Path | None, store: StoreAddress, partitions: int) -> int:
     import duckdb
 
     try:
@@ -199,7 +210,7 @@ def _follow_and_say(log: str, kafka_config: Path | None, store: Path, partitions
         raise
     except (duckdb.Error, OSError) as error:
         first_line = str(error).partition("\n")[0]
-        print(json.dumps(f"the store {store} cannot be written: {first_line}"), flush=True)
+        print(json.dumps(f"the store {store.path or store} cannot be written: {first_line}"), flush=True)
         return UNAVAILABLE
     except TallystickError as error:
         print(json.dumps(str(error)), flush=True)

@@ -31,8 +31,14 @@ class Setting(NamedTuple):
 SETTINGS: Final = {
     setting.name: setting
     for setting in (
-        Setting("log", "sqlite:var/tallystick.db", "where the log is: sqlite:PATH or kafka://HOST:PORT/PREFIX"),
-        Setting("store", "duckdb:var/tallystick.duckdb", "where the projections are: duckdb:PATH"),
+        Setting(
+            "log", "sqlite:var/tallystick.db", "where the log is: sqlite:PATH or kafka://HOST:PORT/PREFIX"
+        ),
+        Setting(
+            "store",
+            "duckdb:var/tallystick.duckdb",
+            "where the projections are: duckdb:PATH or postgresql://USER@HOST:PORT/DATABASE",
+        ),
         Setting("payments", "10000", "how many payments a simulated day has", number=True),
         Setting("seed", "1", "what all simulated chance is made of", number=True),
         Setting("partitions", "1", "partitions of each log; fixed for a log's life", number=True),
@@ -41,8 +47,11 @@ SETTINGS: Final = {
 }
 
 #: Variables that are no settings: the one above, and some that are for the tests alone.
-_OTHER_VARIABLES: Final = frozenset({CONFIG_VARIABLE, f"{PREFIX}CRASH_AT", f"{PREFIX}REQUIRE_KAFKA"})
-_PASSWORD: Final = re.compile(r"(?<=://)([^:/@\s]*):([^@\s]*)@")
+_OTHER_VARIABLES: Final = frozenset(
+    {CONFIG_VARIABLE, f"{PREFIX}CRASH_AT", f"{PREFIX}REQUIRE_KAFKA", f"{PREFIX}REQUIRE_POSTGRES"}
+)
+#: Up to the last @: a password with one in it should have written %40, and is covered all the same.
+_PASSWORD: Final = re.compile(r"(?<=://)([^:/@\s]*):(\S*)@")
 _SECRET: Final = re.compile(r"(password|secret|token|key)=[^&\s]*", re.IGNORECASE)
 
 
@@ -96,11 +105,13 @@ def masked(text: str) -> str:
     return _SECRET.sub(lambda found: f"{found[1]}={MASKED}", _PASSWORD.sub(rf"\1:{MASKED}@", text))
 
 
-def path_of(value: Value, scheme: str) -> Path:
-    """The path in ``scheme:PATH``; Refused for anything else."""
+def path_of(value: Value, scheme: str, other: str = "") -> Path:
+    """The path in ``scheme:PATH``; Refused for anything else. ``other`` is what else the setting may be."""
     kind, colon, rest = value.text.partition(":")
     if not colon or kind != scheme or not rest or rest.startswith("//"):
-        raise Refused(f"{value.origin}: {masked(value.text)!r} is not of the form {scheme}:PATH")
+        raise Refused(
+            f"{value.origin}: {masked(value.text)!r} is not of the form {scheme}:PATH{f' or {other}' if other else ''}"
+        )
     return Path(rest)
 
 

@@ -14,6 +14,7 @@ from rich.text import Text
 
 from events.money import format_minor
 from infra.job import Finished, Job
+from infra.settings import SETTINGS
 from projections.report import Report
 
 _LIFE: Final = (
@@ -186,13 +187,13 @@ def _books(report: Report) -> Group:
 def _next(job: Job, report: Report) -> Panel:
     merchant = report.top_merchants[0].merchant if report.top_merchants else "MERCHANT"
     log = "" if str(job.log) == "var/tallystick.db" else f" --log sqlite:{job.log}"
-    store = "" if str(job.store) == "var/tallystick.duckdb" else f" --store duckdb:{job.store}"
+    store = "" if job.store.text == SETTINGS["store"].default else f" --store {job.store}"
     command = _command()
     lines = (
         f"{command} ledger trial-balance{store}",
         f"{command} merchant statement {merchant}{store}",
-        f'{command} query "FROM merchant_totals"{store}',
-        f'{command} query "FROM payments WHERE was_unknown LIMIT 5"{store}',
+        f'{command} query "TABLE merchant_totals"{store}',
+        f'{command} query "SELECT * FROM payments WHERE was_unknown LIMIT 5"{store}',  # noqa: S608 - a hint, to be typed
         f"{command} replay --verify{log}",
     )
     return Panel(

@@ -1,12 +1,14 @@
-"""What a table holds, in a few numbers that two stores can be compared by."""
+"""What a table holds, in a few numbers that two stores can be compared by: also one on DuckDB, one on PostgreSQL."""
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
-
-import duckdb
+from typing import Any, Final, NamedTuple
 
 from projections.definitions import physical
-from projections.port import Table
+from projections.dialect import Dialect
+from projections.port import Column, Database, Table
+
+#: Between the columns of a row: a control character, which no field may contain.
+_BETWEEN: Final = " || chr(31) || "
 
 
 class Figures(NamedTuple):
@@ -17,38 +19,48 @@ class Figures(NamedTuple):
     digest: str
 
 
-def figures(
-    db: duckdb.DuckDBPyConnection, table: Table, build: int | None = None, *, whole: bool = False
-) -> Figures:
+def figures(db: Database, table: Table, build: int | None = None, *, whole: bool = False) -> Figures:
     """Rows, sums and digest of a table; of the live build, by the table's plain name, where none is given.
 
     The digest is SHA-256 over the hashes of the rows' business columns in sorted order, so neither the order of
     rows nor the partitioning of the log shows in it; ``whole`` takes every column and every row, positions too.
+    Both databases write a value of a column as the same text, so the bytes that are hashed are the same ones.
     Sorting in 4,096 parts keeps memory flat.
     """
-    name = table.name if build is None else physical(table, build)
+    dialect = db.dialect
+    name = table.name if build is None else physical(table, build, dialect)
     numeric = [
         column.name for column in table.columns if column.type == "BIGINT" and column.name in table.business
     ]
     sums = "".join(f', coalesce(sum("{column}"), 0)::BIGINT' for column in numeric)
     counted = one(db, f"SELECT count(*){sums} FROM {name}")
-    covered = [column.name for column in table.columns] if whole else table.business
-    text = " || chr(31) || ".join(f'"{column}"::VARCHAR' for column in covered)
+    by_name = {column.name: column for column in table.columns}
+    covered = table.columns if whole else [by_name[column] for column in table.business]
+    text = _BETWEEN.join(_text(column, dialect) for column in covered)
     where = "TRUE" if whole else table.where
+    parts = "string_agg(part, '' ORDER BY prefix)"
+    hashes = "string_agg(row_hash, '' ORDER BY row_hash)"
     digest = one(
         db,
         f"""
-        SELECT sha256(coalesce(string_agg(part, '' ORDER BY prefix), '')) FROM (
-            SELECT prefix, sha256(string_agg(row_hash, '' ORDER BY row_hash)) AS part FROM (
-                SELECT sha256({text}) AS row_hash, left(row_hash, 3) AS prefix FROM {name} WHERE {where}
-            ) GROUP BY prefix
-        )
+        SELECT {dialect.sha256.format(f"coalesce({parts}, '')")} FROM (
+            SELECT prefix, {dialect.sha256.format(hashes)} AS part FROM (
+                SELECT row_hash, left(row_hash, 3) AS prefix FROM (
+                    SELECT {dialect.sha256.format(text)} AS row_hash FROM {name} WHERE {where}
+                ) AS hashed
+            ) AS prefixed GROUP BY prefix
+        ) AS parts
         """,
     )
     return Figures(counted[0], tuple(zip(numeric, counted[1:], strict=True)), digest[0])
 
 
-def one(db: duckdb.DuckDBPyConnection, sql: str, arguments: Sequence[Any] = ()) -> Any:
+def one(db: Database, sql: str, arguments: Sequence[Any] = ()) -> Any:
     """The only row of a result, or None. Fetched whole: DuckDB keeps a connection busy until its result is."""
-    rows = db.execute(sql, list(arguments)).fetchall()
+    _, rows = db.fetch(sql, arguments)
     return rows[0] if rows else None
+
+
+def _text(column: Column, dialect: Dialect) -> str:
+    name = f'"{column.name}"'
+    return dialect.hex.format(name) if column.type == "BLOB" else f"{name}::VARCHAR"

@@ -3,13 +3,10 @@
 Rows go in as columns: a table's batch is a dict of numpy arrays that DuckDB scans in place. Tried with 5,000 rows of
 ten columns into a file: 930,000 rows/s, against 410,000 with numpy's own text type, 330,000 with the appender,
 310,000 with JSON, 200,000 with lists as parameters, and 700 with ``executemany``. So no Arrow library is needed.
-
-Every build of a projection has tables of its own (``ledger_entries_v1``); the name without the number is a view. A
-rebuild fills ``_v2`` beside and swaps the view. Rows and positions commit together: a kill leaves whole batches.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, Self
 
@@ -17,13 +14,10 @@ import duckdb
 import numpy as np
 
 from events.errors import Refused, Unavailable
-from projections.catalog import CATALOG
-from projections.definitions import create_table, create_views, fingerprint, name_table, physical
-from projections.digest import Figures, figures, one
-from projections.port import Place, Position, Positions, Projection, Rows
-
-FORMAT: Final = "tallystick store 1"
-FIRST_BUILD: Final = 1
+from projections.definitions import name_table, physical
+from projections.dialect import DUCKDB
+from projections.port import Positions, Projection, Rows, StoreBusy, Table
+from projections.store import FORMAT, SqlStore
 
 _SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS store_about (name TEXT PRIMARY KEY, value TEXT NOT NULL);
@@ -42,27 +36,25 @@ COMMENT ON VIEW freshness IS 'How many events each projection has taken, and the
 """
 
 
-class DuckStore:
-    """A :class:`projections.port.Store` in the file ``path`` (``:memory:`` for none).
+class DuckStore(SqlStore):
+    """A store in the file ``path`` (``:memory:`` for none).
 
     Raises Unavailable where another process has the file, Refused where it is something else or where a projection
     in it was made by other code: then :mod:`projections.rebuild` makes it anew.
     """
 
+    dialect = DUCKDB
+    _absent = (duckdb.CatalogException, duckdb.BinderException)
+
     def __init__(self, path: str | Path, *, threads: int = 1) -> None:
         # One thread: a batch is too small to share out, and the engine needs the other core.
-        self.path = str(path)
-        if self.path != ":memory:":
-            Path(self.path).parent.mkdir(parents=True, exist_ok=True)
-        self.connection = connect(self.path, threads=threads)
+        self.shown = str(path)
+        if self.shown != ":memory:":
+            Path(path).parent.mkdir(parents=True, exist_ok=True)
+        self.connection = connect(self.shown, threads=threads)
         try:
             self._recognise()
-            with self._transaction():
-                for projection in CATALOG:
-                    if self._live(projection) is None:
-                        self._create(projection, FIRST_BUILD)
-                        self._set_live(projection, FIRST_BUILD)
-                self._publish_views()
+            self._furnish()
         except BaseException:
             self.connection.close()
             raise
@@ -72,74 +64,42 @@ class DuckStore:
         """The store in this file, made where there is none; a context manager that closes it."""
         return cls(path)
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
     def _recognise(self) -> None:
-        db = self.connection
-        tables = {name for (name,) in db.execute("SELECT table_name FROM duckdb_tables()").fetchall()}
+        tables = {name for (name,) in self.fetch("SELECT table_name FROM duckdb_tables()")[1]}
         if tables and "store_about" not in tables:
             raise Refused(
-                f"{self.path} is a DuckDB file, but not a Tallystick store; name another with --store"
+                f"{self.shown} is a DuckDB file, but not a Tallystick store; name another with --store"
             )
-        db.execute(_SCHEMA)
-        found = one(db, "SELECT value FROM store_about WHERE name = 'format'")
+        self.connection.execute(_SCHEMA)
+        found = self._about("format")
         if found is None:
-            db.execute("INSERT INTO store_about VALUES ('format', ?)", [FORMAT])
-        elif found[0] != FORMAT:
-            raise Refused(f"{self.path} is of format {found[0]!r}, this program writes {FORMAT!r}")
+            self._say("format", FORMAT)
+        elif found != FORMAT:
+            raise Refused(f"{self.shown} is of format {found!r}, this program writes {FORMAT!r}")
 
-    # -- the port ------------------------------------------------------------------------------------
+    def fetch(self, sql: str, arguments: Sequence[Any] = ()) -> tuple[list[str], list[tuple[Any, ...]]]:
+        """Column names and rows of a query."""
+        return fetch(self.connection, sql, arguments)
 
-    def bind_log(self, identity: str) -> None:
-        """Say which log the rows are from; Refused where they are from another one."""
+    def _execute(self, sql: str, arguments: Sequence[Any] = ()) -> None:
+        self.connection.execute(sql, list(arguments))
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
         db = self.connection
-        found = one(db, "SELECT value FROM store_about WHERE name = 'log'")
-        if found is None:
-            db.execute("INSERT INTO store_about VALUES ('log', ?)", [identity])
-        elif found[0] != identity:
-            raise Refused(
-                f"{self.path} was filled from the log {found[0]!r}, not from {identity!r}:"
-                " name the store that belongs to this log with --store, or a new file"
-            )
+        db.begin()
+        try:
+            yield
+        except BaseException:
+            db.rollback()
+            raise
+        db.commit()
 
-    def positions(self, projection: Projection, build: int | None = None) -> dict[Place, Position]:
-        """How far the projection's live build (or the one named) has read each log partition."""
-        number = self.live(projection) if build is None else build
-        found = self.connection.execute(
-            "SELECT topic, partition, next, chain FROM projection_positions WHERE projection = ? AND build = ?",
-            [projection.NAME, number],
-        ).fetchall()
-        return {
-            (topic, partition): Position(following, chain) for topic, partition, following, chain in found
-        }
-
-    def commit(
-        self,
-        changes: Sequence[tuple[Projection, Iterable[Rows]]],
-        positions: Positions,
-        as_of: int,
-        *,
-        build: int | None = None,
-    ) -> None:
-        """Append the rows and move the projections' live builds (or the build named) to the positions."""
-        moved: list[tuple[str, int]] = []
-        with self._transaction():
-            for projection, made in changes:
-                number = self.live(projection) if build is None else build
-                moved.append((projection.NAME, number))
-                for rows in made:
-                    if rows.count:
-                        self._append(physical(rows.table, number), rows)
-            self._move(moved, positions, as_of)
-
-    def _append(self, name: str, rows: Rows) -> None:
-        columns = rows.table.columns
+    def _append(self, table: Table, build: int, rows: Rows) -> None:
+        columns = table.columns
         given = {column.name: _array(column.type, rows.columns[column.name]) for column in columns}
         names = ", ".join(f'"{column.name}"' for column in columns)
+        name = physical(table, build, self.dialect)
         db = self.connection
         db.register("incoming_rows", given)
         try:
@@ -147,10 +107,8 @@ class DuckStore:
         finally:
             db.unregister("incoming_rows")
 
-    def _move(self, projections: list[tuple[str, int]], positions: Positions, as_of: int) -> None:
-        if not positions or not projections:
-            return
-        entries = [(*who, *place, *at) for who in projections for place, at in positions.items()]
+    def _move(self, builds: list[tuple[str, int]], positions: Positions, as_of: int) -> None:
+        entries = [(*who, *place, *at) for who in builds for place, at in positions.items()]
         projection, build, topic, partition, following, chain = (
             list(values) for values in zip(*entries, strict=True)
         )
@@ -177,159 +135,30 @@ class DuckStore:
         finally:
             db.unregister("incoming_positions")
 
-    # -- builds --------------------------------------------------------------------------------------
-
-    def live(self, projection: Projection) -> int:
-        """The build that people read; Refused where code of another version made it."""
-        found = self._live(projection)
-        assert found is not None, "the constructor has made it"
-        build, version = found
-        if version != projection.VERSION:
-            raise Refused(
-                f"{self.path} holds the projection {projection.NAME!r} of version {version}, this program makes"
-                f" version {projection.VERSION}: `tallystick project rebuild {projection.NAME}` makes it anew"
-            )
-        return build
-
-    def live_build(self, projection: Projection) -> tuple[int, int]:
-        """Version and build of what people read, whichever code made it."""
-        found = self._live(projection)
-        assert found is not None, "the constructor has made it"
-        return found[1], found[0]
-
-    def unfinished_builds(self, projection: Projection) -> list[int]:
-        """Builds that never went live: a rebuild was killed."""
-        found = self.connection.execute(
-            "SELECT build FROM projection_builds WHERE projection = ? AND NOT live", [projection.NAME]
-        ).fetchall()
-        return [build for (build,) in found]
-
-    def outdated(self) -> list[Projection]:
-        """Projections whose live build was made by code of another version."""
-        return [
-            projection
-            for projection in CATALOG
-            if (self._live(projection) or (0, 0))[1] != projection.VERSION
-        ]
-
-    def _live(self, projection: Projection) -> tuple[int, int] | None:
-        found: tuple[int, int] | None = one(
-            self.connection,
-            "SELECT build, version FROM projection_builds WHERE projection = ? AND live",
-            [projection.NAME],
-        )
-        return found
-
-    def next_build(self, projection: Projection) -> int:
-        """A number that no build of the projection has."""
-        found = one(
-            self.connection,
-            "SELECT coalesce(max(build), 0) + 1 FROM projection_builds WHERE projection = ?",
-            [projection.NAME],
-        )
-        assert found is not None
-        return int(found[0])
-
-    def create_build(self, projection: Projection, build: int) -> None:
-        """Empty tables for a build that nobody reads yet."""
-        with self._transaction():
-            self._create(projection, build)
-
-    def _create(self, projection: Projection, build: int) -> None:
-        self._run(*(statement for table in projection.TABLES for statement in create_table(table, build)))
-        self.connection.execute(
-            "INSERT INTO projection_builds VALUES (?, ?, ?, FALSE, ?)",
-            [projection.NAME, build, projection.VERSION, [table.name for table in projection.TABLES]],
-        )
-
-    def swap(self, projection: Projection, build: int) -> None:
-        """Let people read this build, and drop the others, in one transaction."""
-        with self._transaction():
-            others = self.connection.execute(
-                "SELECT build FROM projection_builds WHERE projection = ? AND build <> ?",
-                [projection.NAME, build],
-            ).fetchall()
-            self._set_live(projection, build)
-            for (other,) in others:
-                self._drop(projection, other)
-            self._publish_views(anew=True)
-
-    def drop_build(self, projection: Projection, build: int) -> None:
-        """Forget a build that is not live."""
-        with self._transaction():
-            self._drop(projection, build)
-
-    def _drop(self, projection: Projection, build: int) -> None:
-        db = self.connection
-        today = {table.name for table in projection.TABLES}
-        found = one(
-            db,
-            "SELECT tables FROM projection_builds WHERE projection = ? AND build = ?",
-            [projection.NAME, build],
-        )
-        # Older code may have had other tables, so the file says which: those that are no more lose their views too.
-        for name in found[0] if found is not None else ():
-            if name not in today:
-                db.execute(f"DROP VIEW IF EXISTS {name}")
-            db.execute(f"DROP TABLE IF EXISTS {name}_v{build}")
-        db.execute(
-            "DELETE FROM projection_builds WHERE projection = ? AND build = ?", [projection.NAME, build]
-        )
-        db.execute(
-            "DELETE FROM projection_positions WHERE projection = ? AND build = ?", [projection.NAME, build]
-        )
-
-    def _set_live(self, projection: Projection, build: int) -> None:
-        self.connection.execute(
-            "UPDATE projection_builds SET live = (build = ?) WHERE projection = ?", [build, projection.NAME]
-        )
-        self._run(*(statement for table in projection.TABLES for statement in name_table(table, build)))
-
-    def _publish_views(self, *, anew: bool = False) -> None:
-        """Make the views, where code has changed them or ``anew``; not while a table is of another version."""
-        if self.outdated():
-            return
-        statements = create_views(CATALOG)
-        print_of_all = fingerprint(statements)
-        found = one(self.connection, "SELECT value FROM store_about WHERE name = 'views'")
-        if anew or found is None or found[0] != print_of_all:
-            self._run(*statements)
-            self.connection.execute("INSERT OR REPLACE INTO store_about VALUES ('views', ?)", [print_of_all])
-
-    @contextmanager
-    def _transaction(self) -> Iterator[None]:
-        db = self.connection
-        db.begin()
-        try:
-            yield
-        except BaseException:
-            db.rollback()
-            raise
-        db.commit()
-
-    def _run(self, *statements: str) -> None:
-        for statement in statements:
-            self.connection.execute(statement)
-
-    # -- figures -------------------------------------------------------------------------------------
-
-    def figures(
-        self, projection: Projection, build: int | None = None, *, whole: bool = False
-    ) -> dict[str, Figures]:
-        """Rows, sums and digest of each table of the live build (or the one named); ``whole``: of all columns.
-
-        A table that an older build does not have, or has with other columns, is left out.
-        """
-        number = self.live(projection) if build is None else build
-        found: dict[str, Figures] = {}
+    def _name_tables(self, projection: Projection, build: int) -> None:
         for table in projection.TABLES:
-            with suppress(duckdb.CatalogException, duckdb.BinderException):
-                found[table.name] = figures(self.connection, table, number, whole=whole)
-        return found
+            self._run(name_table(table, build, self.dialect))
+        # A view remembers the columns that it found.
+        self._unsay_views()
+
+    def _unname_tables(self, names: list[str]) -> None:
+        for name in names:
+            self._execute(f"DROP VIEW IF EXISTS {name}")
+
+    def _make_views(self, statements: list[str]) -> None:
+        self._run(statements)
 
     def close(self) -> None:
         """Write out and let go of the file."""
         self.connection.close()
+
+
+def fetch(
+    db: duckdb.DuckDBPyConnection, sql: str, arguments: Sequence[Any] = ()
+) -> tuple[list[str], list[tuple[Any, ...]]]:
+    """Column names and rows of a query."""
+    rows = db.execute(sql, list(arguments)).fetchall()
+    return [column[0] for column in db.description or ()], rows
 
 
 def connect(path: str, *, threads: int = 1, read_only: bool = False) -> duckdb.DuckDBPyConnection:
@@ -352,7 +181,7 @@ def connect(path: str, *, threads: int = 1, read_only: bool = False) -> duckdb.D
     except duckdb.IOException as error:
         text = str(error)
         if "lock" in text:
-            raise Unavailable(
+            raise StoreBusy(
                 f"the store {path} is in use by another process, and DuckDB lets one process at a time in:"
                 " wait until it has ended, or stop it, and ask again"
             ) from error

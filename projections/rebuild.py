@@ -9,9 +9,9 @@ from typing import NamedTuple
 
 from events.errors import Broken
 from projections.digest import Figures
-from projections.duck import DuckStore
 from projections.port import Place, Position, Positions, Projection, Rows
 from projections.projector import Projector, Reader
+from projections.store import SqlStore
 
 
 class Difference(NamedTuple):
@@ -32,7 +32,7 @@ class Rebuilt(NamedTuple):
 
 
 def rebuild(
-    store: DuckStore,
+    store: SqlStore,
     reader: Reader,
     partitions: int,
     projection: Projection,
@@ -66,9 +66,7 @@ def rebuild(
     return Rebuilt(projection.NAME, build, events, differences)
 
 
-def _compare(
-    store: DuckStore, projection: Projection, old: int, new: int, *, whole: bool
-) -> list[Difference]:
+def _compare(store: SqlStore, projection: Projection, old: int, new: int, *, whole: bool) -> list[Difference]:
     new_figures = store.figures(projection, new, whole=whole)
     old_figures = store.figures(projection, old, whole=whole)
     return [
@@ -81,7 +79,7 @@ def _compare(
 class _Beside:
     """A store as a projector sees it that fills a build nobody reads yet."""
 
-    def __init__(self, store: DuckStore, build: int) -> None:
+    def __init__(self, store: SqlStore, build: int) -> None:
         self._store = store
         self._build = build
 

@@ -5,11 +5,12 @@ Everything is counted over the whole log and in payments, not in events. Amounts
 
 from typing import Any, Final
 
-import duckdb
 import msgspec
 
 from projections import ledger
 from projections.digest import figures
+from projections.port import Database
+from projections.reading import records
 
 TOP_MERCHANTS: Final = 5
 
@@ -106,45 +107,45 @@ class Report(msgspec.Struct, frozen=True):
     ledger_digest: str
 
 
-def report(db: duckdb.DuckDBPyConnection) -> Report:
+def report(db: Database) -> Report:
     """All of it. About a second for a million events."""
     return Report(
         counts=counts(db),
-        by_status=_by_name(db, "SELECT status, count(*) FROM payments GROUP BY ALL ORDER BY 2 DESC, 1"),
+        by_status=_by_name(db, "SELECT status, count(*) FROM payments GROUP BY status ORDER BY 2 DESC, 1"),
         amounts=amounts(db),
         balances=balances(db),
         networks=networks(db),
         top_merchants=top_merchants(db),
         refusals=_by_name(
-            db, "SELECT reason, count(*) FROM refused_requests GROUP BY ALL ORDER BY 2 DESC, 1"
+            db, "SELECT reason, count(*) FROM refused_requests GROUP BY reason ORDER BY 2 DESC, 1"
         ),
         declines=_by_name(
-            db, "SELECT reason, sum(payments)::BIGINT FROM decline_reasons GROUP BY ALL ORDER BY 2 DESC, 1"
+            db, "SELECT reason, sum(payments)::BIGINT FROM decline_reasons GROUP BY reason ORDER BY 2 DESC, 1"
         ),
         ledger_digest=ledger_digest(db),
     )
 
 
-def counts(db: duckdb.DuckDBPyConnection) -> Counts:
+def counts(db: Database) -> Counts:
     """See :class:`Counts`."""
     of_payments = _row(
         db,
         """
-        SELECT count(*) AS payments, count(*) FILTER (was_authorized) AS authorized,
-               count(*) FILTER (was_declined) AS declined, count(*) FILTER (was_unknown) AS unknown,
-               count(*) FILTER (was_reversed) AS reversed, count(*) FILTER (was_captured) AS captured,
-               count(*) FILTER (was_voided) AS voided, count(*) FILTER (was_expired) AS expired,
-               count(*) FILTER (was_refunded) AS refunded, count(*) FILTER (was_settled) AS settled,
-               count(*) FILTER (was_paid_out) AS paid_out
+        SELECT count(*) AS payments, count(*) FILTER (WHERE was_authorized) AS authorized,
+               count(*) FILTER (WHERE was_declined) AS declined, count(*) FILTER (WHERE was_unknown) AS unknown,
+               count(*) FILTER (WHERE was_reversed) AS reversed, count(*) FILTER (WHERE was_captured) AS captured,
+               count(*) FILTER (WHERE was_voided) AS voided, count(*) FILTER (WHERE was_expired) AS expired,
+               count(*) FILTER (WHERE was_refunded) AS refunded, count(*) FILTER (WHERE was_settled) AS settled,
+               count(*) FILTER (WHERE was_paid_out) AS paid_out
         FROM payments
         """,
     )
     of_events = _row(
         db,
         """
-        SELECT count(*) AS events, count(*) FILTER (type = 'DuplicateRequestObserved') AS duplicates_absorbed,
-               count(*) FILTER (type IN ('RequestRejected', 'IdempotencyConflictObserved')) AS requests_refused,
-               count(*) FILTER (type = 'EventDeadLettered') AS dead_letters
+        SELECT count(*) AS events, count(*) FILTER (WHERE type = 'DuplicateRequestObserved') AS duplicates_absorbed,
+               count(*) FILTER (WHERE type IN ('RequestRejected', 'IdempotencyConflictObserved')) AS requests_refused,
+               count(*) FILTER (WHERE type = 'EventDeadLettered') AS dead_letters
         FROM events
         """,
     )
@@ -160,16 +161,16 @@ def counts(db: duckdb.DuckDBPyConnection) -> Counts:
     return Counts(**of_payments, **of_events, **of_books)
 
 
-def amounts(db: duckdb.DuckDBPyConnection) -> dict[str, Amounts]:
+def amounts(db: Database) -> dict[str, Amounts]:
     """The sums over all merchants, by currency."""
     sums = ", ".join(f"sum({name})::BIGINT AS {name}" for name in Amounts.__struct_fields__)
-    rows = _rows(db, f"SELECT currency, {sums} FROM merchant_totals GROUP BY currency ORDER BY currency")
+    rows = records(db, f"SELECT currency, {sums} FROM merchant_totals GROUP BY currency ORDER BY currency")
     return {row.pop("currency"): Amounts(**row) for row in rows}
 
 
-def balances(db: duckdb.DuckDBPyConnection) -> list[Balance]:
+def balances(db: Database) -> list[Balance]:
     """Where the money is: every family of accounts that is not at zero."""
-    rows = _rows(
+    rows = records(
         db,
         """
         SELECT class AS account_class, family, currency, balance, accounts
@@ -179,19 +180,20 @@ def balances(db: duckdb.DuckDBPyConnection) -> list[Balance]:
     return [Balance(**row) for row in rows]
 
 
-def networks(db: duckdb.DuckDBPyConnection) -> list[Network]:
+def networks(db: Database) -> list[Network]:
     """What each network answered."""
-    return [Network(**row) for row in _rows(db, "SELECT * FROM network_performance ORDER BY network")]
+    return [Network(**row) for row in records(db, "SELECT * FROM network_performance ORDER BY network")]
 
 
-def top_merchants(db: duckdb.DuckDBPyConnection, limit: int = TOP_MERCHANTS) -> list[Merchant]:
+def top_merchants(db: Database, limit: int = TOP_MERCHANTS) -> list[Merchant]:
     """The merchants with the most payments, and what came of these."""
-    rows = _rows(
+    rows = records(
         db,
         f"""
         SELECT merchant, currency, payments, captured, refunded, fees, paid_out
         FROM merchant_totals
-        JOIN (SELECT merchant, currency, count(*) AS payments FROM payment_requests GROUP BY ALL)
+        JOIN (SELECT merchant, currency, count(*) AS payments FROM payment_requests GROUP BY merchant, currency)
+             AS asked
         USING (merchant, currency)
         ORDER BY payments DESC, merchant, currency LIMIT {int(limit)}
         """,
@@ -199,21 +201,16 @@ def top_merchants(db: duckdb.DuckDBPyConnection, limit: int = TOP_MERCHANTS) -> 
     return [Merchant(**row) for row in rows]
 
 
-def ledger_digest(db: duckdb.DuckDBPyConnection) -> str:
+def ledger_digest(db: Database) -> str:
     """One number for all entries: the same for two runs of one input, however these were cut up."""
     return figures(db, ledger.ENTRIES).digest
 
 
-def _by_name(db: duckdb.DuckDBPyConnection, sql: str) -> dict[str, int]:
-    return dict(db.execute(sql).fetchall())
+def _by_name(db: Database, sql: str) -> dict[str, int]:
+    _, rows = db.fetch(sql)
+    return dict(rows)
 
 
-def _rows(db: duckdb.DuckDBPyConnection, sql: str) -> list[dict[str, Any]]:
-    result = db.execute(sql)
-    names = [column[0] for column in result.description or ()]
-    return [dict(zip(names, row, strict=True)) for row in result.fetchall()]
-
-
-def _row(db: duckdb.DuckDBPyConnection, sql: str) -> dict[str, Any]:
-    (row,) = _rows(db, sql)
+def _row(db: Database, sql: str) -> dict[str, Any]:
+    (row,) = records(db, sql)
     return row

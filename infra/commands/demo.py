@@ -16,6 +16,7 @@ from infra.options import (
 )
 
 if TYPE_CHECKING:
+    from infra.stores import StoreAddress
     from projections.report import Counts
 
 
@@ -41,7 +42,7 @@ def demo(
     seed: int,
     input_: Path | None,
     log: Path,
-    store: Path,
+    store: "StoreAddress",
     partitions: int,
     batch: int | None,
     fresh: bool,
@@ -57,19 +58,16 @@ def demo(
     """
     from infra.job import Job, run
     from infra.progress import progress_bar
+    from infra.stores import reading
     from infra.summary import as_object, print_summary
-    from projections.duck import connect
     from projections.report import report
     from streams.hosts.house import BATCH
 
     job = Job(payments, seed, input_, log, store, partitions, batch or BATCH, fresh)
     with progress_bar(quiet=as_json) as watch:
         finished = run(job, watch)
-    database = connect(str(store), read_only=True)
-    try:
-        figures = report(database)
-    finally:
-        database.close()
+    with reading(store) as db:
+        figures = report(db)
     if as_json:
         click.echo(msgspec.json.encode(as_object(figures, finished)))
     else:

@@ -1,13 +1,12 @@
 """``tallystick ledger``: do the books balance, and what is still open?"""
 
-from pathlib import Path
-
 import click
 
 from events.errors import Broken
 from infra.options import json_option, store_option
 from infra.output import console, instant, money, table, to_json
-from projections.reading import reading, records
+from infra.stores import StoreAddress, reading
+from projections.reading import records
 
 
 @click.group()
@@ -18,7 +17,7 @@ def ledger() -> None:
 @ledger.command("trial-balance")
 @store_option
 @json_option
-def trial_balance(store: Path, as_json: bool) -> None:
+def trial_balance(store: StoreAddress, as_json: bool) -> None:
     """Debits, credits and balance of every family of accounts. Exit code 1 where they do not balance."""
     with reading(store) as db:
         rows = records(db, "SELECT * FROM ledger_trial_balance ORDER BY currency, class, family")
@@ -54,7 +53,7 @@ def trial_balance(store: Path, as_json: bool) -> None:
 @ledger.command()
 @store_option
 @json_option
-def residuals(store: Path, as_json: bool) -> None:
+def residuals(store: StoreAddress, as_json: bool) -> None:
     """Items on clearing accounts that are not back at zero."""
     with reading(store) as db:
         rows = records(db, "SELECT * FROM ledger_residuals ORDER BY opened_at, account, item")

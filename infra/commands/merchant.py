@@ -1,15 +1,16 @@
 """``tallystick merchant``: what was taken, charged and paid out for one merchant."""
 
-from pathlib import Path
+from difflib import SequenceMatcher
 from typing import Any, Final
 
 import click
-import duckdb
 
 from events.errors import Refused
 from infra.options import json_option, store_option
 from infra.output import console, money, table, to_json
-from projections.reading import reading, records
+from infra.stores import StoreAddress, reading
+from projections.port import Database
+from projections.reading import records
 
 _SHOWN: Final = 5
 _TOTALS: Final = (
@@ -32,18 +33,19 @@ def merchant() -> None:
 @click.argument("name", metavar="ID")
 @store_option
 @json_option
-def statement(name: str, store: Path, as_json: bool) -> None:
+def statement(name: str, store: StoreAddress, as_json: bool) -> None:
     """Where the money of a merchant is, day by day and payout by payout."""
     with reading(store) as db:
-        totals = records(db, "SELECT * FROM merchant_totals WHERE merchant = ? ORDER BY currency", [name])
+        totals = records(db, "SELECT * FROM merchant_totals WHERE merchant = $1 ORDER BY currency", [name])
         if not totals:
             raise Refused(_unknown(db, name))
         days = records(
-            db, "SELECT * FROM merchant_statement WHERE merchant = ? ORDER BY currency, day", [name]
+            db, "SELECT * FROM merchant_statement WHERE merchant = $1 ORDER BY currency, day", [name]
         )
         payouts = records(
             db,
-            "SELECT * EXCLUDE (merchant, position) FROM payouts WHERE merchant = ? ORDER BY initiated_at, payout_id",
+            "SELECT payout_id, currency, amount, attempt, account, status, value_on, return_code, initiated_at, paid_at"
+            " FROM payouts WHERE merchant = $1 ORDER BY initiated_at, payout_id",
             [name],
         )
     if as_json:
@@ -83,13 +85,15 @@ def _payouts(payouts: list[dict[str, Any]]) -> Any:
     return table("Payouts", ("payout", "status", "value day", "amount"), lines, right=("amount",))
 
 
-def _unknown(db: duckdb.DuckDBPyConnection, name: str) -> str:
-    near = records(
-        db,
-        "SELECT merchant FROM merchant_totals GROUP BY merchant ORDER BY jaro_winkler_similarity(merchant, ?) DESC,"
-        " merchant LIMIT ?",
-        [name, _SHOWN],
-    )
-    if not near:
+def _unknown(db: Database, name: str) -> str:
+    _, found = db.fetch("SELECT DISTINCT merchant FROM merchant_totals ORDER BY merchant")
+    if not found:
         return f"no merchant is called {name!r}, and the store holds none yet"
-    return f"no merchant is called {name!r}; there are {', '.join(row['merchant'] for row in near)}, …"
+    likeness = SequenceMatcher(b=name)
+
+    def unlike(merchant: str) -> float:
+        likeness.set_seq1(merchant)
+        return -likeness.ratio()
+
+    near = sorted((merchant for (merchant,) in found), key=unlike)[:_SHOWN]
+    return f"no merchant is called {name!r}; there are {', '.join(near)}, …"

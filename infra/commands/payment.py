@@ -2,18 +2,18 @@
 
 import json
 from datetime import datetime
-from pathlib import Path
 from typing import Any, Final
 
 import click
-import duckdb
 from rich.table import Table
 
 from events.errors import Refused
 from infra.options import json_option, store_option
 from infra.output import console, instant, money, table, to_json
+from infra.stores import StoreAddress, reading
 from projections.phrases import phrase
-from projections.reading import reading, records
+from projections.port import Database
+from projections.reading import records
 
 _SHOWN: Final = 5
 _PREFIX: Final = "pay-"
@@ -28,7 +28,7 @@ def payment() -> None:
 @click.argument("name", metavar="ID")
 @store_option
 @json_option
-def show(name: str, store: Path, as_json: bool) -> None:
+def show(name: str, store: StoreAddress, as_json: bool) -> None:
     """The timeline of a payment, with the cause of each event.
 
     ID is a payment id, the beginning of one, or MERCHANT/KEY, the name under which it was asked for.
@@ -58,22 +58,22 @@ def show(name: str, store: Path, as_json: bool) -> None:
     )
 
 
-def find(db: duckdb.DuckDBPyConnection, name: str) -> dict[str, Any]:
+def find(db: Database, name: str) -> dict[str, Any]:
     """The payment that this name means; Refused where there is none or more than one."""
     if "/" in name:
         merchant, _, key = name.partition("/")
         found = records(
-            db, "SELECT * FROM payments WHERE merchant = ? AND idempotency_key = ?", [merchant, key]
+            db, "SELECT * FROM payments WHERE merchant = $1 AND idempotency_key = $2", [merchant, key]
         )
     else:
         text = name if name.startswith(_PREFIX) else _PREFIX + name
         found = records(
             db,
-            "SELECT * FROM payments WHERE starts_with(payment_id, ?) ORDER BY payment_id LIMIT ?",
+            "SELECT * FROM payments WHERE starts_with(payment_id, $1) ORDER BY payment_id LIMIT $2",
             [text, _SHOWN + 1],
         )
     if not found:
-        raise Refused(f'no payment is called {name!r}; `tallystick query "FROM payments"` lists them')
+        raise Refused(f'no payment is called {name!r}; `tallystick query "TABLE payments"` lists them')
     if len(found) > 1:
         listed = ", ".join(row["payment_id"] for row in found[:_SHOWN])
         raise Refused(
@@ -82,14 +82,14 @@ def find(db: duckdb.DuckDBPyConnection, name: str) -> dict[str, Any]:
     return found[0]
 
 
-def timeline(db: duckdb.DuckDBPyConnection, payment_id: str) -> list[dict[str, Any]]:
+def timeline(db: Database, payment_id: str) -> list[dict[str, Any]]:
     """Every event of the payment's story, in all four logs, each behind what caused it."""
     found = records(
         db,
         """
         WITH own AS (SELECT * FROM events WHERE key = $1),
              items AS (SELECT item FROM merchant_facts WHERE payment_id = $1 AND item <> ''),
-             entries AS (SELECT * FROM merchant_entries WHERE item IN (FROM items)),
+             entries AS (SELECT * FROM merchant_entries WHERE item IN (SELECT item FROM items)),
              carriers AS (SELECT DISTINCT payout_id FROM entries WHERE payout_id <> ''),
              wanted AS (
                  SELECT event_id FROM own
@@ -97,20 +97,22 @@ def timeline(db: duckdb.DuckDBPyConnection, payment_id: str) -> list[dict[str, A
                        WHERE key IN (SELECT correlation_id FROM own WHERE correlation_id <> '')
                  UNION SELECT event_id FROM events WHERE starts_with(causation_id, $1 || '.') AND log = 'settlement'
                  UNION SELECT fact.event_id FROM merchant_facts AS fact
-                       WHERE fact.kind IN ('available', 'adjusted') AND fact.item IN (FROM items)
+                       WHERE fact.kind IN ('available', 'adjusted') AND fact.item IN (SELECT item FROM items)
                  UNION SELECT event_id FROM events
-                       WHERE key IN (SELECT unnest([payout_id, 'reconciliation/' || payout_id]) FROM carriers)
-                 UNION SELECT event_id FROM payout_steps WHERE payout_id IN (FROM carriers)
+                       WHERE key IN (SELECT payout_id FROM carriers
+                                     UNION SELECT 'reconciliation/' || payout_id FROM carriers)
+                 UNION SELECT event_id FROM payout_steps WHERE payout_id IN (SELECT payout_id FROM carriers)
              )
         SELECT log, partition, position, event_id, type, recorded_at, occurred_at, causation_id, who, source,
-               simulated, body, hex(chain) AS chain
-        FROM events WHERE event_id IN (FROM wanted)
-        ORDER BY recorded_at, list_position(['intake', 'payments', 'settlement', 'reconciliation'], log), position
+               simulated, body, chain
+        FROM events WHERE event_id IN (SELECT event_id FROM wanted)
+        ORDER BY recorded_at, strpos('intake payments settlement reconciliation', log), position
         """,
         [payment_id],
     )
     for event in found:
         event["body"] = json.loads(event["body"])
+        event["chain"] = event["chain"].hex().upper()
     return _in_order(found)
 
 

@@ -7,6 +7,7 @@ import click
 from events.errors import Refused
 from infra.options import json_option, log_option, store_option
 from infra.output import console, remark, table, text_of, to_json
+from infra.stores import StoreAddress, open_store, reading
 
 
 @click.group()
@@ -17,9 +18,9 @@ def project() -> None:
 @project.command()
 @store_option
 @json_option
-def status(store: Path, as_json: bool) -> None:
+def status(store: StoreAddress, as_json: bool) -> None:
     """How many events each projection has taken, and up to when."""
-    from projections.reading import reading, records
+    from projections.reading import records
 
     with reading(store) as db:
         rows = records(db, "SELECT * FROM freshness ORDER BY projection")
@@ -35,13 +36,12 @@ def status(store: Path, as_json: bool) -> None:
 @click.argument("names", nargs=-1, metavar="[NAME]...")
 @log_option
 @store_option
-def rebuild(names: tuple[str, ...], log: Path, store: Path) -> None:
+def rebuild(names: tuple[str, ...], log: Path, store: StoreAddress) -> None:
     """Make projections anew from the log, beside the old ones, compare and swap. Without NAME: all of them.
 
     Exit code 1 where the same code gave other rows: then the old ones stay.
     """
     from projections.catalog import CATALOG, by_name
-    from projections.duck import DuckStore
     from projections.projector import partitions_of
     from projections.rebuild import rebuild as make_anew
     from streams.hosts.embedded import EmbeddedLog
@@ -52,9 +52,9 @@ def rebuild(names: tuple[str, ...], log: Path, store: Path) -> None:
     source = EmbeddedLog(log, read_only=True)
     try:
         partitions = partitions_of(source)
-        with DuckStore.open(store) as duck:
+        with open_store(store) as held:
             for projection in filter(None, wanted):
-                made = make_anew(duck, source, partitions, projection)
+                made = make_anew(held, source, partitions, projection)
                 differing = ", ".join(difference.table for difference in made.differences)
                 outcome = f"differs in {differing}" if differing else "the same as before"
                 remark(f"{made.projection}: {made.events:,} events, {outcome}; build {made.build} is live")

@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import IO, Any, Final
 
 import click
-import duckdb
 
 from events.errors import Refused, Unavailable
 from infra.options import setting_option, store_option
 from infra.output import console, instant, remark, table, text_of
 from infra.settings import Value
-from projections.reading import ask, ask_in_chunks, checked, freshness, reading, tables
+from infra.stores import StoreAddress, reading
+from projections.reading import freshness
 
 FORMATS: Final = ("table", "csv", "json", "parquet")
 #: How many rows a table shows: nobody reads more, and laying out ten thousand takes eleven seconds.
@@ -35,22 +35,25 @@ def _known(value: Value) -> str:
 @click.option(
     "--out", type=click.Path(dir_okay=False, path_type=Path), help="Write the answer there, not to stdout."
 )
-def query(sql: str | None, store: Path, format: str, out: Path | None) -> None:  # noqa: A002 - the flag's name
-    """Ask the projections in SQL (DuckDB's), read-only. Without SQL: list what can be asked.
+def query(sql: str | None, store: StoreAddress, format: str, out: Path | None) -> None:  # noqa: A002 - the flag's name
+    """Ask the projections in the SQL of their store, read-only. Without SQL: list what can be asked.
 
     \b
-    tallystick query "SELECT status, count(*) FROM payments GROUP BY ALL"
-    tallystick query "FROM merchant_totals" --format csv --out totals.csv
+    tallystick query "SELECT status, count(*) FROM payments GROUP BY status"
+    tallystick query "SELECT * FROM merchant_totals" --format csv --out totals.csv
     """
     with reading(store) as db:
         if sql is None:
-            console().print(table("", ("name", "what it holds"), tables(db)))
+            console().print(table("", ("name", "what it holds"), db.tables()))
             return
-        statement = checked(db, sql)
+        statement = db.checked(sql)
         if format == "parquet":
-            _write_parquet(db, statement, out)
+            if out is None:
+                raise Refused("a Parquet file cannot go to the screen: say where with --out FILE")
+            db.write_parquet(statement, out)
+            remark(f"written to {out}")
             return
-        names, chunks = ask_in_chunks(db, statement)
+        names, chunks = db.chunks(statement)
         try:
             if out is None:
                 taken = _write(format, names, chunks, sys.stdout)
@@ -112,11 +115,3 @@ def _jsonable(cell: Any) -> Any:
 
 def _is_figure(cell: Any) -> bool:
     return isinstance(cell, int | float) and not isinstance(cell, bool)
-
-
-def _write_parquet(db: duckdb.DuckDBPyConnection, statement: str, out: Path | None) -> None:
-    if out is None:
-        raise Refused("a Parquet file cannot go to the screen: say where with --out FILE")
-    target = str(out).replace("'", "''")
-    ask(db, f"COPY ({statement.rstrip().rstrip(';')}) TO '{target}' (FORMAT parquet)")
-    remark(f"written to {out}")

@@ -20,6 +20,7 @@ from infra import projecting
 from infra.commandline import run
 from infra.job import Job, Stage
 from infra.job import run as run_job
+from infra.stores import in_file
 from streams.edge.inputs import read_rows, write_rows
 from streams.edge.simulate import write_day
 from tests.infra.runs import ROOT, Done, Place, complaint, content, copy
@@ -193,7 +194,7 @@ def test_books_that_do_not_agree(again: Place, monkeypatch: pytest.MonkeyPatch, 
 def test_the_job_tells_what_it_does(place: Place) -> None:
     """Whoever draws a bar hears the stages, and each comes to its end."""
     seen: dict[str, Stage] = {}
-    job = Job(5, SEED, None, place.log, place.store)
+    job = Job(5, SEED, None, place.log, in_file(place.store))
     run_job(job, lambda stage: seen.__setitem__(stage.name, stage))
     assert list(seen) == ["simulating", "reading the input", "deciding", "projecting"]
     assert all(seen[name].done == seen[name].of > 0 for name in ("deciding", "projecting"))
@@ -341,7 +342,7 @@ def test_a_store_that_somebody_has_is_waited_for(tmp_path: Path, monkeypatch: py
         with monkeypatch.context() as patch:
             patch.setattr(projecting, "_STORE_SECONDS", 0.0)
             with pytest.raises(Unavailable, match="in use by another process"):
-                projecting._held(store)
+                projecting._held(in_file(store))
 
         def let_go(_: float) -> None:
             assert holder.stdin is not None
@@ -350,7 +351,7 @@ def test_a_store_that_somebody_has_is_waited_for(tmp_path: Path, monkeypatch: py
             holder.wait()
 
         monkeypatch.setattr("infra.projecting.time.sleep", let_go)
-        projecting._held(store).close()
+        projecting._held(in_file(store)).close()
 
 
 # --- what cannot be -----------------------------------------------------------------------------------

@@ -78,6 +78,7 @@ def test_numbers_are_numbers(tmp_path: Path, text: str) -> None:
             "kafka://host:9092/tally?sasl_password=hunter2&x=1",
             "kafka://host:9092/tally?sasl_password=****&x=1",
         ),
+        ("postgresql://teller:hun@ter2@db/books", "postgresql://teller:****@db/books"),
         ("postgresql://db/books?TOKEN=hunter2", "postgresql://db/books?TOKEN=****"),
         ("duckdb:var/tallystick.duckdb", "duckdb:var/tallystick.duckdb"),
     ],

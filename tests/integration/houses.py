@@ -12,6 +12,7 @@ from typing import Final
 from events.calendar import HOUR
 from infra.clusterjob import ClusterJob, make_topics, slowest_tick, start_house, summaries
 from infra.job import run_of, simulated_day
+from infra.stores import in_file
 from infra.supervisor import Supervisor
 from streams.edge.bank import Bank
 from streams.edge.inputs import read_rows
@@ -52,7 +53,7 @@ def new_job(
 ) -> ClusterJob:
     """A house of its own on the broker."""
     cluster = Cluster(bootstrap, f"test-{uuid.uuid4().hex[:8]}")
-    store = folder / "store.duckdb"
+    store = in_file(folder / "store.duckdb")
     job = ClusterJob(cluster, PAYMENTS, SEED, None, store, folder, None, partitions, workers, batch)
     return replace(job, every=EVERY, tail=TAIL)
 

@@ -9,17 +9,16 @@ import pytest
 from events.errors import LogDamaged, Refused
 from projections import ledger
 from projections.catalog import CATALOG
-from projections.duck import DuckStore
 from projections.projector import Projector
 from streams.hosts.log import Stored
 from streams.hosts.memory import MemoryLog
-from tests.projections.stores import day, digests, empty, filled, rows
+from tests.projections.stores import Stores, day, digests, rows
 
 
 @pytest.mark.parametrize("batch_events", [1, 7, 64])
-def test_batches_do_not_show(batch_events: int) -> None:
+def test_batches_do_not_show(stores: Stores, batch_events: int) -> None:
     """One event a transaction or all in one: every table comes out the same, positions and all."""
-    at_once, in_parts = filled(day(2, 6)), filled(day(2, 6), batch_events=batch_events)
+    at_once, in_parts = stores.filled(day(2, 6)), stores.filled(day(2, 6), batch_events=batch_events)
     with at_once, in_parts:
         for projection in CATALOG:
             assert at_once.figures(projection, whole=True) == in_parts.figures(projection, whole=True)
@@ -27,16 +26,16 @@ def test_batches_do_not_show(batch_events: int) -> None:
 
 
 @pytest.mark.parametrize("partitions", [2, 5])
-def test_partitions_do_not_show_in_digests(partitions: int) -> None:
+def test_partitions_do_not_show_in_digests(stores: Stores, partitions: int) -> None:
     """The business content of one day is the same however many partitions recorded it."""
-    one, many = filled(day(1)), filled(day(partitions))
+    one, many = stores.filled(day(1)), stores.filled(day(partitions))
     with one, many:
         assert digests(one) == digests(many)
 
 
-def test_another_day_has_other_digests() -> None:
+def test_another_day_has_other_digests(stores: Stores) -> None:
     """One sale more shows wherever a sale shows, and nowhere else."""
-    with filled(day(1, 8)) as one, filled(day(1, 9)) as other:
+    with stores.filled(day(1, 8)) as one, stores.filled(day(1, 9)) as other:
         first, second = digests(one), digests(other)
     assert {name for name in first if first[name] != second[name]} == {
         "audit.events",
@@ -49,11 +48,11 @@ def test_another_day_has_other_digests() -> None:
     }
 
 
-def test_reading_goes_on_where_it_ended() -> None:
+def test_reading_goes_on_where_it_ended(stores: Stores) -> None:
     """A projector that died is replaced by one that finds its place in the store."""
     story = day(2)
     log = story.written()
-    store = empty()
+    store = stores.empty()
     first = Projector(log, store, 2, batch_events=10)
     assert first.turn() == 10
     second = Projector(log, store, 2, batch_events=1_000)
@@ -61,15 +60,15 @@ def test_reading_goes_on_where_it_ended() -> None:
     assert second.catch_up() == len(story.recorded) - 10
     assert second.done == second.end == len(story.recorded)
     assert second.turn() == 0
-    with store, filled(day(2)) as undisturbed:
+    with store, stores.filled(day(2)) as undisturbed:
         assert digests(store) == digests(undisturbed)
         assert rows(store, "SELECT DISTINCT events FROM freshness") == [(len(story.recorded),)]
 
 
-def test_what_comes_later_is_taken_later() -> None:
+def test_what_comes_later_is_taken_later(stores: Stores) -> None:
     """A log grows; a projector that had caught up goes on."""
     story = day()
-    with filled(story) as store:
+    with stores.filled(story) as store:
         projector = Projector(story.log, store, 1)
         assert projector.turn() == 0
         story.sale(99)
@@ -78,11 +77,11 @@ def test_what_comes_later_is_taken_later() -> None:
         assert rows(store, "SELECT count(*) FROM payments") == [(13,)]
 
 
-def test_a_projection_that_is_behind_catches_up_alone() -> None:
+def test_a_projection_that_is_behind_catches_up_alone(stores: Stores) -> None:
     """New projections start at position 0, and then walk with the others; nobody takes an event twice."""
     story = day(2)
     log = story.written()
-    store = empty()
+    store = stores.empty()
     others = [projection for projection in CATALOG if projection is not ledger]
     Projector(log, store, 2, others, batch_events=30).catch_up()
     assert rows(store, "SELECT count(*) FROM ledger_entries") == [(0,)]
@@ -90,34 +89,34 @@ def test_a_projection_that_is_behind_catches_up_alone() -> None:
     assert both.done == 0
     both.catch_up()
     assert both.done == both.end
-    with store, filled(day(2)) as undisturbed:
+    with store, stores.filled(day(2)) as undisturbed:
         assert digests(store) == digests(undisturbed)
 
 
-def test_a_store_of_another_log_is_refused() -> None:
+def test_a_store_of_another_log_is_refused(stores: Stores) -> None:
     """The last record it has read is not the one that stands there."""
-    with filled(day(1, 8)) as store, pytest.raises(Refused, match="another log"):
+    with stores.filled(day(1, 8)) as store, pytest.raises(Refused, match="another log"):
         Projector(day(1, 9).written(), store, 1)
 
 
-def test_a_host_may_name_its_log() -> None:
+def test_a_host_may_name_its_log(stores: Stores) -> None:
     """The name that was given first is kept, also while the log is still empty."""
     story = day()
-    with filled(story) as store:
+    with stores.filled(story) as store:
         Projector(story.log, store, 1, log_identity="run-1")
         with pytest.raises(Refused, match="filled from the log 'run-1'"):
             Projector(story.log, store, 1, log_identity="run-2")
 
 
-def test_a_store_ahead_of_its_log_is_refused() -> None:
+def test_a_store_ahead_of_its_log_is_refused(stores: Stores) -> None:
     """The log was put back to an earlier copy; the store knows more than it holds."""
-    with filled(day()) as store, pytest.raises(Refused, match="the log ends before that"):
+    with stores.filled(day()) as store, pytest.raises(Refused, match="the log ends before that"):
         Projector(MemoryLog(), store, 1)
 
 
-def test_a_store_of_more_partitions_is_refused() -> None:
+def test_a_store_of_more_partitions_is_refused(stores: Stores) -> None:
     """Partitions are fixed for a log's life."""
-    with filled(day(2)) as store, pytest.raises(Refused, match="which this log does not have"):
+    with stores.filled(day(2)) as store, pytest.raises(Refused, match="which this log does not have"):
         Projector(day(2).written(), store, 1)
 
 
@@ -140,10 +139,10 @@ class _Altered(MemoryLog):
 
 
 @pytest.mark.parametrize("at", [0, 5, 30])
-def test_an_altered_record_is_not_projected(at: int) -> None:
+def test_an_altered_record_is_not_projected(stores: Stores, at: int) -> None:
     """The chain is computed again on the way in: what does not follow is named, and nothing of it is kept."""
     log = _Altered(day().written(), at)
-    with empty() as store:
+    with stores.empty() as store:
         projector = Projector(log, store, 1, batch_events=1)
         with pytest.raises(LogDamaged, match=f"record {at} of payments/0"):
             projector.catch_up()
@@ -154,11 +153,13 @@ ROOT = Path(__file__).resolve().parents[2]
 
 _CHILD = """
 import sys
-from projections.duck import DuckStore
+from infra.settings import Value
+from infra.stores import open_store, store_address
 from projections.projector import Projector
 from tests.projections.stores import day
 story = day(2, 6)
-projector = Projector(story.written(), DuckStore.open(sys.argv[1]), 2, batch_events=7)
+store = open_store(store_address(Value(sys.argv[1], "the test")))
+projector = Projector(story.written(), store, 2, batch_events=7)
 print(projector.done, flush=True)
 while projector.turn():
     print(projector.done, flush=True)
@@ -166,11 +167,12 @@ while projector.turn():
 
 
 @pytest.mark.parametrize("commits", [0, 3, 9])
-def test_a_killed_projector_leaves_whole_batches(tmp_path: Path, commits: int) -> None:
+def test_a_killed_projector_leaves_whole_batches(stores: Stores, commits: int) -> None:
     """kill -9 in the middle: the store opens, stands between two batches, and is filled to the same content."""
-    path = tmp_path / "s.duckdb"
+    store = stores.empty()
+    store.close()
     process = subprocess.Popen(
-        [sys.executable, "-c", _CHILD, str(path)], stdout=subprocess.PIPE, text=True, cwd=ROOT
+        [sys.executable, "-c", _CHILD, stores.address(store)], stdout=subprocess.PIPE, text=True, cwd=ROOT
     )
     assert process.stdout is not None
     for _ in range(commits + 1):
@@ -179,11 +181,11 @@ def test_a_killed_projector_leaves_whole_batches(tmp_path: Path, commits: int) -
     process.wait()
     process.stdout.close()
     story = day(2, 6)
-    with DuckStore.open(path) as store:
-        projector = Projector(story.written(), store, 2)
+    with stores.reopened(store) as again:
+        projector = Projector(story.written(), again, 2)
         assert projector.done >= told
-        assert rows(store, "SELECT count(*) FROM events") == [(projector.done,)]
+        assert rows(again, "SELECT count(*) FROM events") == [(projector.done,)]
         projector.catch_up()
-        with filled(day(2, 6)) as undisturbed:
+        with stores.filled(day(2, 6)) as undisturbed:
             for projection in CATALOG:
-                assert store.figures(projection, whole=True) == undisturbed.figures(projection, whole=True)
+                assert again.figures(projection, whole=True) == undisturbed.figures(projection, whole=True)

@@ -6,26 +6,28 @@ from typing import Any
 import pytest
 
 from events.errors import Broken, Refused
-from projections import duck, ledger, risk
+from projections import catalog, ledger, risk
 from projections.batch import Batch
-from projections.duck import DuckStore
 from projections.port import Column, Projection, Rows, Table
 from projections.projector import Projector
 from projections.rebuild import rebuild
-from tests.projections.stores import day, filled, rows
+from projections.store import SqlStore
+from tests.projections.stores import Stores, change, day, rows
 
 
-def tables_of(store: DuckStore, prefix: str) -> list[str]:
+def tables_of(store: SqlStore, prefix: str) -> list[str]:
     found = rows(
-        store, f"SELECT table_name FROM duckdb_tables() WHERE table_name LIKE '{prefix}%' ORDER BY ALL"
+        store,
+        "SELECT table_name FROM information_schema.tables"
+        f" WHERE table_type = 'BASE TABLE' AND table_name LIKE '{prefix}%' ORDER BY table_name",
     )
     return [name for (name,) in found]
 
 
-def test_the_same_code_gives_the_same_build() -> None:
+def test_the_same_code_gives_the_same_build(stores: Stores) -> None:
     """Every row, position and sum: the new build takes the old one's place, and the old one is gone."""
     story = day(2)
-    with filled(story) as store:
+    with stores.filled(story) as store:
         before = store.figures(ledger, whole=True)
         made = rebuild(store, story.log, 2, ledger)
         assert (made.build, made.differences, made.events) == (2, [], len(story.recorded))
@@ -34,32 +36,32 @@ def test_the_same_code_gives_the_same_build() -> None:
         assert rows(store, "SELECT count(*) FROM ledger_imbalance") == [(0,)]
 
 
-def test_a_rebuilt_projection_goes_on_with_the_others() -> None:
+def test_a_rebuilt_projection_goes_on_with_the_others(stores: Stores) -> None:
     """After the swap it is read and written under its name, from where the log ended."""
     story = day()
-    with filled(story) as store:
+    with stores.filled(story) as store:
         rebuild(store, story.log, 1, ledger)
         story.sale(99)
         Projector(story.written(), store, 1).catch_up()
-        with filled(story) as undisturbed:
+        with stores.filled(story) as undisturbed:
             assert store.figures(ledger, whole=True) == undisturbed.figures(ledger, whole=True)
 
 
-def test_an_altered_store_is_found_out_and_stays() -> None:
+def test_an_altered_store_is_found_out_and_stays(stores: Stores) -> None:
     """The log says otherwise: exit with the table's name, and nobody loses what they were reading."""
     story = day()
-    with filled(story) as store:
-        store.connection.execute("UPDATE ledger_entries_v1 SET item = 'forged' WHERE rowid = 3")
+    with stores.filled(story) as store:
+        change(store, "UPDATE ledger_entries_v1 SET item = 'forged' WHERE leg = 0 AND position = 3")
         with pytest.raises(Broken, match="other content in ledger_entries"):
             rebuild(store, story.log, 1, ledger)
         assert tables_of(store, "ledger_entries") == ["ledger_entries_v1"]
         assert rows(store, "SELECT count(*) FROM ledger_entries WHERE item = 'forged'") == [(1,)]
 
 
-def test_a_killed_rebuild_leaves_the_old_build_alone() -> None:
+def test_a_killed_rebuild_leaves_the_old_build_alone(stores: Stores) -> None:
     """What it had made is dropped at the next try."""
     story = day()
-    with filled(story) as store:
+    with stores.filled(story) as store:
 
         def kill(_: int) -> None:
             raise KeyboardInterrupt
@@ -79,7 +81,7 @@ def _newer(**changes: Any) -> Projection:
     return newer  # type: ignore[no-any-return]
 
 
-def test_other_code_must_be_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_other_code_must_be_asked_for(stores: Stores, monkeypatch: pytest.MonkeyPatch) -> None:
     """A store made by an older version is refused until its projection is built anew; then it is as the code says."""
     story = day()
     table = Table(
@@ -93,12 +95,12 @@ def test_other_code_must_be_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
         return [made]
 
     newer = _newer(TABLES=(table,), VIEWS=(), apply=apply)
-    with filled(story) as store:
-        catalog = tuple(newer if projection is risk else projection for projection in duck.CATALOG)
-        monkeypatch.setattr(duck, "CATALOG", catalog)
+    with stores.filled(story) as store:
+        others = tuple(newer if projection is risk else projection for projection in catalog.CATALOG)
+        monkeypatch.setattr(catalog, "CATALOG", others)
         assert store.outdated() == [newer]
         with pytest.raises(Refused, match="tallystick project rebuild risk"):
-            Projector(story.log, store, 1, catalog)
+            Projector(story.log, store, 1, others)
         assert rows(store, "SELECT count(*) FROM risk_verdicts") == [(12,)]
         made = rebuild(store, story.log, 1, newer)
         assert [difference.table for difference in made.differences] == ["risk_scores"]
@@ -109,6 +111,6 @@ def test_other_code_must_be_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_every_projection_is_a_module_of_this_folder() -> None:
     """So that a reader finds it by its name."""
-    for projection in duck.CATALOG:
+    for projection in catalog.CATALOG:
         assert isinstance(projection, ModuleType)
         assert projection.__name__ == f"projections.{projection.NAME}"

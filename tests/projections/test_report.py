@@ -4,15 +4,15 @@ from events.authorization import AuthorizationOutcomeUnknown, AuthorizationRever
 from events.clearing import ClearingRecordRejected, ClearingRejection, RecordKind
 from events.intake import DuplicateRequestObserved, Outcome
 from projections.report import Amounts, Merchant, Network, report
-from tests.projections.stores import day, empty, filled
+from tests.projections.stores import Stores, change, day
 from tests.projections.story import FEE, Story
 
 
-def test_a_day_in_figures() -> None:
+def test_a_day_in_figures(stores: Stores) -> None:
     """Twelve payments at three shops, three declined, two shops paid out."""
     story = day(2)
-    with filled(story) as store:
-        found = report(store.connection)
+    with stores.filled(story) as store:
+        found = report(store)
     counts = found.counts
     assert (counts.payments, counts.authorized, counts.declined) == (12, 9, 3)
     assert (counts.captured, counts.settled, counts.paid_out) == (9, 9, 6)
@@ -43,7 +43,7 @@ def test_a_day_in_figures() -> None:
     assert sum(balance.balance for balance in found.balances) == 0
 
 
-def test_an_unknown_outcome_is_counted_once_for_ever() -> None:
+def test_an_unknown_outcome_is_counted_once_for_ever(stores: Stores) -> None:
     """Reversed later, repeated twice: still one payment of each."""
     story = Story()
     payment = story.request(1)
@@ -51,26 +51,27 @@ def test_an_unknown_outcome_is_counted_once_for_ever() -> None:
     reversal = AuthorizationReversed(payment, "shop-1", "visa", ReversalReason.TIMEOUT, 1_999, 0, "EUR")
     story.in_payments(payment, [unknown, reversal, reversal])
     story.tell("intake", 0, DuplicateRequestObserved("shop-1", "order-1", payment, "mac", Outcome.ACCEPTED))
-    with filled(story) as store:
-        counts = report(store.connection).counts
+    with stores.filled(story) as store:
+        counts = report(store).counts
     assert (counts.payments, counts.unknown, counts.reversed, counts.authorized) == (1, 1, 1, 0)
     assert counts.duplicates_absorbed == 1
 
 
-def test_an_imbalance_counts_in_every_currency() -> None:
+def test_an_imbalance_counts_in_every_currency(stores: Stores) -> None:
     """One integer, so that no currency hides another."""
     story = Story()
     story.sale(1, currency="EUR")
     story.sale(2, currency="JPY")
-    with filled(story) as store:
-        store.connection.execute(
+    with stores.filled(story) as store:
+        change(
+            store,
             "UPDATE ledger_entries_v1 SET amount = amount + CASE currency WHEN 'EUR' THEN 5 ELSE -3 END WHERE leg = 0"
-            " AND type = 'PaymentCaptured'"
+            " AND type = 'PaymentCaptured'",
         )
-        assert report(store.connection).counts.ledger_imbalance == 8
+        assert report(store).counts.ledger_imbalance == 8
 
 
-def test_a_rejected_record_shows_in_no_count_of_money() -> None:
+def test_a_rejected_record_shows_in_no_count_of_money(stores: Stores) -> None:
     """It is a step of the payment, and the capture stays open."""
     story = Story()
     capture = story.sale(1)
@@ -79,13 +80,13 @@ def test_a_rejected_record_shows_in_no_count_of_money() -> None:
         payment, "visa", "clr-1", RecordKind.PRESENTMENT, capture, ClearingRejection.INVALID_DATA, True
     )
     story.in_payments(payment, [rejected])
-    with filled(story) as store:
-        assert report(store.connection).by_status == {"cleared": 1}
+    with stores.filled(story) as store:
+        assert report(store).by_status == {"cleared": 1}
 
 
-def test_an_empty_store_has_a_report() -> None:
+def test_an_empty_store_has_a_report(stores: Stores) -> None:
     """Before the first event everything is nothing, and nothing fails."""
-    with empty() as store:
-        found = report(store.connection)
+    with stores.empty() as store:
+        found = report(store)
     assert (found.counts.payments, found.counts.events, found.counts.ledger_imbalance) == (0, 0, 0)
     assert found.amounts == {}
