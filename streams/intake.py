@@ -204,8 +204,19 @@ def card_number_in_clear(request: Request) -> bool:
     """Whether any text of a request may be a card number. Asked before anything of it is recorded.
 
     In ids of our own form only a number of exactly sixteen digits can hide: their letters come from a hash,
-    and a search for shorter numbers among them would seal away one good request in some millions.
+    and a search for shorter numbers among them would seal away one good request in some millions. A number may also
+    come cut in two, or as an amount, which is then larger than any that is accepted.
     """
+    if isinstance(request, PaymentRequest):
+        parts = request.bin + request.last4
+        if len(parts) >= _SHORTEST_PAN and looks_like_pan(parts):
+            return True
+    if (
+        not isinstance(request, VoidRequest)
+        and request.amount > LARGEST_AMOUNT
+        and luhn_ok(str(request.amount))
+    ):
+        return True
     for text in msgspec.structs.astuple(request):
         if not isinstance(text, str) or len(text) < _SHORTEST_PAN:
             continue

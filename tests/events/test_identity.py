@@ -179,11 +179,26 @@ def test_the_rest_of_the_arguments_is_checked() -> None:
         ("4111 1111 1111 1111 2027", True),
         ("1 4111 1111 1111 1111", True),
         ("(4111111111111111)", True),
+        ("4111.1111.1111.1111", True),
+        ("4111_1111_1111_1111", True),
+        ("4111/1111/1111/1111", True),
+        ("card_4111_1111_1111_1111_of_ann", True),
+        ("order_4111111111111111_a1", True),
+        ("2026.4111.1111.1111.1111", True),
+        ("4111.1111.1111.1111.12.27", True),
+        ("4111\u00a01111\u20131111 . 1111", True),
+        ("3782.822463.10005", True),
+        ("3056_930902_5904", True),
+        ("4222.222.222.222", True),
+        ("4222_2222_2222_2", True),
         ("".join(chr(0xFF10 + int(digit)) for digit in "4111111111111111"), True),
         ("".join(chr(0x0660 + int(digit)) for digit in "4111111111111111"), True),
         ("4111111111111112", False),
         ("411111111111", False),
         ("4111 1111, 1111 1111", False),
+        ("4111....1111....1111....1111", False),
+        ("41111111.11111111", False),
+        ("411111.1111111111", False),
         ("75453016068037200000413", False),
         ("0123abc4111111111111111def0", False),
         (hashlib.sha256(b"x").hexdigest(), False),
@@ -194,6 +209,43 @@ def test_the_rest_of_the_arguments_is_checked() -> None:
 def test_card_numbers_are_recognised(text: str, found: bool) -> None:
     """Grouped, glued to a word, in other digits; not an ARN, not a hash."""
     assert identity.looks_like_pan(text) is found
+
+
+def test_times_and_numbers_of_others_do_not_look_like_card_numbers() -> None:
+    """Every tenth of these has enough digits and passes Luhn by chance; none is grouped as a card is."""
+    for number in range(3_000):
+        day, second = f"{2026 + number % 7}.{number % 12 + 1:02}.{number % 28 + 1:02}", f"{number:06}"
+        for text in (
+            f"{day} {second[:2]}.{second[2:4]}.{second[4:]}.{number:06}",
+            f"{day}T{second}.{number:06}",
+            f"{day}_{second}_{number:04}",
+            f"order.{day.replace('.', '')}.{second}",
+            f"till_{number:05}_{second}_{number:04}",
+            f"10.{number % 256}.{second[3:]}.17/192.168.{number % 256}.{second[3:]}",
+            f"{number}1234567.{second}",
+        ):
+            assert not identity.looks_like_pan(text), text
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("4111111111111111", "****************"),
+        ("till a, 4111.1111_1111/1111!", "till a, ****.****_****/****!"),
+        ("\x044111 1111 1111 1111\x00", "\x04**** **** **** ****\x00"),
+        ("\udce94111:1111:1111:1111", "\udce9****:****:****:****"),
+        ("0" * 9 + "4111111111111111", "*" * 25),
+        ("".join(chr(0xFF10 + int(digit)) for digit in "4111111111111111"), "*" * 16),
+        ("card 411111111111 x 1000000000000", "card 411111111111 x 1000000000000"),
+        ("4111a1111a1111a1111", "4111a1111a1111a1111"),
+        ("2026-03-02T09:15:00", "2026-03-02T09:15:00"),
+        ("", ""),
+    ],
+)
+def test_what_somebody_else_wrote_is_covered(text: str, shown: str) -> None:
+    """Card numbers lose every digit, however they are written; other words and lengths stay."""
+    assert identity.covered(text) == shown
+    assert len(text) == len(shown)
 
 
 def test_our_own_ids_do_not_look_like_card_numbers() -> None:
