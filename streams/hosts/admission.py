@@ -26,7 +26,7 @@ from events.requests import (
     Tick,
     VoidRequest,
 )
-from events.wire import HEADER_BYTES, decode_message, encode_message, type_of
+from events.wire import HEADER_BYTES, RECORD_LIMIT, decode_message, encode_message, type_of
 from streams.hosts.engine import Fact
 from streams.hosts.log import Stored
 from streams.intake import card_number_in_clear
@@ -56,6 +56,13 @@ class Refusal(NamedTuple):
 
 
 Admitted = Fact | MarkerSeen | Refusal
+
+#: Many times the largest request that is ever accepted. One of a megabyte would fit onto its topic, but not into the
+#: log: the event that refuses it holds its names again.
+REQUEST_LIMIT: Final = 8 * 1024
+#: A record in a compressed batch may be larger than its topic seems to allow. Of such a one this much is sealed, for a
+#: dead letter has to fit into a record, too.
+SEALED_MOST: Final = 3 * RECORD_LIMIT // 2
 
 _NOBODY: Final = ""
 _NUMBER_IN_CLEAR: Final = "a field holds what looks like a card number; send the vault's token instead"
@@ -101,7 +108,11 @@ def admit(
             message.simulated,
         )
     if topic == "payments.requests":
-        if isinstance(message, DeadLetter) and message.key_id == keys.seal_key_id:
+        if (
+            isinstance(message, DeadLetter)
+            and message.key_id == keys.seal_key_id
+            and len(message.sealed) <= SEALED_MOST
+        ):
             return _sealed_before(topic, partition, stored, message)
         if isinstance(message, Tick) and clock is ClockKind.VIRTUAL:
             return MarkerSeen(
@@ -171,15 +182,12 @@ def _sealed_before(topic: str, partition: int, stored: Stored, letter: DeadLette
 def _admit_request(
     partition: int, partitions: int, keys: Keys, topic: str, stored: Stored, request: Request
 ) -> Fact | Refusal:
+    reason = DeadLetterReason.CARD_NUMBER_IN_CLEAR
     if card_number_in_clear(request):
-        return refuse(
-            keys,
-            topic,
-            partition,
-            stored,
-            DeadLetterReason.CARD_NUMBER_IN_CLEAR,
-            _NUMBER_IN_CLEAR,
-        )
+        return refuse(keys, topic, partition, stored, reason, _NUMBER_IN_CLEAR)
+    if len(stored.value) > REQUEST_LIMIT:
+        detail = f"a request of {len(stored.value)} bytes; {REQUEST_LIMIT} are possible"
+        return refuse(keys, topic, partition, stored, DeadLetterReason.NOT_DECODABLE, detail)
     mac = keys.body_mac(request)
     home = partition_of_name(f"{request.merchant}/{request.idempotency_key}", partitions)
     body = RequestReceived(request, mac) if home == partition else RequestForwarded(request, mac, home)
@@ -205,7 +213,9 @@ def refuse(
     """Seal an input that cannot be taken. ``detail`` is masked where it quotes what may be a card number."""
     if looks_like_pan(detail):
         detail = MASKED
-    sealed = keys.seal(stored.value)
+    if len(stored.value) > SEALED_MOST:
+        detail = f"{detail}; the first {SEALED_MOST} are sealed"
+    sealed = keys.seal(stored.value[:SEALED_MOST])
     body = EventDeadLettered(
         reason, detail, len(stored.value), hashlib.sha256(sealed).hexdigest(), keys.seal_key_id
     )

@@ -122,9 +122,10 @@ def stored(name: str, record: Any, business_time: BusinessTime) -> Stored:
     """A consumed record of topic ``name`` as a log keeps it."""
     at, chain = None, b""
     for header, value in record.headers:
-        if header == AT and len(value) == 8:
+        # A stranger's header may have no value.
+        if header == AT and value is not None and len(value) == 8:
             at = int.from_bytes(value, "big", signed=True)
-        elif header == CHAIN:
+        elif header == CHAIN and value is not None:
             chain = value
     stamp = record.timestamp * _MILLISECOND
     if business_time is not None and name not in LOGS:

@@ -36,6 +36,9 @@ from streams.topology import BROADCAST, LOGS, EngineSpec
 
 LOGGER: Final = logging.getLogger("tallystick.kafka")
 
+#: How many bytes of one input a turn takes, or else one record. Behind a few kilobytes of a compressed batch may stand
+#: hundreds of megabytes: sealed one by one, they would not fit into a transaction before its deadline.
+_TURN_BYTES: Final = 4 << 20
 #: How long an index with nothing to do waits for a record before it looks at its clock again.
 IDLE_MS: Final = 50
 #: How long a broker may keep a fetch that finds nothing: what is drained meanwhile is not asked for until then.
@@ -226,12 +229,11 @@ class KafkaIndex:
             for place, topic in wanted.items():
                 records = await consumer.getmany(place, timeout_ms=0, max_records=limit)
                 for batch in records.values():
-                    found[topic] = [stored(topic, record, self._business_time) for record in batch]
+                    found[topic] = self._within_turn(place, topic, batch)
             if not found and not self.index.unfinished and not self.strike_due:
                 records = await consumer.getmany(*wanted, timeout_ms=IDLE_MS, max_records=limit)
                 for place, batch in records.items():
-                    topic = wanted[place]
-                    found[topic] = [stored(topic, record, self._business_time) for record in batch]
+                    found[wanted[place]] = self._within_turn(place, wanted[place], batch)
         except OffsetOutOfRangeError as error:
             raise LogDamaged(
                 f"{self.name}: records are gone that it has not read: {reason(error)}"
@@ -244,6 +246,18 @@ class KafkaIndex:
             for topic in spec.inputs
             if topic in found
         ]
+
+    def _within_turn(self, place: KafkaPartition, topic: str, batch: Sequence[Any]) -> Sequence[Stored]:
+        """The records of a batch that one turn can take; the others are read again."""
+        records: list[Stored] = []
+        size = 0
+        for record in batch:
+            size += len(record.value or b"")
+            if records and size > _TURN_BYTES:
+                self._consumer.seek(place, record.offset)
+                break
+            records.append(stored(topic, record, self._business_time))
+        return records
 
     def _wanted(self) -> dict[KafkaPartition, str]:
         return {place: topic for place, topic in self._places().items() if self.index.wants(topic)}

@@ -27,7 +27,7 @@ from events.requests import (
 from events.samples import recorded_samples, samples
 from events.wire import RECORD_LIMIT, decode_event, decode_message, encode_event, encode_message
 from streams.hosts.actors import IndexActor
-from streams.hosts.admission import Admitted, Keys, Refusal, Request, admit
+from streams.hosts.admission import REQUEST_LIMIT, SEALED_MOST, Admitted, Keys, Refusal, Request, admit
 from streams.hosts.engine import Fact
 from streams.hosts.index import Run
 from streams.hosts.log import Append, Stored
@@ -173,11 +173,45 @@ def test_what_cannot_be_taken_is_refused_with_its_reason(
     assert data == seal(letter.sealed)
 
 
-def test_a_record_of_the_largest_size_fits_into_a_dead_letter() -> None:
-    """Whatever a topic accepts can be put aside."""
-    refusal = taken(bytes(RECORD_LIMIT))
+@pytest.mark.parametrize("size", [RECORD_LIMIT, SEALED_MOST, SEALED_MOST + 1, 8 * RECORD_LIMIT])
+def test_a_record_of_any_size_fits_into_a_dead_letter(size: int) -> None:
+    """Whatever a topic accepts can be put aside, and compression gets much past its limit."""
+    data = b"\1" + bytes(size - 1)
+    refusal = taken(data)
     assert isinstance(refusal, Refusal)
     assert refusal.letter == decode_message(encode_message(refusal.letter))
+    assert data[:SEALED_MOST] == seal(refusal.letter.sealed)
+    assert size == refusal.fact.body.size  # type: ignore[attr-defined]
+    assert (size > SEALED_MOST) is refusal.letter.detail.endswith(f"the first {SEALED_MOST} are sealed")
+
+
+def test_a_request_that_no_log_could_refuse_is_no_request() -> None:
+    """Its refusal would repeat it, with its key: more than a record has room for."""
+    room = REQUEST_LIMIT - len(encode_message(msgspec.structs.replace(REFUND, note="x" * 5_000))) + 5_000
+    largest = msgspec.structs.replace(REFUND, note="x" * room)
+    assert REQUEST_LIMIT == len(encode_message(largest))
+    assert isinstance(taken(largest), Fact)
+    refusal = taken(msgspec.structs.replace(REFUND, note="x" * (room + 1)))
+    assert isinstance(refusal, Refusal)
+    assert (NOT_DECODABLE, f"a request of {REQUEST_LIMIT + 1} bytes; {REQUEST_LIMIT} are possible") == (
+        refusal.letter.reason,
+        refusal.letter.detail,
+    )
+    number = taken(msgspec.structs.replace(REFUND, note=f"{NUMBER} {'x' * room}"))
+    assert isinstance(number, Refusal)
+    assert DeadLetterReason.CARD_NUMBER_IN_CLEAR is number.letter.reason
+
+
+def test_a_seal_of_a_stranger_has_to_fit_again() -> None:
+    """A sealed request is passed on under our name, which takes some bytes more."""
+    for size, reason in (
+        (SEALED_MOST, DeadLetterReason.CARD_NUMBER_IN_CLEAR),
+        (SEALED_MOST + 1, NOT_EXPECTED_HERE),
+    ):
+        refusal = taken(DeadLetter("", 0, 0, DeadLetterReason.UNKNOWN_SCHEMA, "", "seal-1", bytes(size)))
+        assert isinstance(refusal, Refusal)
+        assert reason is refusal.letter.reason
+        assert refusal.letter == decode_message(encode_message(refusal.letter))
 
 
 # --- what is right ------------------------------------------------------------------------------------
