@@ -76,7 +76,8 @@ class KafkaEdge:
         self._hears = headers_of(edge.HEARS)
         self._transactions = Transactions(cluster, f"edge.{edge.name}", reach)
         self._reader = Follower(cluster)
-        self._positions: dict[TopicPartition, int] = dict.fromkeys(edge.reads(), 0)
+        #: The next offset to read of each partition.
+        self.positions: dict[TopicPartition, int] = dict.fromkeys(edge.reads(), 0)
         self._last: dict[TopicPartition, tuple[int, bytes]] = {}
         self._uncommitted = self._unkept = 0
         #: Where positions were lost: how many messages of each partition are there already, counted when needed.
@@ -89,11 +90,11 @@ class KafkaEdge:
         committed = await group_positions(self._cluster, self._group)
         if not committed:
             self._there = {}
-        ends = {place: committed.get(place, (0, ""))[0] for place in self._positions}
+        ends = {place: committed.get(place, (0, ""))[0] for place in self.positions}
         starts = await self._take_snapshot(ends)
         async for place, records in self._reader.read_up_to(starts, ends):
             self._see(place, records)
-        self._positions = ends
+        self.positions = ends
         self._reach("after-restore")
         self._reader.follow(ends)
 
@@ -110,7 +111,7 @@ class KafkaEdge:
         outgoing = []
         for place, records in found.items():
             outgoing += self._see(place, records)
-            self._positions[place] = records[-1].offset + 1
+            self.positions[place] = records[-1].offset + 1
             self._uncommitted += len(records)
             self._unkept += len(records)
             self.read += len(records)
@@ -140,7 +141,7 @@ class KafkaEdge:
             return
         appends = [Append(one.topic, one.partition, at, encode_message(one.message)) for one, at in outgoing]
         # All positions, moved or not: those of a group that has no members are forgotten one by one.
-        await self._transactions.commit(appends, self._group, self._positions)
+        await self._transactions.commit(appends, self._group, self.positions)
         self._uncommitted = 0
         self.sent += len(appends)
 
@@ -206,7 +207,7 @@ class KafkaEdge:
 
     async def _take_snapshot(self, committed: Mapping[TopicPartition, int]) -> dict[TopicPartition, int]:
         """Where to fold from: behind the snapshot where it fits, from the beginning otherwise."""
-        beginning = dict.fromkeys(self._positions, 0)
+        beginning = dict.fromkeys(self.positions, 0)
         if self._path is None:
             return beginning
         try:
@@ -217,7 +218,7 @@ class KafkaEdge:
         except (OSError, msgspec.MsgspecError) as error:
             LOGGER.warning("the snapshot %s is not used: %s", self._path, error)
             return beginning
-        last = {place: kept.last.get(f"{place[0]}/{place[1]}") for place in self._positions}
+        last = {place: kept.last.get(f"{place[0]}/{place[1]}") for place in self.positions}
         if (kept.format, kept.edge) != (_FORMAT, self.name) or not await self._fits(last, committed):
             LOGGER.warning("the snapshot %s is not used: it belongs to another state of the log", self._path)
             return beginning

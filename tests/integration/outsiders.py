@@ -10,6 +10,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
+from confluent_kafka.admin import AdminClient
+
 from events.partitions import ClockKind
 from infra.kafka.topics import create
 from infra.supervisor import Supervisor
@@ -73,6 +75,29 @@ def written(cluster: Cluster, topic: str, partitions: int = PARTITIONS) -> list[
     """Everything that is committed in a topic, partition by partition."""
     with closing(KafkaLog(cluster)) as log:
         return [values(log, topic, partition) for partition in range(partitions)]
+
+
+class Counting:
+    """How many records topics hold, asked again and again."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        self._log = KafkaLog(cluster)
+        self._read: dict[TopicPartition, tuple[int, int]] = {}
+
+    def of(self, topic: str, partitions: int = PARTITIONS) -> int:
+        """The committed records of a topic."""
+        return sum(self._of((topic, partition)) for partition in range(partitions))
+
+    def _of(self, place: TopicPartition) -> int:
+        offset, count = self._read.get(place, (0, 0))
+        while records := self._log.read(*place, offset, 5_000):
+            offset, count = records[-1].offset + 1, count + len(records)
+        self._read[place] = (offset, count)
+        return count
+
+    def close(self) -> None:
+        """Let go."""
+        self._log.close()
 
 
 def appends(log: MemoryLog, places: Sequence[TopicPartition]) -> list[Append]:
@@ -160,12 +185,18 @@ class Outsider:
             assert time.monotonic() < patience_ends, self._house.members["outsider"].said()
             time.sleep(_LOOK_SECONDS)
 
-    def killed_at_random(self, chance: random.Random, times: int, condition: Callable[[], bool]) -> None:
-        """Kill it at moments that nobody has chosen, then let it live until something has become true."""
-        for _ in range(times):
-            moment = time.monotonic() + chance.uniform(0.5, 3.0)
-            self.until(lambda moment=moment: time.monotonic() > moment or condition())  # type: ignore[misc]
-            if condition():
-                return
-            self.kill()
-        self.until(condition)
+    def killed_at_random(self, chance: random.Random, condition: Callable[[], bool]) -> bool:
+        """Kill it at a moment that nobody has chosen; False where something has become true before."""
+        moment = time.monotonic() + chance.uniform(0.5, 3.0)
+        self.until(lambda: time.monotonic() > moment or condition())
+        if condition():
+            return False
+        self.kill()
+        return True
+
+
+def forget_positions(cluster: Cluster, groups: Sequence[str]) -> None:
+    """Delete consumer groups, as the broker does when they have been idle for a week."""
+    client = AdminClient({"bootstrap.servers": cluster.bootstrap})
+    for future in client.delete_consumer_groups(list(groups)).values():
+        future.result(PATIENCE_SECONDS)

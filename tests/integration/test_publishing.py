@@ -163,7 +163,10 @@ def test_killed_at_random_moments(cluster: Cluster, file: Path, tmp_path: Path) 
     pass_ticks(cluster, EVER)
     with Outsider(tmp_path, *arguments(cluster, file, tmp_path, batch=1)) as publisher:
         publisher.start()
-        publisher.killed_at_random(random.Random(seed), 4, lambda: publisher.code == 0)
+        chance = random.Random(seed)
+        for _ in range(4):
+            publisher.killed_at_random(chance, lambda: publisher.code == 0)
+        publisher.until(lambda: publisher.code == 0)
     check_all_once(cluster, file)
 
 
