@@ -46,6 +46,7 @@ from streams.hosts.house import TICKS_AHEAD, House  # noqa: E402
 from streams.hosts.index import Run  # noqa: E402
 from streams.hosts.memory import MemoryLog  # noqa: E402
 from streams.velocity import forget, initial, observe, plan_of, stale_hours  # noqa: E402
+from tests.bench.model import scoring  # noqa: E402
 
 SMALL, LARGE = 10_000, 50_000
 SAMPLE_SECONDS, MOMENTS = 0.2, 10
@@ -211,6 +212,13 @@ def _velocity() -> tuple[float, float]:
     return took() / VELOCITY_PAYMENTS * 1e6, size * 1024 / VELOCITY_CARDS
 
 
+def timed(call: Callable[[], object]) -> float:
+    """The processor seconds that a call takes."""
+    with clock() as took:
+        call()
+    return took()
+
+
 @contextmanager
 def clock() -> Iterator[Callable[[], float]]:
     """Processor seconds of this process inside the block: other processes of a busy machine do not count."""
@@ -254,6 +262,8 @@ def measure(folder: Path, console: Console) -> dict[str, Any]:
         decode, encode = codec(folder / "small")
     with console.status("velocity"):
         measuring, card_bytes = velocity()
+    with console.status("the fraud model"):
+        model = scoring(timed)
     cost = {said["payments"]: said["seconds"] / said["payments"] for said in (small, large)}
     return figures | {
         "embedded_payments_per_second": large["payments_per_second"],
@@ -267,6 +277,7 @@ def measure(folder: Path, console: Console) -> dict[str, Any]:
         "velocity_us": round(measuring, 2),
         "velocity_events_per_second": round(1e6 / measuring, 1),
         "velocity_bytes_per_card": round(card_bytes, 1),
+        **model,
         "cost_flatness": round(cost[LARGE] / cost[SMALL], 3),
         "memory_small_mb": small["peak_memory_mb"],
         "memory_growth": round(large["peak_memory_mb"] / small["peak_memory_mb"], 3),
@@ -289,6 +300,11 @@ _MEANINGS = {
     "velocity_us": "microseconds for all features of a payment: six dimensions, five windows, per core",
     "velocity_events_per_second": "the same as a rate",
     "velocity_bytes_per_card": "what a card that pays takes in velocity, its IP, device, e-mail and payment included",
+    "model_profile_us": "microseconds for what a model sees of a payment, and for its label later, per core",
+    "model_row_us": "microseconds for the margin of one payment: 100 trees, 12 features",
+    "model_batch_us": "the same in a batch of 50,000",
+    "model_reasons_us": "microseconds for score, margin and reasons in words",
+    "model_label_us": "microseconds for a label that the scorecard learns online",
     "cost_flatness": f"cost of a payment among {LARGE:,} over one among {SMALL:,}",
     "memory_small_mb": f"largest process with {SMALL:,} payments, MiB",
     "memory_growth": f"largest process with {LARGE:,} over that",
