@@ -60,6 +60,7 @@ COMMANDS: Final = (
     ),
     Lazy("Kafka", "registry", "registry", "registry", "The schema registry: serve, publish, check."),
     Lazy("Keep", "project", "project", "project", "How far the projections are; build them anew."),
+    Lazy("Keep", "dead-letters", "dead_letters", "dead_letters", "What could not be taken, and why."),
     Lazy("Keep", "config", "config", "config", "The settings and where each is from."),
     Lazy("Keep", "completion", "config", "completion", "Print the completion script of a shell."),
 )
