@@ -95,14 +95,14 @@ def run_house(job: ClusterJob) -> Ran:
 
 
 @cache
-def calm_digest(folder: Path, payments: int = PAYMENTS, seed: int = SEED) -> str:
+def calm_digest(folder: Path, *, every: int = EVERY, tail: int = TAIL) -> str:
     """What the same input comes to in one process, on one partition, in memory."""
-    path = simulated_day(folder, payments, seed, False, lambda _: None)
-    run, plan = run_of(path, seed, 1, EVERY, TAIL)
+    path = simulated_day(folder, PAYMENTS, SEED, False, lambda _: None)
+    run, plan = run_of(path, SEED, 1, every, tail)
     keys = open_keys(folder / "keys")
     log = MemoryLog()
     index = IndexActor(log, 0, run, keys)
-    edges = [EdgeActor(log, edge) for edge in (Adapter(0, seed), ClearingHouse(0, seed), Bank(1, seed))]
+    edges = [EdgeActor(log, edge) for edge in (Adapter(0, SEED), ClearingHouse(0, SEED), Bank(1, SEED))]
     publisher = PublisherActor(log, Publisher(read_rows(path), plan, 1), keys, index.index.tick, TICKS_AHEAD)
     for _ in House([index], [publisher, *edges]).run():
         pass

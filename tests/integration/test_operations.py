@@ -1,0 +1,135 @@
+"""What operators do to a house that is at work: scale it, roll a release over it, move it to another disk."""
+
+import shutil
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from events.calendar import HOUR
+from infra.clusterjob import start_house, worker_command
+from infra.kafka.broker import start, stop
+from infra.supervisor import Supervisor
+from streams.forensics.digests import state_digest
+from streams.forensics.replay import verify
+from streams.hosts.kafkalog import KafkaLog
+from tests.integration.houses import calm_digest, living, new_job, until_done
+
+ROOT = Path(__file__).resolve().parents[2]
+PACKAGES = ("events", "infra", "projections", "schemas", "streams")
+
+
+@pytest.fixture(scope="module")
+def day(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that has the input and the calm run's keys."""
+    return tmp_path_factory.mktemp("day")
+
+
+class Steps:
+    """What is done to a house, each step when some more ticks have passed."""
+
+    def __init__(self, *steps: Callable[[], object]) -> None:
+        self.left = list(steps)
+        self._next = 2
+
+    def __call__(self, tick: int) -> None:
+        if self.left and tick >= self._next:
+            self.left.pop(0)()
+            self._next = tick + 3
+
+
+def test_workers_come_and_go_under_load(kafka: str, tmp_path: Path, day: Path) -> None:
+    job = replace(new_job(kafka, tmp_path, partitions=4), tail=4 * HOUR)
+    run_file = job.state / "run.json"
+    with living(job) as (house, path, run):
+        steps = Steps(
+            lambda: house.start("worker-2", *worker_command(job, "worker-2", run_file)),
+            lambda: house.start("worker-3", *worker_command(job, "worker-3", run_file)),
+            lambda: house.stop("worker-1"),
+            lambda: house.stop("worker-3"),
+        )
+        start_house(job, house, path, run)
+        ran = until_done(job, house, run, steps)
+        codes = {name: member.process.returncode for name, member in house.members.items() if member.process}
+    assert steps.left == []
+    assert ran.digest == calm_digest(day)
+    assert ran.restarted == []
+    del codes["publisher"]  # Done, interrupted, or just ending.
+    assert codes == dict.fromkeys(codes, 0)
+
+
+def test_a_release_is_rolled_over_the_workers_under_load(kafka: str, tmp_path: Path, day: Path) -> None:
+    """One after the other is told to stop and started from another tree, while its neighbour goes on."""
+    release = tmp_path / "release"
+    for package in PACKAGES:
+        shutil.copytree(ROOT / package, release / package, ignore=shutil.ignore_patterns("__pycache__"))
+    job = new_job(kafka, tmp_path, partitions=2, workers=2)
+    run_file = job.state / "run.json"
+
+    def renew(house: Supervisor, name: str) -> None:
+        house.stop(name)
+        house.start(name, *worker_command(job, name, run_file), environment={"PYTHONPATH": str(release)})
+
+    with living(job) as (house, path, run):
+        steps = Steps(lambda: renew(house, "worker-1"), lambda: renew(house, "worker-2"))
+        start_house(job, house, path, run)
+        ran = until_done(job, house, run, steps)
+    assert steps.left == []
+    assert ran.digest == calm_digest(day)
+    assert ran.restarted == []
+
+
+class Halfway(Exception):
+    """Enough has been done."""
+
+
+def halfway(tick: int) -> None:
+    """End the watch in the middle."""
+    if tick >= 8:
+        raise Halfway
+
+
+def test_a_log_is_backed_up_and_restored_with_its_broker(
+    machine: dict[str, str], tmp_path: Path, day: Path
+) -> None:
+    """A cold copy of the broker's folder is the log, with everything that anybody had read of it."""
+    data, copy = tmp_path / "kafka", tmp_path / "backup"
+    job = new_job(start(data, machine).bootstrap, tmp_path, partitions=2)
+    try:
+        with living(job) as (house, path, run):
+            start_house(job, house, path, run)
+            with pytest.raises(Halfway):
+                until_done(job, house, run, halfway)
+        stop(data, machine)
+        shutil.copytree(data, copy)
+        shutil.rmtree(data)
+        shutil.copytree(copy, data)
+        start(data, machine)
+        # What lies beside the log helps, and is not needed: the adapter's journal alone must never be lost with it.
+        for snapshots in job.state.glob("worker-*"):
+            shutil.rmtree(snapshots)
+        with living(job) as (house, path, run):
+            start_house(job, house, path, run)
+            ran = until_done(job, house, run)
+        assert ran.digest == calm_digest(day)
+        with closing(KafkaLog(job.cluster)) as log:
+            assert state_digest(verify(log).summaries) == ran.digest
+    finally:
+        stop(data, machine)
+
+
+def test_a_house_that_was_stopped_halfway_can_be_verified(kafka: str, tmp_path: Path) -> None:
+    """Whoever serves ends with code 0 when told to, and what is left is one whole log."""
+    job = new_job(kafka, tmp_path, partitions=2)
+    with living(job) as (house, path, run):
+        start_house(job, house, path, run)
+        with pytest.raises(Halfway):
+            until_done(job, house, run, halfway)
+        house.stop()
+        codes = {name: member.process.returncode for name, member in house.members.items() if member.process}
+    del codes["publisher"]  # Done, interrupted, or just ending.
+    assert codes == dict.fromkeys(codes, 0)
+    with closing(KafkaLog(job.cluster)) as log:
+        assert verify(log).partitions == 2
