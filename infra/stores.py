@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from events.errors import Unavailable
+from events.errors import Refused, Unavailable
 from infra.settings import Value, masked, path_of
 
 if TYPE_CHECKING:
@@ -73,6 +73,17 @@ def _reader(address: StoreAddress) -> "Reader":
     from projections.postgres_reading import PostgresReader
 
     return PostgresReader(address.text, str(address))
+
+
+def grant_reading(address: StoreAddress, role: str) -> None:
+    """Let a role of the database server read the store."""
+    if address.path is not None:
+        raise Refused(
+            f"{address} is a file: whoever may read the file may read the store; roles are PostgreSQL's"
+        )
+    from projections.postgres import grant
+
+    grant(address.text, str(address), role)
 
 
 def remove_store(address: StoreAddress) -> None:

@@ -9,7 +9,7 @@ nothing to escape, and one search over the joined column finds that out.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, Self
 
@@ -157,6 +157,9 @@ class PostgresStore(SqlStore):
         )
 
     def _name_tables(self, projection: Projection, build: int) -> None:
+        for table in projection.TABLES:
+            # Of new tables the planner knows nothing until the server gets round to it.
+            self._execute(f"ANALYZE {physical(table, build, self.dialect)}")
         statements = [
             statement for table in projection.TABLES for statement in name_table(table, build, self.dialect)
         ]
@@ -218,16 +221,47 @@ def _own(connection: "Connection[Any]", shown: str) -> None:
 
 
 def remove(address: str, shown: str) -> None:
-    """Drop both schemas, where there is a store: all rows, and every right to read them. Raises as the store does."""
-    connection = connect(address, shown, _SESSION)
-    try:
-        with explaining(shown):
-            _own(connection, shown)
-            if holds_a_store(connection, shown):
-                with connection.transaction():
-                    connection.execute(f"DROP SCHEMA {TABLES_SCHEMA}, {SCHEMA} CASCADE")
-    finally:
-        connection.close()
+    """Drop every view and table, where there is a store. The schemas stay, and with them who may read what comes next.
+
+    Raises as the store does, and Refused where somebody's own view stands on one of ours.
+    """
+    with closing(connect(address, shown, _SESSION)) as connection, explaining(shown):
+        _own(connection, shown)
+        if not holds_a_store(connection, shown):
+            return
+        with connection.transaction():
+            for kind, letter in (("VIEW", "v"), ("TABLE", "r")):
+                names = connection.execute(
+                    "SELECT format('%I.%I', n.nspname, c.relname)"
+                    " FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace"
+                    " WHERE n.nspname IN ($1, $2) AND c.relkind = $3",
+                    [SCHEMA, TABLES_SCHEMA, letter],
+                ).fetchall()
+                connection.execute(f"DROP {kind} {', '.join(name for (name,) in names)}")
+
+
+def grant(address: str, shown: str, role: str) -> None:
+    """Let a role read the store: what is there now and what any later build brings. Also while somebody writes.
+
+    Raises Refused where there is no such role or store, or where we are not the one who may say so.
+    """
+    identifier: Any = load(".sql").Identifier
+    with closing(connect(address, shown, _SESSION)) as connection, explaining(shown):
+        found = connection.execute(
+            "SELECT nspowner::REGROLE::TEXT FROM pg_namespace WHERE nspname = $1", [SCHEMA]
+        ).fetchone()
+        if found is None or not holds_a_store(connection, shown):
+            raise Refused(
+                f"there is no store at {shown} that {role!r} could read: run `tallystick demo` first"
+            )
+        reader = identifier(role).as_string(connection)
+        with connection.transaction():
+            connection.execute(f"GRANT USAGE ON SCHEMA {SCHEMA} TO {reader}")
+            connection.execute(f"GRANT SELECT ON ALL TABLES IN SCHEMA {SCHEMA} TO {reader}")
+            # Views that have to be dropped for a change of columns come back with this.
+            connection.execute(
+                f"ALTER DEFAULT PRIVILEGES FOR ROLE {found[0]} IN SCHEMA {SCHEMA} GRANT SELECT ON TABLES TO {reader}"
+            )
 
 
 def holds_a_store(connection: "Connection[Any]", shown: str) -> bool:

@@ -46,13 +46,15 @@ def connect(address: str, shown: str, settings: str) -> "Connection[Any]":
     Raises Unavailable and Refused as :func:`explaining` does; ``shown`` is the address without its password.
     """
     library: Any = load()
-    with explaining(shown):
-        try:
-            parts: dict[str, Any] = library.conninfo.conninfo_to_dict(address)
-        except library.ProgrammingError as error:
-            # What libpq complains of may be a piece of the password.
-            raise _not_understood(shown) from error
-        defaults = {"connect_timeout": CONNECT_TIMEOUT_S, "fallback_application_name": "tallystick"}
+    try:
+        parts: dict[str, Any] = library.conninfo.conninfo_to_dict(address)
+    except library.ProgrammingError as error:
+        raise _not_understood(shown) from error
+    # A password with a slash in it ends up here. What libpq complains of then is a piece of the password.
+    if not all(port.isdecimal() for port in str(parts.get("port", "0")).split(",")):
+        raise _not_understood(shown)
+    defaults = {"connect_timeout": CONNECT_TIMEOUT_S, "fallback_application_name": "tallystick"}
+    try:
         connection: Connection[Any] = library.connect(
             **(defaults | parts),
             autocommit=True,
@@ -60,12 +62,15 @@ def connect(address: str, shown: str, settings: str) -> "Connection[Any]":
             # The plan of a statement that is run once a batch is cheap beside its rows.
             prepare_threshold=None,
         )
-        try:
-            _check(connection, shown)
+    except library.Error as error:
+        raise _not_connected(error, shown) from error
+    try:
+        _check(connection, shown)
+        with explaining(shown):
             connection.execute(f"{_SERVER_KEEPALIVES}; {settings}")
-        except BaseException:
-            connection.close()
-            raise
+    except BaseException:
+        connection.close()
+        raise
     return connection
 
 
@@ -92,39 +97,44 @@ def explaining(shown: str) -> Iterator[None]:
 
 
 def explained(error: "psycopg.Error", shown: str) -> TallystickError:
-    """The exception for an error of a statement or of connecting, with what to do next."""
+    """The exception for an error of a statement, with what to do next."""
     words = _words(error)
-    match (error.sqlstate or "")[:2], error.sqlstate or "":
-        case _, "42501":
+    code = error.sqlstate or ""
+    match code:
+        case "42501" if "for database" in words:
             return Refused(
-                f"{shown}: {words}. A store needs the right to create two schemas: let the owner of the database run"
-                f" `CREATE SCHEMA {SCHEMA} AUTHORIZATION ROLE; CREATE SCHEMA {TABLES_SCHEMA} AUTHORIZATION ROLE`, or"
-                " name a role that made the store"
+                f"{shown}: {words}. A store is two schemas, so let the owner of the database run"
+                f" `CREATE SCHEMA {SCHEMA} AUTHORIZATION ROLE; CREATE SCHEMA {TABLES_SCHEMA} AUTHORIZATION ROLE`"
             )
-        case _, "25006":
+        case "42501":
+            return Refused(
+                f"{shown}: {words}. Only the role that made the store may change it: name that one"
+            )
+        case "42704":
+            return Refused(f"{shown}: {words}; `CREATE ROLE` makes one")
+        case "25006":
             return Refused(f"{shown} only lets read ({words}): name the primary server with --store")
-        case _, "55P03":
+        case "2BP01":
+            return Refused(
+                f"{shown}: {words}{_detail(error)}. Drop what stands on it, and create it again afterwards"
+            )
+        case "55P03":
             return Unavailable(
                 f"{shown}: somebody has been reading what is to be replaced for too long ({words}):"
                 " end that query, or ask again later"
             )
-        case _, "2BP01":
-            return Refused(
-                f"{shown}: {words}{_detail(error)}. Drop what stands on it, and create it again afterwards"
+        case _ if code[:2] in ("", "08", "57"):
+            return Unavailable(
+                f"the connection to the store {shown} broke ({words}): whole batches are kept, so run the same"
+                " command again to go on"
             )
-        case "53", _:
-            return Unavailable(f"the store {shown} cannot be written: {words}")
-        case (("08" | "57"), _):
-            return _broken(shown, words)
-        case "", _:
-            return _not_connected(error, words, shown)
         case _:
-            return Unavailable(f"the store {shown} does not do what it should: {words}")
+            return Unavailable(f"the store {shown} cannot be written: {words}")
 
 
-def _not_connected(error: "psycopg.Error", words: str, shown: str) -> TallystickError:
+def _not_connected(error: "psycopg.Error", shown: str) -> TallystickError:
     """libpq gives no code for what fails before a session stands, so its words decide."""
-    text = str(error)
+    text, words = str(error), _words(error)
     if found := _NO_DATABASE.search(text):
         return Refused(f"{shown}: there is no database {found[1]!r}: make it with `createdb {found[1]}`")
     if found := _NO_ROLE.search(text):
@@ -133,13 +143,9 @@ def _not_connected(error: "psycopg.Error", words: str, shown: str) -> Tallystick
         return Refused(f"{shown} asks for a password: give it in PGPASSWORD or ~/.pgpass")
     if "authentication failed" in text or "no pg_hba.conf entry" in text:
         return Refused(f"{shown} does not let us in: {words}; check the user and the password")
-    if ("invalid " in text and "connection option" in text) or "invalid port" in text:
-        return _not_understood(shown)
-    if "does not exist" in text or "service file" in text or "definition of service" in text:
-        return Refused(f"{shown}: {words}")
-    if "connection failed" in text or "connection timeout" in text or "could not" in text:
-        return Unavailable(f"no PostgreSQL answers at {shown} ({words}): start it, or name another store")
-    return _broken(shown, words)
+    if "service" in text and "not found" in text:
+        return Refused(f"{shown}: {words}; the file ~/.pg_service.conf has the services")
+    return Unavailable(f"no PostgreSQL answers at {shown} ({words}): start it, or name another store")
 
 
 def _not_understood(shown: str) -> Refused:
@@ -149,18 +155,15 @@ def _not_understood(shown: str) -> Refused:
     )
 
 
-def _broken(shown: str, words: str) -> Unavailable:
-    return Unavailable(
-        f"the connection to the store {shown} broke ({words}): whole batches are kept, so run the same command again"
-        " to go on"
-    )
-
-
 def _words(error: "psycopg.Error") -> str:
     """What PostgreSQL says, in one line: the first of several attempts to connect."""
     said = error.diag.message_primary or str(error).partition("Multiple connection attempts failed")[0]
     lines = [line.strip() for line in said.splitlines() if line.strip()]
-    return lines[0].removeprefix("connection failed: ").rstrip(".") if lines else type(error).__name__
+    return (
+        lines[0].removeprefix("connection failed: ").removeprefix("connection is bad: ").rstrip(".")
+        if lines
+        else type(error).__name__
+    )
 
 
 def _detail(error: "psycopg.Error") -> str:

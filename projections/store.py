@@ -88,7 +88,7 @@ class SqlStore(ABC):
             self._publish_views()
 
     def _about(self, name: str) -> str | None:
-        found = one(self, "SELECT value FROM store_about WHERE name = $1", [name])
+        found = one(self, f"SELECT value FROM {self.dialect.tables}store_about WHERE name = $1", [name])
         return None if found is None else str(found[0])
 
     def _say(self, name: str, value: str) -> None:

@@ -7,7 +7,7 @@ import click
 from events.errors import Refused
 from infra.options import json_option, log_option, store_option
 from infra.output import console, remark, table, text_of, to_json
-from infra.stores import StoreAddress, open_store, reading
+from infra.stores import StoreAddress, grant_reading, open_store, reading
 
 
 @click.group()
@@ -60,3 +60,12 @@ def rebuild(names: tuple[str, ...], log: Path, store: StoreAddress) -> None:
                 remark(f"{made.projection}: {made.events:,} events, {outcome}; build {made.build} is live")
     finally:
         source.close()
+
+
+@project.command()
+@click.argument("role")
+@store_option
+def grant(role: str, store: StoreAddress) -> None:
+    """Let ROLE read the views of a store on PostgreSQL: for a dashboard, which should not be able to do more."""
+    grant_reading(store, role)
+    remark(f"{role} may read every table and view of the schema tallystick, and nothing else")

@@ -74,11 +74,11 @@ def test_a_killed_rebuild_leaves_the_old_build_alone(stores: Stores) -> None:
         assert len(tables_of(store, "ledger_entries")) == 1
 
 
-def _newer(**changes: Any) -> Projection:
+def newer(**changes: Any) -> Projection:
     """The risk projection as a later version of its code."""
     names = {name: getattr(risk, name) for name in ("NAME", "TABLES", "VIEWS", "apply")}
-    newer: Any = SimpleNamespace(**{**names, "VERSION": risk.VERSION + 1, **changes})
-    return newer  # type: ignore[no-any-return]
+    later: Any = SimpleNamespace(**{**names, "VERSION": risk.VERSION + 1, **changes})
+    return later  # type: ignore[no-any-return]
 
 
 def test_other_code_must_be_asked_for(stores: Stores, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -94,15 +94,15 @@ def test_other_code_must_be_asked_for(stores: Stores, monkeypatch: pytest.Monkey
         made.add(len(events), score=events.get("score"))
         return [made]
 
-    newer = _newer(TABLES=(table,), VIEWS=(), apply=apply)
+    later = newer(TABLES=(table,), VIEWS=(), apply=apply)
     with stores.filled(story) as store:
-        others = tuple(newer if projection is risk else projection for projection in catalog.CATALOG)
+        others = tuple(later if projection is risk else projection for projection in catalog.CATALOG)
         monkeypatch.setattr(catalog, "CATALOG", others)
-        assert store.outdated() == [newer]
+        assert store.outdated() == [later]
         with pytest.raises(Refused, match="tallystick project rebuild risk"):
             Projector(story.log, store, 1, others)
         assert rows(store, "SELECT count(*) FROM risk_verdicts") == [(12,)]
-        made = rebuild(store, story.log, 1, newer)
+        made = rebuild(store, story.log, 1, later)
         assert [difference.table for difference in made.differences] == ["risk_scores"]
         assert store.outdated() == []
         assert rows(store, "SELECT count(*), max(score) FROM risk_scores") == [(12, 7)]
