@@ -38,6 +38,14 @@ def _numbers(_: click.Context, __: click.Parameter, text: str | None) -> tuple[i
     help="A folder for the journal of what was sent; one for each adapter.",
 )
 @click.option(
+    "--batch",
+    type=click.IntRange(1),
+    default=1_000,
+    show_default=True,
+    metavar="N",
+    help="Records read a turn: what is sent of them is journalled together.",
+)
+@click.option(
     "--latency-ms",
     type=click.IntRange(0, 60_000),
     default=0,
@@ -56,6 +64,7 @@ def adapter(
     seed: int,
     partitions: tuple[int, ...] | None,
     state: Path,
+    batch: int,
     latency_ms: int,
     network_record: Path | None,
 ) -> int:
@@ -69,7 +78,7 @@ def adapter(
     from streams.edge.adapter import Settings, serve
 
     cluster, reach = cluster_of(log, config), reach_of(os.environ)
-    settings = Settings(seed, state, partitions, latency_ms, network_record)
+    settings = Settings(seed, state, partitions, latency_ms, network_record, batch)
     remark(f"line to simulated networks at {cluster.address}; journal in {state}")
     run_until_stopped(lambda stop: serve(cluster, settings, stop, reach))
     return OK

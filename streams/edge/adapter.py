@@ -75,6 +75,7 @@ class Settings:
     partitions: Sequence[int] | None = None
     latency_ms: int = 0
     record: Path | None = None
+    batch: int = BATCH
 
 
 @dataclass(slots=True)
@@ -158,6 +159,8 @@ class AdapterProcess:
         # Says whose partitions are whose, and reads nothing: what the group believes must not move a reader.
         self._member = AIOKafkaConsumer(
             group_id=self._group,
+            # Whoever comes back with the journal is who has died, and need not wait until the group has noticed.
+            group_instance_id=f"adapter-{self._journal.name}",
             enable_auto_commit=False,
             auto_offset_reset="latest",
             session_timeout_ms=_SESSION_MS,
@@ -233,7 +236,7 @@ class AdapterProcess:
         line = _Line(edge, 0, committed, committed)
         await self._commit({partition: line}, self._journal.name)
         # Asked behind the claim: whatever the one before may have read and sent stands before this end.
-        if owner or (claim is None and await self._end((REPLIES, partition)) > 0):
+        if owner or (claim is None and await self._has_been_used()):
             line.doubtful_until = await self._end(place)
             LOGGER.warning(
                 "%s/%s: what was sent between %s and %s is not in this journal; authorizations there count as sent",
@@ -242,6 +245,11 @@ class AdapterProcess:
                 line.doubtful_until,
             )
         return line, ()
+
+    async def _has_been_used(self) -> bool:
+        """Whether any adapter has ever answered here: then a group without positions has forgotten them."""
+        partitions = await self._reader.partitions(REPLIES)
+        return any((await self._reader.ends([(REPLIES, number) for number in range(partitions)])).values())
 
     async def _end(self, place: TopicPartition) -> int:
         return (await self._reader.ends([place]))[place]
@@ -303,7 +311,7 @@ class AdapterProcess:
         if not self._lines:
             await asyncio.sleep(_IDLE_MS / 1_000)
             return
-        found = await self._records.take(BATCH, _IDLE_MS)
+        found = await self._records.take(self._settings.batch, _IDLE_MS)
         calls: list[Call] = []
         lost: list[Call] = []
         journalled: list[Sent] = []
@@ -359,11 +367,11 @@ class AdapterProcess:
         moved = {one: to for one, to in offsets.items() if always or lines[one].committed != to}
         if not moved:
             return
-        try:
-            async with asking(self._cluster):
+        async with asking(self._cluster):
+            try:
                 await self._member.commit({self._place(one): to for one, to in moved.items()})
-        except (CommitFailedError, IllegalStateError) as error:
-            raise Unavailable("another adapter has taken over these partitions") from error
+            except (CommitFailedError, IllegalStateError) as error:
+                raise Unavailable("another adapter has taken over these partitions") from error
         for one, to in moved.items():
             lines[one].committed = to
         self._reach("after-group")

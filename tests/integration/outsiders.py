@@ -1,7 +1,9 @@
 """For tests of who stands outside the engines: logs to read without a worker, and processes to kill."""
 
 import asyncio
+import os
 import random
+import signal
 import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
@@ -149,6 +151,14 @@ class Outsider:
     def __exit__(self, *_: object) -> None:
         self._house.stop()
 
+    def signal(self, number: signal.Signals) -> None:
+        """Send it a signal."""
+        os.kill(self._house.members["outsider"].pid, number)
+
+    def said(self) -> str:
+        """What it has written, at the end."""
+        return self._house.members["outsider"].said()
+
     def start(self, crash_at: str = "") -> None:
         """Start it, to die at a point where one is named."""
         environment = {"TALLYSTICK_CRASH_AT": crash_at} if crash_at else {}
@@ -185,6 +195,12 @@ class Outsider:
             assert time.monotonic() < patience_ends, self._house.members["outsider"].said()
             time.sleep(_LOOK_SECONDS)
 
+    def until_ended(self) -> None:
+        """Wait until it has ended, and do not start it again."""
+        process = self._house.members["outsider"].process
+        assert process is not None
+        process.wait(PATIENCE_SECONDS)
+
     def killed_at_random(self, chance: random.Random, condition: Callable[[], bool]) -> bool:
         """Kill it at a moment that nobody has chosen; False where something has become true before."""
         moment = time.monotonic() + chance.uniform(0.5, 3.0)
@@ -193,6 +209,15 @@ class Outsider:
             return False
         self.kill()
         return True
+
+
+def until_empty(cluster: Cluster, group: str) -> None:
+    """Wait until a group has no members: who was killed is one for as long as its session lasts."""
+    client = AdminClient({"bootstrap.servers": cluster.bootstrap})
+    patience_ends = time.monotonic() + PATIENCE_SECONDS
+    while client.describe_consumer_groups([group])[group].result(PATIENCE_SECONDS).members:
+        assert time.monotonic() < patience_ends
+        time.sleep(_LOOK_SECONDS)
 
 
 def forget_positions(cluster: Cluster, groups: Sequence[str]) -> None:
