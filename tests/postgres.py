@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -66,6 +67,11 @@ class Server:
         secret = f":{password}" if password else ""
         return f"postgresql://{user}{secret}@/{database}?host={self._folder}"
 
+    def environment(self) -> dict[str, str]:
+        """What lets ``psql`` and its like find this server, and be found."""
+        path = os.pathsep.join([str(self._programs), os.environ["PATH"]])
+        return {"PATH": path, "PGHOST": str(self._folder), "PGUSER": _ADMIN, "PGDATABASE": "postgres"}
+
     def connect(self, database: str = "postgres") -> "psycopg.Connection[tuple[Any, ...]]":
         """A connection of the administrator, in autocommit mode."""
         return psycopg.connect(self.address(database), autocommit=True)
@@ -112,16 +118,23 @@ def _somebody() -> pwd.struct_passwd:
     raise AssertionError("under root, PostgreSQL needs a user `postgres` or `nobody` to run as")
 
 
-@pytest.fixture(scope="session")
-def postgres() -> Iterator[Server]:
-    """A server for this run."""
-    found = programs()
-    if found is None:
-        require(os.environ)
-        raise AssertionError("unreachable")
+@contextmanager
+def running(found: Path) -> Iterator[Server]:
+    """A server, for as long as the context is entered."""
     with tempfile.TemporaryDirectory(prefix="tallystick-postgres-") as folder:
         server = Server(found, Path(folder))
         try:
             yield server
         finally:
             server.stop()
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Server]:
+    """A server for this run."""
+    found = programs()
+    if found is None:
+        require(os.environ)
+        raise AssertionError("either skipped or failed")
+    with running(found) as server:
+        yield server

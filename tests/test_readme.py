@@ -28,12 +28,17 @@ from typing import Final, NamedTuple
 
 import pytest
 
+from tests.postgres import Server
+
 ROOT: Final = Path(__file__).resolve().parents[1]
 PAGES: Final = [
     ROOT / "README.md",
     *sorted((ROOT / "docs").rglob("*.md")),
     *sorted((ROOT / "examples").rglob("*.md")),
 ]
+
+#: Pages whose reader has a PostgreSQL server.
+SERVED: Final = frozenset({"postgres.md"})
 
 #: Longer than any command of a page may take; a page is read by somebody who waits.
 TIMEOUT_S: Final = 120
@@ -131,9 +136,18 @@ def check(page: str, folder: Path) -> None:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
-def test_a_page_keeps_its_word(page: Path, tmp_path: Path) -> None:
+def test_a_page_keeps_its_word(page: Path, tmp_path: Path, request: pytest.FixtureRequest) -> None:
     """Every command of a page works from an empty folder and prints what the page shows."""
+    if page.name in SERVED:
+        request.getfixturevalue("at_postgres")
     check(page.read_text("utf-8"), tmp_path)
+
+
+@pytest.fixture
+def at_postgres(postgres: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server that the programs of PostgreSQL and its library find by themselves."""
+    for name, value in postgres.environment().items():
+        monkeypatch.setenv(name, value)
 
 
 def fenced(language: str, *lines: str) -> str:

@@ -16,7 +16,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from datetime import UTC, datetime
 from importlib.metadata import version
 from multiprocessing import get_context
@@ -33,8 +33,12 @@ from events.calendar import DAY, HOUR  # noqa: E402 - run as a script, the tree 
 from events.envelope import Recorded  # noqa: E402
 from events.partitions import ClockKind  # noqa: E402
 from events.wire import decode_event, encode_event  # noqa: E402
+from projections.catalog import CATALOG  # noqa: E402
+from projections.digest import one  # noqa: E402
 from projections.duck import DuckStore  # noqa: E402
+from projections.postgres import PostgresStore  # noqa: E402
 from projections.projector import Projector  # noqa: E402
+from projections.store import SqlStore  # noqa: E402
 from streams.edge.bank import Bank  # noqa: E402
 from streams.edge.inputs import read_rows  # noqa: E402
 from streams.edge.networks import Adapter, ClearingHouse  # noqa: E402
@@ -46,6 +50,7 @@ from streams.hosts.house import TICKS_AHEAD, House  # noqa: E402
 from streams.hosts.index import Run  # noqa: E402
 from streams.hosts.memory import MemoryLog  # noqa: E402
 from streams.velocity import forget, initial, observe, plan_of, stale_hours  # noqa: E402
+from tests import postgres  # noqa: E402
 from tests.bench.model import scoring  # noqa: E402
 
 SMALL, LARGE = 10_000, 50_000
@@ -120,20 +125,38 @@ def replay(folder: Path) -> dict[str, Any]:
     return said
 
 
-def projection(folder: Path) -> tuple[int, int, float]:
-    """All projections from position 0 into a new store: events, ledger entries, seconds of this process."""
+def projections(folder: Path) -> dict[str, float]:
+    """All projections from position 0 into a new store: on DuckDB, and on PostgreSQL where its programs are."""
+    events, entries, rows, processor, wall = projection(folder, DuckStore(folder / "again.duckdb"))
+    figures = {
+        "projection_events_per_second": round(events / processor, 1),
+        "projection_postings_per_second": round(entries / processor, 1),
+        "projection_rows_per_second": round(rows / wall, 1),
+    }
+    if programs := postgres.programs():
+        with postgres.running(programs) as server:
+            address = server.address(server.database())
+            *_, wall_of_server = projection(folder, PostgresStore(address, address))
+        figures["postgres_rows_per_second"] = round(rows / wall_of_server, 1)
+        figures["postgres_over_duckdb"] = round(wall / wall_of_server, 3)
+    return figures
+
+
+def projection(folder: Path, store: SqlStore) -> tuple[int, int, int, float, float]:
+    """Fill a store: events, ledger entries, rows of all tables, seconds of this process, seconds on the wall."""
     log = EmbeddedLog(folder / "log.db", read_only=True)
-    store = DuckStore(folder / "again.duckdb")
-    try:
+    with closing(log), store:
         projector = Projector(log, store, 1)
+        started = time.perf_counter()
         with clock() as took:
             events = projector.catch_up()
-        entries = store.connection.execute("SELECT count(*) FROM ledger_entries").fetchone()
-        assert entries is not None
-        return events, entries[0], took()
-    finally:
-        store.close()
-        log.close()
+        wall = time.perf_counter() - started
+        rows = {
+            table.name: int(one(store, f"SELECT count(*) FROM {table.name}")[0])
+            for projection in CATALOG
+            for table in projection.TABLES
+        }
+        return events, rows["ledger_entries"], sum(rows.values()), took(), wall
 
 
 def engine(folder: Path, payments: int) -> tuple[int, float]:
@@ -255,7 +278,7 @@ def measure(folder: Path, console: Console) -> dict[str, Any]:
     with console.status("replay"):
         replayed = replay(folder / "large")
     with console.status("projections"):
-        events, entries, projecting = projection(folder / "large")
+        projected = projections(folder / "large")
     with console.status("engines in memory"):
         decided, deciding = engine(folder / "small", SMALL)
     with console.status("codec"):
@@ -269,8 +292,7 @@ def measure(folder: Path, console: Console) -> dict[str, Any]:
         "embedded_payments_per_second": large["payments_per_second"],
         "embedded_payments_per_second_small": small["payments_per_second"],
         "replay_events_per_second": replayed["events_per_second"],
-        "projection_events_per_second": round(events / projecting, 1),
-        "projection_postings_per_second": round(entries / projecting, 1),
+        **projected,
         "engine_events_per_second": round(decided / deciding, 1),
         "decode_us": round(decode, 2),
         "encode_us": round(encode, 2),
@@ -294,6 +316,9 @@ _MEANINGS = {
     "replay_events_per_second": "replay --verify: decided again and compared byte for byte, wall clock",
     "projection_events_per_second": "all projections into DuckDB, decoding included, per core",
     "projection_postings_per_second": "ledger entries in that time, per core",
+    "projection_rows_per_second": "rows of all tables into DuckDB, wall clock",
+    "postgres_rows_per_second": "the same into PostgreSQL, wall clock: the server works on a core of its own",
+    "postgres_over_duckdb": "the one over the other",
     "engine_events_per_second": "engines and simulated outside on the memory log, per core",
     "decode_us": "microseconds to decode an event",
     "encode_us": "microseconds to encode one",
@@ -325,6 +350,8 @@ def main() -> None:
     table.add_column("", justify="right")
     table.add_column("what it is", style="dim")
     for name, meaning in _MEANINGS.items():
+        if name not in figures:
+            continue  # This machine has no PostgreSQL.
         value = figures[name]
         shown = " ".join(f"{one:.0f}" for one in value) if isinstance(value, list) else f"{value:,}"
         table.add_row(name, shown, meaning)
