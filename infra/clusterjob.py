@@ -60,6 +60,11 @@ class ClusterJob:
     session_ms: int | None = None
 
     @property
+    def address(self) -> str:
+        """Of its log, as ``--log`` takes it."""
+        return self.cluster.address
+
+    @property
     def keys(self) -> Path:
         """The folder of the deployment's keys."""
         return self.folder / "keys"

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
 import msgspec
 
@@ -55,6 +55,24 @@ class Job:
     partitions: int = 1
     batch: int = BATCH
     fresh: bool = False
+
+    @property
+    def address(self) -> str:
+        """Of its log, as ``--log`` takes it."""
+        return f"sqlite:{self.log}"
+
+
+class Ran(Protocol):
+    """What a report says of the job that it is of, wherever that ran."""
+
+    @property
+    def seed(self) -> int: ...
+    @property
+    def input(self) -> Path | None: ...
+    @property
+    def store(self) -> StoreAddress: ...
+    @property
+    def address(self) -> str: ...
 
 
 @dataclass(slots=True)

@@ -25,6 +25,15 @@ def _resolve(context: click.Context, name: str, flag: str | None) -> Value:
     return settings_of(context).value(name, flag)
 
 
+#: How many partitions the topics of a house have when nobody says: two cores have work for so many.
+ON_KAFKA: Final = 4
+
+
+def partitions_of(value: Value, default: int) -> int:
+    """The number of partitions that a setting means; the default depends on where the log is."""
+    return default if value.origin == "default" else int(value.text)
+
+
 def setting_option(
     name: str, convert: Callable[[Value], Any] = lambda value: value.text, *, metavar: str = "TEXT"
 ) -> Callable[[_Command], _Command]:
@@ -55,5 +64,9 @@ kafka_config_option: Final = click.option(
 store_option: Final = setting_option("store", store_address, metavar="ADDRESS")
 payments_option: Final = setting_option("payments", lambda value: int(value.text), metavar="N")
 seed_option: Final = setting_option("seed", lambda value: int(value.text), metavar="S")
-partitions_option: Final = setting_option("partitions", lambda value: int(value.text), metavar="N")
+#: ``--partitions`` of a file, which gains nothing from several, and of topics, which are shared by workers.
+partitions_option: Final = setting_option("partitions", metavar="N", convert=lambda value: value)
+kafka_partitions_option: Final = setting_option(
+    "partitions", lambda value: partitions_of(value, ON_KAFKA), metavar="N"
+)
 json_option: Final = click.option("--json", "as_json", is_flag=True, help="One JSON value on stdout.")

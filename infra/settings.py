@@ -41,7 +41,7 @@ SETTINGS: Final = {
         ),
         Setting("payments", "10000", "how many payments a simulated day has", number=True),
         Setting("seed", "1", "what all simulated chance is made of", number=True),
-        Setting("partitions", "1", "partitions of each log; fixed for a log's life", number=True),
+        Setting("partitions", "1", "partitions of each log, 4 on Kafka; fixed for a log's life", number=True),
         Setting("format", "table", "how query answers: table, csv, json or parquet"),
     )
 }

@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from events.money import format_minor
-from infra.job import Finished, Job
+from infra.job import Finished, Ran
 from infra.settings import SETTINGS
 from projections.report import Report
 
@@ -63,7 +63,7 @@ def _percentile(values: list[float], percent: int) -> float | None:
     return round(ordered[max(0, -(-len(ordered) * percent // 100) - 1)], 3)
 
 
-def print_summary(job: Job, report: Report, finished: Finished) -> None:
+def print_summary(job: Ran, report: Report, finished: Finished) -> None:
     """Tell a person what happened, where the money is, what does not reconcile and where to look next."""
     console = Console()
     console.print(_heading(job, report, finished))
@@ -74,7 +74,7 @@ def print_summary(job: Job, report: Report, finished: Finished) -> None:
     console.print(_next(job, report))
 
 
-def _heading(job: Job, report: Report, finished: Finished) -> Panel:
+def _heading(job: Ran, report: Report, finished: Finished) -> Panel:
     what = f"{job.input.name}" if job.input else f"a simulated day, seed {job.seed}"
     lines = [Text.assemble(("Tallystick", "bold"), f"  {what}")]
     if finished.was_finished:
@@ -184,9 +184,9 @@ def _books(report: Report) -> Group:
     return Group(table, absorbed)
 
 
-def _next(job: Job, report: Report) -> Panel:
+def _next(job: Ran, report: Report) -> Panel:
     merchant = report.top_merchants[0].merchant if report.top_merchants else "MERCHANT"
-    log = "" if str(job.log) == "var/tallystick.db" else f" --log sqlite:{job.log}"
+    log = "" if job.address == SETTINGS["log"].default else f" --log {job.address}"
     store = "" if job.store.text == SETTINGS["store"].default else f" --store {job.store}"
     command = _command()
     lines = (

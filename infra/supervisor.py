@@ -45,6 +45,8 @@ class Member:
     output: Path
     process: subprocess.Popen[bytes] | None = None
     starts: list[float] = field(default_factory=list)
+    #: Whether it was told to stop: then it may end as it likes.
+    stopped: bool = False
     #: The exit codes of those that were started again.
     restarted: list[int] = field(default_factory=list)
 
@@ -103,7 +105,7 @@ class Supervisor:
         for member in self.members.values():
             assert member.process is not None
             code = member.process.poll()
-            if code is None or code == OK:
+            if code is None or code == OK or member.stopped:
                 continue
             recent = [at for at in member.starts if at > time.monotonic() - _RESTART_SECONDS]
             in_doubt = code == UNAVAILABLE or (self._restart_killed and code == -signal.SIGKILL)
@@ -129,6 +131,7 @@ class Supervisor:
         """Let them settle what they are doing and end; all of them where none is named."""
         members = [self.members[name] for name in names or list(self.members)]
         for member in members:
+            member.stopped = True
             if member.process is not None and member.process.poll() is None:
                 member.process.terminate()
         patience_ends = time.monotonic() + STOP_SECONDS

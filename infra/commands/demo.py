@@ -1,23 +1,31 @@
 """``tallystick demo``: the main job, from input to reconciled bank statement and trial balance."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import click
 import msgspec
 
+from events.errors import Refused
 from infra.options import (
+    ON_KAFKA,
+    any_log_option,
     json_option,
-    log_option,
+    kafka_config_option,
+    partitions_of,
     partitions_option,
     payments_option,
     seed_option,
     store_option,
 )
+from infra.settings import Value
 
 if TYPE_CHECKING:
     from infra.stores import StoreAddress
     from projections.report import Counts
+
+#: Where keys, snapshots and journals lie when the store is no file.
+_FOLDER: Final = Path("var")
 
 
 @click.command()
@@ -29,9 +37,17 @@ if TYPE_CHECKING:
     type=click.Path(path_type=Path, dir_okay=False),
     help="An Avro file of requests (see simulate and import) instead of a simulated day.",
 )
-@log_option
+@any_log_option
+@kafka_config_option
 @store_option
 @partitions_option
+@click.option(
+    "--workers",
+    type=click.IntRange(1, 64),
+    default=1,
+    show_default=True,
+    help="On Kafka: how many processes share the partitions.",
+)
 @click.option(
     "--batch", type=click.IntRange(1, 100_000), default=None, help="Records an input gives to one turn."
 )
@@ -41,31 +57,62 @@ def demo(
     payments: int,
     seed: int,
     input_: Path | None,
-    log: Path,
+    log: Value,
+    kafka_config: Path | None,
     store: "StoreAddress",
-    partitions: int,
+    partitions: Value,
+    workers: int,
     batch: int | None,
     fresh: bool,
     as_json: bool,
 ) -> int:
     """Run a day of card payments through the whole life of money.
 
-    Producers, card networks and the bank are simulated; everything between them is the real thing, on the embedded
-    log and in virtual time, until every obligation has ended. Killed at any moment and started again with the same
-    arguments it goes on where the log ends.
+    Producers, card networks and the bank are simulated; everything between them is the real thing, in virtual time,
+    until every obligation has ended. Killed at any moment and started again with the same arguments it goes on where
+    the log ends.
+
+    With --log kafka://HOST:PORT/PREFIX the same happens on Kafka: workers, the line to the networks, clearing houses
+    and bank, the publisher and the projector are processes that share nothing but the broker.
 
     Exit code 1: an invariant does not hold; 130: interrupted, and resumable.
     """
-    from infra.job import Job, run
+    from infra.job import Job, Ran, run
+    from infra.logs import place_of
     from infra.progress import progress_bar
     from infra.stores import reading
     from infra.summary import as_object, print_summary
     from projections.report import report
     from streams.hosts.house import BATCH
 
-    job = Job(payments, seed, input_, log, store, partitions, batch or BATCH, fresh)
+    place = place_of(log, kafka_config)
     with progress_bar(quiet=as_json) as watch:
-        finished = run(job, watch)
+        if isinstance(place, Path):
+            if workers != 1:
+                raise Refused("--workers share the partitions of a log on Kafka; a file has one writer")
+            in_file = Job(
+                payments, seed, input_, place, store, partitions_of(partitions, 1), batch or BATCH, fresh
+            )
+            job: Ran = in_file
+            finished = run(in_file, watch)
+        else:
+            from infra.clusterjob import ClusterJob, run_on_kafka
+
+            on_kafka = ClusterJob(
+                place,
+                payments,
+                seed,
+                input_,
+                store,
+                (store.path or _FOLDER / "store").parent,
+                kafka_config,
+                partitions_of(partitions, ON_KAFKA),
+                workers,
+                batch,
+                fresh=fresh,
+            )
+            job = on_kafka
+            finished = run_on_kafka(on_kafka, watch)
     with reading(store) as db:
         figures = report(db)
     if as_json:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from events.errors import Refused
-from infra.options import json_option, partitions_option
+from infra.options import json_option, kafka_partitions_option
 from infra.output import console, remark, table, to_json
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def topics() -> None:
 
 
 @topics.command("list")
-@partitions_option
+@kafka_partitions_option
 @json_option
 def list_(partitions: int, as_json: bool) -> None:
     """Every topic: its key, its partitions and its settings, where they are not those of all."""
@@ -71,7 +71,7 @@ def list_(partitions: int, as_json: bool) -> None:
 @topics.command()
 @bootstrap_option
 @prefix_option
-@partitions_option
+@kafka_partitions_option
 @json_option
 def create(bootstrap: str | None, prefix: str, partitions: int, as_json: bool) -> int:
     """Make the topics that are missing; those that are there stay as they are and are checked.

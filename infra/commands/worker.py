@@ -7,12 +7,12 @@ import click
 
 from events.errors import Refused
 from infra.kafka.options import cluster_of, cluster_options, keys_option
-from infra.options import partitions_option
+from infra.options import kafka_partitions_option
 
 
 @click.command()
 @cluster_options
-@partitions_option
+@kafka_partitions_option
 @keys_option
 @click.option(
     "--state",

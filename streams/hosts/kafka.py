@@ -23,6 +23,9 @@ from aiokafka import TopicPartition as KafkaPartition
 from aiokafka.errors import KafkaError, OffsetOutOfRangeError
 
 from events.errors import Broken, LogDamaged, Retry, Unavailable
+from events.messages import Marker
+from events.requests import Tick
+from events.wire import HEADER_BYTES, headers_of
 from streams.hosts.admission import Keys
 from streams.hosts.clocks import WallClock
 from streams.hosts.cluster import Cluster, stored
@@ -45,6 +48,11 @@ IDLE_MS: Final = 50
 _FETCH_WAIT_MS: Final = 20
 #: A log has to grow by a quarter, and by this many records, before its index is worth another snapshot.
 _SNAPSHOT_EVENTS: Final = 100_000
+
+#: Nobody waits for a tick as for an answer: what brings nothing else is let come together for so long, for a
+#: transaction costs the same whatever it holds.
+_LINGER_SECONDS: Final = 0.02
+_TIME_ALONE: Final = headers_of((Marker, Tick))
 
 Read = list[tuple[EngineSpec, str, Sequence[Stored]]]
 
@@ -184,6 +192,9 @@ class KafkaIndex:
     async def turn(self, limit: int) -> bool:
         """Read at most ``limit`` records of each input, decide, commit. False where there was nothing to do."""
         read = await self._read(limit)
+        if read and not self.index.unfinished and _brings_time_alone(read):
+            await asyncio.sleep(_LINGER_SECONDS)
+            read = _joined(read, await self._read(limit, wait_ms=0))
         if not read and not self.index.unfinished and not self.strike_due:
             return False
         started = time.monotonic()
@@ -221,7 +232,7 @@ class KafkaIndex:
             if topic == "payments.requests":
                 self.statistics.requests += len(records)
 
-    async def _read(self, limit: int) -> Read:
+    async def _read(self, limit: int, wait_ms: int = IDLE_MS) -> Read:
         consumer, wanted = self._consumer, self._wanted()
         found: dict[str, Sequence[Stored]] = {}
         try:
@@ -230,8 +241,8 @@ class KafkaIndex:
                 records = await consumer.getmany(place, timeout_ms=0, max_records=limit)
                 for batch in records.values():
                     found[topic] = self._within_turn(place, topic, batch)
-            if not found and not self.index.unfinished and not self.strike_due:
-                records = await consumer.getmany(*wanted, timeout_ms=IDLE_MS, max_records=limit)
+            if wait_ms and not found and not self.index.unfinished and not self.strike_due:
+                records = await consumer.getmany(*wanted, timeout_ms=wait_ms, max_records=limit)
                 for place, batch in records.items():
                     found[wanted[place]] = self._within_turn(place, wanted[place], batch)
         except OffsetOutOfRangeError as error:
@@ -350,3 +361,14 @@ class KafkaIndex:
         )
         self.statistics.put_aside += 1
         await self._commit(self.index.dead_letter(spec, topic, record, error))
+
+
+def _brings_time_alone(read: Read) -> bool:
+    return all(record.value[:HEADER_BYTES] in _TIME_ALONE for _, _, records in read for record in records)
+
+
+def _joined(first: Read, second: Read) -> Read:
+    """Two reads as one: what an input gave later stands behind what it gave first."""
+    later = {(spec.name, topic): list(records) for spec, topic, records in second}
+    joined = [(spec, topic, [*records, *later.pop((spec.name, topic), ())]) for spec, topic, records in first]
+    return joined + [entry for entry in second if (entry[0].name, entry[1]) in later]

@@ -10,7 +10,7 @@ goes on with the heartbeats.
 import asyncio
 import time
 from collections.abc import Coroutine, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, Final, TypeVar
 
 from aiokafka import AIOKafkaConsumer
@@ -29,6 +29,7 @@ from streams.topology import LOGS, TOPICS
 
 #: How long one question may take.
 PATIENCE_SECONDS: Final = 30.0
+_CLOSE_SECONDS: Final = 5.0
 #: For how long what was learned of the ends is good: reading many partitions asks once for all of them.
 _ENDS_SECONDS: Final = 0.02
 #: How long to wait for records before looking whether there are any: behind the last one may stand the end of a
@@ -300,10 +301,13 @@ class KafkaLog:
 
     def close(self) -> None:
         async def closing() -> None:
-            for writer in self._writers.values():
-                await writer.close()
-            if self._consumer is not None:
-                await self._consumer.stop()
+            # Without a broker the library would say good-bye for ever.
+            with suppress(KafkaError, TimeoutError, OSError):
+                async with asyncio.timeout(_CLOSE_SECONDS):
+                    for writer in self._writers.values():
+                        await writer.close()
+                    if self._consumer is not None:
+                        await self._consumer.stop()
 
         if self._loop.is_closed():
             return
