@@ -11,6 +11,10 @@ from events.errors import Unavailable
 from infra.kafka.broker import start, stop
 from infra.kafka.client import aiokafka
 from infra.kafka.distribution import find
+from tests.integration.foreign import wall_house
+
+#: Fixtures that tests of several files ask for.
+__all__ = ["wall_house"]
 
 REQUIRE: Final = "TALLYSTICK_REQUIRE_KAFKA"
 
