@@ -84,7 +84,7 @@ class PostgresStore(SqlStore):
     def __init__(self, address: str, shown: str) -> None:
         errors: Any = load(".errors")
         self._absent = (errors.UndefinedTable, errors.UndefinedColumn)
-        self._operational = errors.OperationalError
+        self._error = errors.Error
         self._other_shape = errors.InvalidTableDefinition
         self.shown = shown
         self.connection: Connection[Any] = connect(address, shown, _SESSION)
@@ -120,7 +120,7 @@ class PostgresStore(SqlStore):
             self._say("format", FORMAT)
 
     def fetch(self, sql: str, arguments: Sequence[Any] = ()) -> tuple[list[str], list[tuple[Any, ...]]]:
-        """Column names and rows of a query; a broken connection is Unavailable, other errors are psycopg's."""
+        """Column names and rows of a query."""
         found = self._cursor(sql, arguments)
         return [column.name for column in found.description or ()], found.fetchall()
 
@@ -130,7 +130,9 @@ class PostgresStore(SqlStore):
     def _cursor(self, sql: str, arguments: Sequence[Any]) -> "Cursor[Any]":
         try:
             return self.connection.execute(sql, list(arguments) or None)
-        except self._operational as error:
+        except (*self._absent, self._other_shape):
+            raise
+        except self._error as error:
             raise explained(error, self.shown) from error
 
     @contextmanager

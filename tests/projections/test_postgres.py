@@ -1,5 +1,6 @@
 """The store on PostgreSQL: one writer, any number of readers, other people's rights and views, and its complaints."""
 
+import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -14,7 +15,7 @@ from projections.postgres import PostgresStore, grant, remove
 from projections.postgres_reading import PostgresReader
 from projections.projector import Projector
 from projections.rebuild import rebuild
-from tests.postgres import LOCKED, Server
+from tests.postgres import LOCKED, REQUIRE, Server, require
 from tests.projections.stores import PostgresStores, day, rows
 from tests.projections.test_rebuild import newer
 
@@ -34,6 +35,13 @@ def database(postgres: Server) -> Iterator[str]:
     name = postgres.database()
     yield name
     postgres.drop(name)
+
+
+@pytest.mark.parametrize(("required", "outcome"), [("", pytest.skip.Exception), ("1", pytest.fail.Exception)])
+def test_where_there_is_no_server_it_is_said_aloud(required: str, outcome: type[BaseException]) -> None:
+    """Skipped with what to install, or failed where PostgreSQL is required."""
+    with pytest.raises(outcome, match=r"NO POSTGRESQL.*apt-get install postgresql"):
+        require({REQUIRE: required})
 
 
 # -- one writes, many read ---------------------------------------------------------------------------------
@@ -268,6 +276,13 @@ def test_a_database_that_cannot_be_had(
     with pytest.raises(kind, match=complaint) as found:
         opened(change(postgres.address(database)))
     assert not any(secret in str(found.value) for secret in ("wrong", "cret"))
+
+
+def test_without_the_library_it_is_said_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is an extra: whoever keeps to DuckDB needs none of it."""
+    monkeypatch.setitem(sys.modules, "psycopg", None)
+    with pytest.raises(Unavailable, match=r"pip install 'tallystick\[postgres\]'"):
+        PostgresReader("postgresql://h/x", "it")
 
 
 def test_a_password_is_taken_from_wherever_libpq_looks(
