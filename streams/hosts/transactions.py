@@ -24,6 +24,7 @@ from aiokafka.producer import sender
 from events.errors import Broken, Unavailable
 from streams.hosts.cluster import Cluster, headers
 from streams.hosts.log import GENESIS, Append, TopicPartition, link
+from streams.hosts.strangers import tolerate
 from streams.topology import LOGS
 
 LOGGER: Final = logging.getLogger("tallystick.kafka")
@@ -38,6 +39,9 @@ FENCE_SECONDS: Final = 30.0
 #: The library's pause when a transaction follows so closely that the one before is still being wound up on the broker:
 #: its 20 ms gave 28 ms a transaction where 2 ms gave 9.5 (100 in a row, four partitions each, one broker).
 sender.BACKOFF_OVERRIDE = 0.002
+
+# Whoever reads records here comes by this module.
+tolerate()
 
 #: A batch and what comes around it stay below the topics' 1 MiB.
 _BATCH_BYTES: Final = 900_000
