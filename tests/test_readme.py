@@ -14,6 +14,9 @@ The language of a fenced block says what happens to it:
 anything else
     Only read.
 
+A second word says more: a name like ``ids.py`` is the file in which the blocks behind it find this one; ``kafka`` and
+``kcat`` are what a block needs beside this environment, and it is run where there is one (``tests/integration``).
+
 The blocks of a page run in their order in one empty folder, with the commands of the environment on ``PATH``: a page
 is a session that begins with nothing.
 """
@@ -22,7 +25,7 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -44,12 +47,22 @@ SERVED: Final = frozenset({"postgres.md"})
 TIMEOUT_S: Final = 120
 
 
+#: Second words of blocks that are run elsewhere.
+NEEDED: Final = frozenset({"kafka", "kcat"})
+
+
 class Block(NamedTuple):
-    """A fenced block and the line where its text begins."""
+    """A fenced block, the line where its text begins, and what stands behind its language."""
 
     language: str
     line: int
     text: str
+    words: tuple[str, ...] = ()
+
+    @property
+    def needs(self) -> set[str]:
+        """What has to be there beside the environment."""
+        return NEEDED & set(self.words)
 
 
 class Command(NamedTuple):
@@ -63,8 +76,9 @@ class Command(NamedTuple):
 
 def blocks(page: str) -> Iterator[Block]:
     """The fenced blocks of a page, in order."""
-    for found in re.finditer(r"^```(\w*)[^\n]*\n(.*?)^```$", page, re.MULTILINE | re.DOTALL):
-        yield Block(found[1], page.count("\n", 0, found.start(2)) + 1, found[2])
+    for found in re.finditer(r"^```(\w*)([^\n]*)\n(.*?)^```$", page, re.MULTILINE | re.DOTALL):
+        line = page.count("\n", 0, found.start(3)) + 1
+        yield Block(found[1], line, found[3], tuple(found[2].split()))
 
 
 def commands(block: Block) -> list[Command]:
@@ -113,10 +127,15 @@ def run(command: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
     )
 
 
-def check(page: str, folder: Path) -> None:
-    """Run the blocks of a page; AssertionError names the line that does not keep its word."""
+def check(page: str, folder: Path, there: Collection[str] = ()) -> None:
+    """Run the blocks of a page for which all is ``there``; AssertionError names the line that breaks its word."""
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE))
     for block in blocks(page):
+        for name in block.words:
+            if name.endswith(".py"):
+                (folder / name).write_text(block.text, "utf-8")
+        if block.needs.difference(there):
+            continue
         match block.language:
             case "console":
                 for command in commands(block):
@@ -168,11 +187,23 @@ def fenced(language: str, *lines: str) -> str:
         fenced("python", "import events", "assert events.OWNER == 'tallystick'"),
         fenced("sh", "make run", "git clone it"),
         fenced("text", "$ exit 1"),
+        fenced("python kafka", "raise SystemExit(1)"),
+        fenced("console kcat", "$ exit 1"),
+        fenced("python two.py", "two = 2") + fenced("python", "from two import two", "assert two == 2"),
+        fenced("python kafka two.py", "two = 2") + fenced("console", "$ cat two.py", "two = 2"),
     ],
 )
 def test_a_page_that_is_right_passes(page: str, tmp_path: Path) -> None:
     """Each kind of block, run as its language says."""
     check(page, tmp_path)
+
+
+def test_what_a_block_needs_may_be_there(tmp_path: Path) -> None:
+    """Then it is run as well."""
+    page = fenced("python kafka", "raise SystemExit(1)")
+    check(page, tmp_path, {"kcat"})
+    with pytest.raises(AssertionError, match=r"^line 4: "):
+        check(page, tmp_path, {"kafka"})
 
 
 @pytest.mark.parametrize(

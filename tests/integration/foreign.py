@@ -65,7 +65,7 @@ def request(**changes: Any) -> PaymentRequest:
     digest = sha256(b"%d" % number).digest()
     made = PaymentRequest(
         merchant=MERCHANT,
-        idempotency_key=f"order-{number}",
+        idempotency_key=f"test-{number}",
         card_id=card_id(int.from_bytes(digest[:2], "big") % SLOTS, digest[-ENTROPY_BYTES:]),
         bin="41111122",
         last4="0042",
