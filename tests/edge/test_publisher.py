@@ -218,3 +218,30 @@ def test_holidays_move_the_horizon() -> None:
     plain, longer = schedule(rows), schedule([InputRow(NOON, entry), *rows])
     assert longer.ends_at >= plain.ends_at + 7 * DAY
     assert isinstance(longer, Schedule)
+
+
+@given(cut=st.integers(0, 40), limit=st.integers(1, 7))
+def test_what_was_given_out_can_be_passed_over(cut: int, limit: int) -> None:
+    """By the number of rows and ticks alone: what is left is what the first one would have given."""
+    rows = [
+        pay(NOON + number * 7 * MINUTE, f"k{number}", (CARD, OTHER_CARD)[number % 2]) for number in range(12)
+    ]
+    plan = schedule(rows)
+    given_out = publish(rows, limit=1)[:cut]
+    first = Publisher(rows, plan, 1)
+    first.allow_tick(EVER)
+    for _ in given_out:
+        first.next_block(1)
+    again = Publisher(rows, plan, 1)
+    again.skip_to(first.state.rows, first.state.tick)
+    assert again.state == first.state
+    first.allow_tick(EVER)
+    again.allow_tick(EVER)
+    assert again.next_block(limit) == first.next_block(limit)
+
+
+def test_rows_and_ticks_that_never_stood_beside_each_other_are_refused() -> None:
+    """They are of another input, or of other steps between ticks."""
+    rows = [pay(NOON, "a"), pay(NOON + 16 * MINUTE, "b")]
+    with pytest.raises(Refused, match="row 1 and tick 2"):
+        Publisher(rows, schedule(rows), 1).skip_to(1, 2)

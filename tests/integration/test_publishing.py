@@ -16,7 +16,7 @@ from events.messages import Marker
 from events.partitions import ClockKind, LogOpened
 from events.requests import Tick
 from events.wire import decode_message, encode_event, encode_message
-from streams.edge import publishing
+from streams.edge import outlet, publishing
 from streams.edge.inputs import hash_of, read_rows, write_rows
 from streams.edge.publisher import Publisher, schedule
 from streams.edge.publishing import Order, publish
@@ -235,7 +235,7 @@ def test_a_strangers_open_transaction_hides_nothing(
             stop.set()
             assert not (await first).finished
             with monkeypatch.context() as patch:
-                patch.setattr(publishing, "settled_ends", partial(settled_ends, patience=0.3))
+                patch.setattr(outlet, "settled_ends", partial(settled_ends, patience=0.3))
                 with pytest.raises(Unavailable, match="stays open"):
                     await publish(cluster, order(file), keys, asyncio.Event())
             await stranger.abort_transaction()
