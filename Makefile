@@ -18,6 +18,13 @@ INSTALL_SELF := $(INSTALL) --no-deps --no-build-isolation --editable .
 run: .venv/run.stamp ## a day of card payments, from request to reconciled bank statement
 	@$(BIN)/tallystick demo --fresh
 
+.PHONY: run-kafka
+run-kafka: .venv/test.stamp ## the same on a Kafka broker that it starts and stops itself (needs Java and Maven)
+	@address=$$($(BIN)/tallystick kafka start --data var/broker) && { \
+	    trap '$(BIN)/tallystick kafka stop --data var/broker' EXIT; \
+	    $(BIN)/tallystick demo --fresh --partitions 2 \
+	        --log kafka://$$address/tallystick --store duckdb:var/kafka.duckdb; }
+
 .PHONY: run-real
 run-real: .venv/run.stamp .venv/real.stamp ## a grocer's year: 155,848 real baskets (up to 15 minutes)
 	@mkdir -p var

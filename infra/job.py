@@ -4,7 +4,6 @@ One process decides and plays the outside world, a second one projects what is c
 busy. Both can be killed at any moment: started again with the same arguments, the job goes on where the log ends.
 """
 
-import gc
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -19,6 +18,7 @@ from events.identity import SLOTS
 from events.lifecycle import PaymentRequested
 from events.partitions import ClockKind
 from events.requests import PaymentRequest
+from infra.collecting import collect_rarely
 from infra.projecting import Projecting
 from infra.stores import StoreAddress, remove_store
 from streams.edge.bank import Bank
@@ -100,8 +100,7 @@ Watch = Callable[[Stage], None]
 def run(job: Job, watch: Watch = lambda _: None) -> Finished:
     """Run to the end. Raises Refused, Unavailable, Broken; may be killed and called again."""
     started = time.monotonic()
-    # Events hold no cycles, and there are many: looking for cycles among them at every 700th costs a tenth.
-    gc.set_threshold(100_000, 20, 100)
+    collect_rarely()
     if not 1 <= job.partitions <= SLOTS:
         raise Refused(f"a log has between 1 and {SLOTS} partitions, not {job.partitions}")
     if job.fresh:

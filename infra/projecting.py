@@ -20,6 +20,7 @@ from types import TracebackType
 from typing import IO, TYPE_CHECKING, Final, Self
 
 from events.errors import Broken, Refused, TallystickError, Unavailable
+from infra.collecting import collect_rarely
 from infra.commandline import INVARIANT_FAILED, OK, UNAVAILABLE, USAGE, exit_code_of
 from infra.logs import place_of
 from infra.settings import Value
@@ -203,6 +204,7 @@ def main() -> int:
 def _follow_and_say(log: str, kafka_config: Path | None, store: StoreAddress, partitions: int) -> int:
     import duckdb
 
+    collect_rarely()
     try:
         place = place_of(Value(log, "LOG"), kafka_config)
         follow(place, store, partitions, sys.stdin, sys.stdout)

@@ -73,10 +73,12 @@ def adapter(
     An authorization goes out at most once, whatever happens to this process: what was sent is journalled first. Runs
     until Ctrl-C or SIGTERM. Exit code 3: in doubt, or another adapter has taken over; start it again.
     """
+    from infra.collecting import collect_rarely
     from infra.crashing import reach_of
     from infra.stopping import run_until_stopped
     from streams.edge.adapter import Settings, serve
 
+    collect_rarely()
     cluster, reach = cluster_of(log, config), reach_of(os.environ)
     settings = Settings(seed, state, partitions, latency_ms, network_record, batch)
     remark(f"line to simulated networks at {cluster.address}; journal in {state}")

@@ -19,10 +19,10 @@ def replay(log: Value, kafka_config: Path | None, verify: bool, as_json: bool) -
 
     Prints the first difference with its position, field and both values, and ends with exit code 1.
     """
-    import gc
     import time
 
     from events.errors import Broken, ReplayDiffers
+    from infra.collecting import collect_rarely
     from infra.job import Stage
     from infra.logs import looking_at, place_of
     from infra.progress import progress_bar
@@ -30,7 +30,7 @@ def replay(log: Value, kafka_config: Path | None, verify: bool, as_json: bool) -
     from streams.forensics.replay import verify as verify_log
 
     started = time.monotonic()
-    gc.set_threshold(100_000, 20, 100)  # As in the job: there are many events, and they hold no cycles.
+    collect_rarely()
     try:
         with (
             looking_at(place_of(log, kafka_config)) as opened,

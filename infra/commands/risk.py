@@ -36,18 +36,18 @@ def features(source: Path, windows: str, out: Path, hot: int, as_json: bool) -> 
     timestamp, or microseconds), card, ip, device, email, merchant, amount_minor. A label names the event_id of what was
     fraud, and is known from its row on. OUT has one row for each first delivery of an authorization.
     """
-    import gc
     import time
 
     import msgspec
 
+    from infra.collecting import collect_rarely
     from infra.job import Stage
     from infra.output import remark
     from infra.progress import progress_bar
     from streams.edge.backfill import backfill
     from streams.velocity import columns, plan_of
 
-    gc.set_threshold(100_000, 20, 100)  # There are many events, and they hold no cycles.
+    collect_rarely()
     started = time.monotonic()
     with progress_bar(quiet=as_json) as watch:
         found = backfill(

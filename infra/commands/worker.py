@@ -94,6 +94,7 @@ def worker(
     broker cannot be had or somebody else has taken over: start it again, it restores.
     """
     cluster = cluster_of(log, config)
+    from infra.collecting import collect_rarely
     from infra.crashing import reach_of
     from infra.registry.topic import TopicStorage
     from infra.registry.web import routes
@@ -109,6 +110,7 @@ def worker(
     from streams.hosts.registry.service import Registry
     from streams.hosts.worker import Worker
 
+    collect_rarely()
     lines.begin(verbose, diagnostics)
     if clock == "virtual":
         if run_file is None or speed != 1 or origin is not None:

@@ -4,6 +4,7 @@ It reads the bytes of a log with fastavro and the published schemas, keeps books
 its own, and says what does not hold. It imports nothing of ours, so a mistake of ours cannot be its mistake too::
 
     python tests/simulation/auditor.py var/tallystick.db
+    python tests/simulation/auditor.py kafka://127.0.0.1:9092/tallystick
 
 prints each finding on a line and ends with exit code 1 when there is one. ``--open`` audits a log whose run has not
 ended: nothing is yet held against it for being on its way.
@@ -225,6 +226,50 @@ def records(path: Path) -> Iterator[Record]:
             if chain != kept:
                 raise ValueError(f"the chain of {topic}/{partition} breaks at {offset}")
             yield topic, partition, offset, value
+
+
+def records_on_kafka(bootstrap: str, prefix: str) -> Iterator[Record]:
+    """The committed records of a house's topics, by another client than ours. Raises ValueError on a broken chain."""
+    from confluent_kafka import Consumer, TopicPartition
+
+    consumer = Consumer(
+        {
+            "bootstrap.servers": bootstrap,
+            "group.id": f"{prefix}.auditor",
+            "isolation.level": "read_committed",
+            "enable.auto.commit": False,
+            "enable.partition.eof": True,
+        }
+    )
+    try:
+        there = consumer.list_topics(timeout=30).topics
+        for topic in TOPICS:
+            for partition in sorted(there[f"{prefix}.{topic}"].partitions):
+                consumer.assign([TopicPartition(f"{prefix}.{topic}", partition, 0)])
+                yield from _partition(consumer, topic, partition)
+    finally:
+        consumer.close()
+
+
+def _partition(consumer: Any, topic: str, partition: int) -> Iterator[Record]:
+    chain, patience = bytes(32), 0
+    while True:
+        messages = consumer.consume(1_000, timeout=1.0)
+        patience = 0 if messages else patience + 1
+        if patience > 60:
+            raise ValueError(f"{topic}/{partition} has no end: the broker gives nothing more")
+        for message in messages:
+            if message.error():
+                if message.error().name() == "_PARTITION_EOF":
+                    return
+                raise ValueError(f"{topic}/{partition}: {message.error().str()}")
+            value = message.value() or b""
+            if topic in LOGS:
+                headers = dict(message.headers() or ())
+                chain = hashlib.sha256(chain + headers["at"] + value).digest()
+                if chain != headers["chain"]:
+                    raise ValueError(f"the chain of {topic}/{partition} breaks at {message.offset()}")
+            yield topic, partition, message.offset(), value
 
 
 class Event(NamedTuple):
@@ -468,8 +513,9 @@ class Counts:
 class Inputs:
     """What stands on the topics against what the logs say they took: all of it, once, unchanged, in order."""
 
-    def __init__(self) -> None:
-        self._topics: dict[tuple[str, int], list[int]] = defaultdict(list)
+    def __init__(self, holes: bool) -> None:
+        self._holes = holes
+        self._topics: dict[tuple[str, int], dict[int, int]] = defaultdict(dict)
         self._taken: dict[tuple[str, int, str], dict[int, int]] = defaultdict(dict)
         self._places: dict[tuple[str, int, str, int], str] = {}
         self.put_aside: set[str] = set()
@@ -480,7 +526,7 @@ class Inputs:
         """Whether there are topics to compare with: a log may come alone."""
         return bool(self._topics)
 
-    def stand(self, topic: str, partition: int, name: str, content: Body) -> None:
+    def stand(self, topic: str, partition: int, offset: int, name: str, content: Body) -> None:
         """A record of a topic."""
         fact = content.get("fact")
         if name == "Handover" and fact is not None:
@@ -489,7 +535,7 @@ class Inputs:
             self.stated[content["account"], content["currency"]] += content["amount"]
         if name == "Tick":
             name, content = "Marker", {"sender": f"requests/{partition}", **content}
-        self._topics[topic, partition].append(_digest(name, content))
+        self._topics[topic, partition][offset] = _digest(name, content)
 
     def take(self, event: Event) -> Findings:
         """What a log says it took."""
@@ -524,7 +570,7 @@ class Inputs:
         if source["offset"] in taken:
             yield f"{event.where}: {source['topic']} at {source['offset']} is taken again"
             return
-        if source["offset"] != before + 1:
+        if source["offset"] < before if self._holes else source["offset"] != before + 1:
             yield f"{event.where}: {source['topic']} at {source['offset']} is taken after {before}"
         taken[source["offset"]] = digest
 
@@ -533,13 +579,19 @@ class Inputs:
         partitions = sorted({(log, partition) for log, partition, _ in self._taken})
         for log, partition in partitions:
             for topic in INPUTS[log]:
-                stands = self._topics.get((topic, 0 if topic == "reference" else partition), [])
+                stands = self._topics.get((topic, 0 if topic == "reference" else partition), {})
                 taken = self._taken[log, partition, topic]
                 for offset, digest in taken.items():
-                    if offset >= len(stands):
+                    if offset not in stands:
                         yield f"{log}/{partition} took {topic} at {offset}, where nothing stands"
                     elif digest and digest != stands[offset]:
                         yield f"{log}/{partition} says of {topic} at {offset} what does not stand there"
+                # All records in front of the last one that was taken: where offsets have holes, counting is not enough.
+                passed_over = [
+                    offset for offset in stands if taken and offset < max(taken) and offset not in taken
+                ]
+                if passed_over:
+                    yield f"{log}/{partition} passed over {topic} at {passed_over[0]}"
                 if ended and len(taken) < len(stands):
                     yield f"{log}/{partition} took {len(taken)} of the {len(stands)} records of {topic}"
 
@@ -552,23 +604,29 @@ def _digest(name: str, content: Body) -> int:
 
 
 class Audit:
-    """All that is looked at; ``findings`` is what does not hold, at most fifty."""
+    """All that is looked at; ``findings`` is what does not hold, at most fifty.
 
-    def __init__(self) -> None:
+    ``holes``: offsets order the records of a partition and do not count them, as on Kafka.
+    """
+
+    def __init__(self, *, holes: bool = False) -> None:
+        self._holes = holes
         self.findings: list[str] = []
         self.events = 0
         self._reader = Reader()
         self._books = Books()
         self._streams = Streams()
         self._counts = Counts()
-        self._inputs = Inputs()
+        self._inputs = Inputs(holes)
         self._ends: Counter[tuple[str, int]] = Counter()
 
     def take(self, record: Record) -> None:
         """Look at one record. Those of a partition come in order; partitions and topics in any."""
         topic, partition, offset, value = record
         where = f"{topic}/{partition} at {offset}"
-        if offset != self._ends[topic, partition]:
+        if offset < self._ends[topic, partition] or (
+            offset > self._ends[topic, partition] and not self._holes
+        ):
             self._find([f"{where}: it stands behind {self._ends[topic, partition]} records"])
         self._ends[topic, partition] = offset + 1
         try:
@@ -577,10 +635,10 @@ class Audit:
             if topic in LOGS:
                 self._find([f"{where}: {type(error).__name__} {error}"])
             else:
-                self._inputs.stand(topic, partition, "", {})  # Its log must have put it aside.
+                self._inputs.stand(topic, partition, offset, "", {})  # Its log must have put it aside.
             return
         if topic not in LOGS:
-            self._inputs.stand(topic, partition, name, content)
+            self._inputs.stand(topic, partition, offset, name, content)
             return
         if kind != "event":
             self._find([f"{where}: a {kind} stands in a log"])
@@ -606,21 +664,23 @@ class Audit:
                 self.findings.append(finding)
 
 
-def audit(log: Iterable[Record], *, ended: bool = True) -> list[str]:
+def audit(log: Iterable[Record], *, ended: bool = True, holes: bool = False) -> list[str]:
     """The findings of a whole log, at most fifty."""
-    books = Audit()
+    books = Audit(holes=holes)
     for record in log:
         books.take(record)
     return books.close(ended=ended)
 
 
 def main(arguments: list[str]) -> int:
-    """Audit a file."""
+    """Audit a file, or a house on Kafka."""
     ended = "--open" not in arguments
     (path,) = [argument for argument in arguments if argument != "--open"]
-    books = Audit()
+    on_kafka = path.startswith("kafka://")
+    books = Audit(holes=on_kafka)
     try:
-        for record in records(Path(path)):
+        bootstrap, _, prefix = path.removeprefix("kafka://").partition("/")
+        for record in records_on_kafka(bootstrap, prefix) if on_kafka else records(Path(path)):
             books.take(record)
     except (ValueError, sqlite3.DatabaseError) as error:
         books.findings.append(f"{path}: {error}")
