@@ -5,19 +5,22 @@ there once more without sending anything: the edge's state is what that gives. A
 the fold; one that does not stand in this very log, or ahead of the positions, is thrown away.
 
 A group that has been idle for a week loses its positions. They are not the truth either: what the edge has said stands
-in its topics. Folding from the beginning makes the same messages again, and as many are left out as are there.
+in its topics. Folding from the beginning makes the same messages again: what is there is left out, and one that differs
+ends the edge. (By the wall's clock the bank may see its logs in another order than then; rather than say something
+twice it says nothing.)
 """
 
 import asyncio
 import logging
 import os
+from collections import deque
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 import msgspec
 
-from events.errors import TallystickError
+from events.errors import Refused, TallystickError
 from events.messages import Handover, Marker
 from events.wire import HEADER_BYTES, decode_message, encode_message, headers_of
 from streams.hosts.cluster import CHAIN, Cluster
@@ -80,8 +83,8 @@ class KafkaEdge:
         self.positions: dict[TopicPartition, int] = dict.fromkeys(edge.reads(), 0)
         self._last: dict[TopicPartition, tuple[int, bytes]] = {}
         self._uncommitted = self._unkept = 0
-        #: Where positions were lost: how many messages of each partition are there already, counted when needed.
-        self._there: dict[TopicPartition, int] | None = None
+        #: Where positions were lost: what each partition has of this edge already, read when it is needed.
+        self._there: dict[TopicPartition, deque[bytes]] | None = None
 
     async def open(self) -> None:
         """Fence, restore. Raises Unavailable, LogDamaged."""
@@ -156,15 +159,19 @@ class KafkaEdge:
         assert self._there is not None
         place = (outgoing.topic, outgoing.partition)
         if place not in self._there:
-            self._there[place] = await self._count(place)
-        if self._there[place] == 0:
+            self._there[place] = await self._said(place)
+        if not self._there[place]:
             return False
-        self._there[place] -= 1
+        if self._there[place].popleft() != encode_message(outgoing.message):
+            raise Refused(
+                f"the positions of {self._group} are gone, and {self.name} would now say something else on"
+                f" {place[0]}/{place[1]} than it did: set the group's positions to where it was"
+            )
         return True
 
-    async def _count(self, place: TopicPartition) -> int:
-        """How many messages of this edge a partition holds."""
-        count = 0
+    async def _said(self, place: TopicPartition) -> deque[bytes]:
+        """The messages of this edge that a partition holds."""
+        found: deque[bytes] = deque()
         reader = Follower(self._cluster)
         await reader.start()
         try:
@@ -172,18 +179,19 @@ class KafkaEdge:
                 for record in records:
                     if record.value[:HEADER_BYTES] in _OURS:
                         message = decode_message(record.value)
-                        count += isinstance(message, Handover | Marker) and message.sender == self.name
+                        if isinstance(message, Handover | Marker) and message.sender == self.name:
+                            found.append(record.value)
         finally:
             await reader.close()
-        if count:
+        if found:
             LOGGER.warning(
                 "%s: the positions of %s are gone; %s messages on %s/%s are its own and are not sent again",
                 self.name,
                 self._group,
-                count,
+                len(found),
                 *place,
             )
-        return count
+        return found
 
     # -- snapshots ---------------------------------------------------------------------------------
 

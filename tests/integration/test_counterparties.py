@@ -199,6 +199,21 @@ def test_positions_that_the_group_has_forgotten(cluster: Cluster) -> None:
     check_all_said_once(cluster)
 
 
+def test_what_would_be_said_otherwise_is_not_said(cluster: Cluster) -> None:
+    """Positions are gone, and what stands in the topics was said by an edge of another seed."""
+
+    async def twice() -> None:
+        await asyncio.to_thread(list, copied(cluster, heard(), 1))
+        await work(cluster, [ClearingHouse(0, SEED + 1)])
+        await asyncio.to_thread(forget_positions, cluster, [group_of(cluster, "network/0")])
+        before = await asyncio.to_thread(written, cluster, "network.notices")
+        with pytest.raises(Refused, match="would now say something else"):
+            await work(cluster, [ClearingHouse(0, SEED)])
+        assert await asyncio.to_thread(written, cluster, "network.notices") == before
+
+    asyncio.run(twice())
+
+
 def test_a_snapshot_is_taken_where_it_fits(cluster: Cluster, tmp_path: Path) -> None:
     """Only what came behind it is read again."""
     in_halves(cluster, nothing(), tmp_path)
