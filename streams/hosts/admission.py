@@ -64,6 +64,9 @@ REQUEST_LIMIT: Final = 8 * 1024
 #: dead letter has to fit into a record, too.
 SEALED_MOST: Final = 3 * RECORD_LIMIT // 2
 
+#: The year 9999 is over: what databases and clients can show ends about here.
+_END_OF_TIME: Final = 253_402_300_800_000_000
+
 _NOBODY: Final = ""
 _NUMBER_IN_CLEAR: Final = "a field holds what looks like a card number; send the vault's token instead"
 
@@ -192,7 +195,9 @@ def _admit_request(
     home = partition_of_name(f"{request.merchant}/{request.idempotency_key}", partitions)
     body = RequestReceived(request, mac) if home == partition else RequestForwarded(request, mac, home)
     source = Source(topic, partition, stored.offset, f"requests/{partition}")
-    return Fact(body, source, "", "", request.occurred_at, stored.at, request.simulated)
+    # A claim that no calendar holds is refused by intake, and would stop whoever puts events into tables.
+    claim = request.occurred_at if 0 <= request.occurred_at < _END_OF_TIME else stored.at
+    return Fact(body, source, "", "", claim, stored.at, request.simulated)
 
 
 def _admit_reference(keys: Keys, topic: str, stored: Stored, entry: ReferencePublished) -> Fact | Refusal:

@@ -30,6 +30,8 @@ from events.requests import CaptureMode, Channel, InputRow, PaymentRequest
 from events.wire import decode_event, decode_message, encode_message
 from infra.kafka.topics import create
 from infra.supervisor import Supervisor
+from projections.duck import DuckStore
+from projections.projector import Projector
 from streams.edge.inputs import write_rows
 from streams.edge.reference import published, starter
 from streams.forensics.replay import run_of, verify
@@ -216,15 +218,16 @@ class WallHouse:
         """What the log and the dead letters say of a record that could not be taken."""
         body = self.taken(place).body
         assert isinstance(body, EventDeadLettered), body
-        (letter,) = (one for _, one in self.letters_now() if (one.topic, one.partition, one.offset) == place)
+
+        def letters() -> list[DeadLetter]:
+            return [one for _, one in self.letters if (one.topic, one.partition, one.offset) == place]
+
+        # One transaction, but its end reaches one topic after the other.
+        self.until(letters)
+        (letter,) = letters()
         assert (letter.reason, letter.detail, letter.key_id) == (body.reason, body.detail, body.key_id)
         assert sha256(letter.sealed).hexdigest() == body.sealed_sha256
         return body, letter
-
-    def letters_now(self) -> list[tuple[int, DeadLetter]]:
-        """All that are committed: the log and they come in one transaction, and are read one after the other."""
-        self.look()
-        return self.letters
 
     def answers(self, asked: Any, count: int = 1) -> list[Event]:
         """What intake has said of a key, waited for until so much is there."""
@@ -284,7 +287,11 @@ def wall_house(kafka: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator
         house.start()
         yield house
         house.supervisor.stop()
-        # Whatever strangers wrote: the logs say the same of it when everything is decided again.
+        # Whatever strangers wrote: the logs say the same of it when everything is decided again, and can be projected.
         with closing(KafkaLog(cluster)) as log:
             log.live_by(run_of(log))
             verify(log)
+            with closing(DuckStore(house.folder / "store.duckdb")) as store:
+                Projector(log, store, PARTITIONS).catch_up()
+                _, ((count,),) = store.fetch("SELECT count(*) FROM dead_letters")
+                assert count >= len(house.letters)

@@ -235,6 +235,27 @@ def test_a_request_is_taken_where_its_key_lives(request_: Request) -> None:
     assert bodies <= {RequestReceived, RequestForwarded}
 
 
+@pytest.mark.parametrize(
+    ("claim", "shown"),
+    [
+        (-(2**63), AT),
+        (-1, AT),
+        (0, 0),
+        (AT - 1, AT - 1),
+        (253_402_300_799_999_999, 253_402_300_799_999_999),
+        (253_402_300_800_000_000, AT),
+        (2**63 - 1, AT),
+    ],
+)
+def test_a_claim_that_no_calendar_holds_stays_in_the_request(claim: int, shown: int) -> None:
+    """The envelope has a time that can be shown."""
+    request = msgspec.structs.replace(PAYMENT, occurred_at=claim)
+    fact = taken(request)
+    assert isinstance(fact, Fact)
+    assert isinstance(fact.body, RequestReceived)
+    assert (shown, AT, claim) == (fact.occurred_at, fact.ingested_at, fact.body.request.occurred_at)
+
+
 def test_a_request_on_a_foreign_partition_names_its_home() -> None:
     """Of sixteen partitions one is its own."""
     homes = set()
