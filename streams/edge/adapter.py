@@ -34,14 +34,14 @@ from events.authorization import AuthorizationSubmitted, MessageKind, NetworkRep
 from events.envelope import Recorded
 from events.errors import TallystickError, Unavailable
 from events.partitions import ClockKind
-from events.wire import HEADER_BYTES, decode_event, encode_message, headers_of
+from events.wire import decode_event, encode_message, headers_of
 from streams.edge.counterparties import seed_for
 from streams.edge.journal import Journal, Kept, Sent
 from streams.edge.lines import Call, SimulatedLine
 from streams.edge.networks import Adapter, AdapterState, handover
 from streams.hosts.cluster import CHAIN, Cluster, headers
 from streams.hosts.edges import Outgoing
-from streams.hosts.following import Follower, asking, decoded, group_positions, opened
+from streams.hosts.following import Follower, asking, decoded, group_positions, header_of, opened
 from streams.hosts.log import TopicPartition
 from streams.hosts.transactions import Reach, never
 
@@ -345,7 +345,7 @@ class AdapterProcess:
                 await self._write([], {})
 
     def _hear(self, line: _Line, partition: int, record: Any) -> Call | None:
-        header = record.value[:HEADER_BYTES]
+        header = header_of(record)
         if header not in _HEARD or (header in _SUBMISSIONS and record.offset < line.quiet_until):
             return None
         recorded = decoded((LOG, partition), record)
@@ -415,7 +415,7 @@ class AdapterProcess:
 
 
 def _is_authorization(record: Any) -> bool:
-    return record.value[:HEADER_BYTES] in _AUTHORIZATIONS
+    return header_of(record) in _AUTHORIZATIONS
 
 
 def _unanswered(edge: Adapter, partition: int, offset: int, recorded: Recorded) -> Call:

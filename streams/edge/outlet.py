@@ -58,7 +58,7 @@ class Outlet:
         rows = tick = 0
         for place in places:
             # In virtual time the topics hold one file, so another one's last record is as good as ours.
-            wanted = _has_file if clock is ClockKind.VIRTUAL else self._is_ours
+            wanted = _is_published if clock is ClockKind.VIRTUAL else self._is_ours
             record = await self._reader.last(place, ends[place], wanted)
             if record is None:
                 continue
@@ -69,7 +69,8 @@ class Outlet:
                 )
             found = dict(record.headers)
             rows = max(rows, int(found[ROW_HEADER]))
-            tick = max(tick, int(found.get(TICK_HEADER, b"0")))
+            if TICK_HEADER in found:
+                tick = max(tick, int(found[TICK_HEADER]))
         return Came(rows, tick)
 
     async def _check_log(self, clock: ClockKind) -> None:
@@ -83,7 +84,7 @@ class Outlet:
                 )
 
     def _is_ours(self, record: Any) -> bool:
-        return self._file in record.headers
+        return self._file in record.headers and _is_published(record)
 
     async def put(self, block: Sequence[Published], rows: Sequence[int]) -> None:
         """Publish a block in one transaction. ``rows`` are the numbers of its rows; a tick has that of the last one."""
@@ -105,5 +106,8 @@ class Outlet:
         await self._reader.close()
 
 
-def _has_file(record: Any) -> bool:
-    return any(name == FILE_HEADER for name, _ in record.headers)
+def _is_published(record: Any) -> bool:
+    """Whether a publisher has written it. A stranger may write a header of any name, with anything in it."""
+    found = dict(record.headers)
+    numbers = (found.get(ROW_HEADER), found.get(TICK_HEADER, b"0"))
+    return FILE_HEADER in found and all(number is not None and number.isdigit() for number in numbers)

@@ -14,10 +14,10 @@ import msgspec
 from events.errors import Refused, Unavailable
 from events.partitions import ClockStruck
 from events.requests import InputRow, ReferencePublished
-from events.wire import HEADER_BYTES, decode_message, headers_of
+from events.wire import headers_of
 from streams.edge.outlet import Outlet
 from streams.edge.publisher import Published, placed
-from streams.hosts.following import Follower, decoded
+from streams.hosts.following import Follower, decoded, header_of, message_of
 from streams.hosts.log import TopicPartition
 
 #: How long a look at what others have done takes before the publisher looks whether it shall stop.
@@ -88,9 +88,8 @@ class _Known:
         try:
             async for _, records in reader.read_up_to({place: 0}, await reader.ends([place])):
                 for record in records:
-                    if record.value[:HEADER_BYTES] in _ENTRIES:
-                        entry = decode_message(record.value)
-                        assert isinstance(entry, ReferencePublished)
+                    entry = message_of(record) if header_of(record) in _ENTRIES else None
+                    if isinstance(entry, ReferencePublished):
                         entries.setdefault(entry.version, entry.sha256)
         finally:
             await reader.close()
@@ -216,9 +215,7 @@ async def _until_in_force(outlet: Outlet, version: int, stop: asyncio.Event) -> 
         waiting = {(topic, number) for topic in ("intake", "payments") for number in range(outlet.partitions)}
         ends = await reader.ends(waiting)
         for place in sorted(waiting):
-            struck = await reader.last(
-                place, ends[place], lambda record: record.value[:HEADER_BYTES] in _STRIKES
-            )
+            struck = await reader.last(place, ends[place], lambda record: header_of(record) in _STRIKES)
             if struck is not None and _in_force(place, struck) >= version:
                 waiting.discard(place)
         reader.follow(ends)
@@ -231,7 +228,7 @@ async def _until_in_force(outlet: Outlet, version: int, stop: asyncio.Event) -> 
                 )
             for place, records in (await reader.take(5_000, _LOOK_MS)).items():
                 for record in records:
-                    if record.value[:HEADER_BYTES] in _STRIKES and _in_force(place, record) >= version:
+                    if header_of(record) in _STRIKES and _in_force(place, record) >= version:
                         waiting.discard(place)
     finally:
         await reader.close()

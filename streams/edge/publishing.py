@@ -21,14 +21,14 @@ import msgspec
 from events.messages import Marker
 from events.partitions import ClockKind
 from events.requests import Tick
-from events.wire import HEADER_BYTES, decode_message, headers_of
+from events.wire import headers_of
 from streams.edge import pacing
 from streams.edge.inputs import hash_of, read_rows
 from streams.edge.outlet import Came, Outlet
 from streams.edge.publisher import TAIL_TICK, TICK, Publisher, schedule
 from streams.hosts.admission import Keys
 from streams.hosts.cluster import Cluster
-from streams.hosts.following import Follower
+from streams.hosts.following import Follower, header_of, message_of
 from streams.hosts.house import TICKS_AHEAD
 from streams.hosts.log import TopicPartition
 from streams.hosts.transactions import Reach, never
@@ -158,11 +158,11 @@ class _Progress:
     async def look(self, wait_ms: int) -> None:
         """Read what has come, waiting so long for it."""
         for place, records in (await self._reader.take(5_000, wait_ms)).items():
-            last = next((one for one in reversed(records) if one.value[:HEADER_BYTES] in _MARKERS), None)
-            if last is not None:
-                marker = decode_message(last.value)
-                assert isinstance(marker, Marker)
-                self._passed[place] = max(self._passed[place], marker.tick)
+            for record in reversed(records):
+                marker = message_of(record) if header_of(record) in _MARKERS else None
+                if isinstance(marker, Marker) and marker.sender == f"network/{place[1]}":
+                    self._passed[place] = max(self._passed[place], marker.tick)
+                    break
 
     async def close(self) -> None:
         await self._reader.close()

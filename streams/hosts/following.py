@@ -15,10 +15,11 @@ from aiokafka import TopicPartition as KafkaPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError, OffsetOutOfRangeError
 
+from events.base import Message
 from events.envelope import Recorded
 from events.errors import LogDamaged, Unavailable, WireError
 from events.partitions import LogOpened
-from events.wire import decode_event
+from events.wire import HEADER_BYTES, decode_event, decode_message
 from streams.hosts.cluster import Cluster
 from streams.hosts.log import TopicPartition
 from streams.hosts.transactions import reason
@@ -216,9 +217,23 @@ async def opened(follower: Follower, place: TopicPartition, stop: asyncio.Event)
     return None
 
 
+def header_of(record: Any) -> bytes:
+    """How the bytes of a consumed record begin; a stranger's may have none."""
+    value: bytes = record.value or b""
+    return value[:HEADER_BYTES]
+
+
+def message_of(record: Any) -> Message | None:
+    """The message that a consumed record holds; None where it holds none, for strangers write what they like."""
+    try:
+        return decode_message(record.value or b"")
+    except WireError:
+        return None
+
+
 def decoded(place: TopicPartition, record: Any) -> Recorded:
     """The event that a consumed record of a log holds. Raises LogDamaged."""
     try:
-        return decode_event(record.value)
+        return decode_event(record.value or b"")
     except WireError as error:
         raise LogDamaged(f"{place[0]}/{place[1]} at {record.offset}: {error}") from error

@@ -22,10 +22,10 @@ import msgspec
 
 from events.errors import Refused, TallystickError
 from events.messages import Handover, Marker
-from events.wire import HEADER_BYTES, decode_message, encode_message, headers_of
+from events.wire import encode_message, headers_of
 from streams.hosts.cluster import CHAIN, Cluster
 from streams.hosts.edges import Edge, Outgoing
-from streams.hosts.following import Follower, decoded, group_positions
+from streams.hosts.following import Follower, decoded, group_positions, header_of, message_of
 from streams.hosts.kafkalog import group_of
 from streams.hosts.log import Append, TopicPartition
 from streams.hosts.transactions import Reach, Transactions, never
@@ -131,7 +131,7 @@ class KafkaEdge:
         heard, (topic, partition) = self._hears, place
         out = []
         for record in records:
-            if record.value[:HEADER_BYTES] in heard:
+            if header_of(record) in heard:
                 recorded = decoded(place, record)
                 at = recorded.meta.recorded_at
                 out += [(answer, at) for answer in self.edge.see(topic, partition, recorded)]
@@ -177,10 +177,9 @@ class KafkaEdge:
         try:
             async for _, records in reader.read_up_to({place: 0}, await reader.ends([place])):
                 for record in records:
-                    if record.value[:HEADER_BYTES] in _OURS:
-                        message = decode_message(record.value)
-                        if isinstance(message, Handover | Marker) and message.sender == self.name:
-                            found.append(record.value)
+                    message = message_of(record) if header_of(record) in _OURS else None
+                    if isinstance(message, Handover | Marker) and message.sender == self.name:
+                        found.append(record.value)
         finally:
             await reader.close()
         if found:

@@ -272,3 +272,35 @@ def open_wall(cluster: Cluster) -> LogOpened:
     with closing(KafkaLog(cluster)) as log:
         log.commit("index/0", [Append("intake", 0, 0, encode_event(recorded(opened)))], {})
     return opened
+
+
+def test_strangers_write_what_they_like(cluster: Cluster, file: Path, tmp_path: Path) -> None:
+    """Records without a value, headers like ours with anything in them, markers that are none: nobody is misled."""
+    sha256 = hash_of(file).encode()
+    marker = encode_message(Marker("network/0", EVER, EVER, 0))
+
+    async def write() -> None:
+        stranger = AIOKafkaProducer(bootstrap_servers=cluster.bootstrap)
+        await stranger.start()
+        try:
+            for topic, value, headers in (
+                ("payments.requests", None, [("file", sha256)]),
+                ("payments.requests", b"x", [("file", sha256), ("row", b"many")]),
+                ("payments.requests", b"x", [("file", b""), ("row", b"12"), ("tick", None)]),
+                ("network.notices", None, []),
+                ("network.notices", marker[:-2], []),
+                ("network.notices", encode_message(Marker("network/9", EVER, EVER, 0)), []),
+            ):
+                await stranger.send_and_wait(cluster.topic(topic), value, b"key", 0, headers=headers)
+        finally:
+            await stranger.stop()
+
+    asyncio.run(write())
+    told = published(cluster, order(file), tmp_path, for_seconds=1.5)
+    assert (told.resumed_behind_row, told.ticks) == (0, TICKS_AHEAD)
+    asyncio.run(write())
+    pass_ticks(cluster, EVER)
+    again = published(cluster, order(file), tmp_path)
+    assert (again.resumed_behind_row, again.finished) == (told.rows, True)
+    for place, wanted in expected(file).items():
+        assert [value for headers, value in annotated(cluster, place) if headers.get("at")] == wanted
