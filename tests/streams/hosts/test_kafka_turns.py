@@ -1,0 +1,64 @@
+"""How much of an input one turn takes, where a few kilobytes of a topic can stand for hundreds of megabytes."""
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+from aiokafka import TopicPartition
+
+from events.partitions import ClockKind
+from streams.hosts.cluster import Cluster
+from streams.hosts.index import Run
+from streams.hosts.kafka import KafkaIndex
+from tests.simulation.schedules import KEYS
+
+MEBIBYTE = 1 << 20
+PLACE = TopicPartition("house.payments.requests", 0)
+
+
+class Record(NamedTuple):
+    """What the client library gives."""
+
+    offset: int
+    value: bytes | None
+    timestamp: int = 1_000
+    headers: tuple[Any, ...] = ()
+
+
+class Reader:
+    """Remembers where it was turned to."""
+
+    def __init__(self) -> None:
+        self.sought: list[tuple[TopicPartition, int]] = []
+
+    def seek(self, place: TopicPartition, offset: int) -> None:
+        """Turn."""
+        self.sought.append((place, offset))
+
+
+@pytest.mark.parametrize(
+    ("sizes", "taken"),
+    [
+        ([], 0),
+        ([0, 100, 0], 3),
+        ([MEBIBYTE] * 4, 4),
+        ([MEBIBYTE] * 5, 4),
+        ([MEBIBYTE] * 500, 4),
+        ([4 * MEBIBYTE, 1], 1),
+        ([64 * MEBIBYTE, 1], 1),
+        ([1, 64 * MEBIBYTE, 1], 1),
+        ([2_000] * 500, 500),
+    ],
+)
+def test_a_turn_takes_what_a_transaction_can_hold(tmp_path: Path, sizes: list[int], taken: int) -> None:
+    """In order and at least one record, however large; the next turn begins with the first that was left."""
+    run = Run(1, ClockKind.WALL, 0, 0, "{}")
+    index = KafkaIndex(Cluster("localhost:1"), 0, run, KEYS, tmp_path, clock=None)
+    index._consumer = reader = Reader()
+    block = bytes(max(sizes, default=0))
+    records = [Record(10 + 2 * number, block[:size] or None) for number, size in enumerate(sizes)]
+    found = index._within_turn(PLACE, "payments.requests", records)
+    assert [(record.offset, record.value or b"") for record in records[:taken]] == [
+        (stored.offset, stored.value) for stored in found
+    ]
+    assert ([] if taken == len(sizes) else [(PLACE, records[taken].offset)]) == reader.sought
