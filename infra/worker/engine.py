@@ -54,6 +54,8 @@ class EngineService(Service):
         self._on_end = on_end
         self._joined = False
         self._working: asyncio.Future[None] | None = None
+        #: Whether nothing of the engine's is open any more: what is left to stop is Faust's.
+        self.settled = asyncio.Event()
         self._struck_at: float | None = None
         super().__init__()
 
@@ -77,6 +79,7 @@ class EngineService(Service):
     async def on_stop(self) -> None:
         """Settle what is open and leave the group. Here and nowhere else, so that it comes before Faust's end."""
         if self._working is None:
+            self.settled.set()
             return
         settling = asyncio.ensure_future(self._settle(self._working))
         # Not asyncio.timeout: without a broker the client swallows the cancellation and goes on trying.
@@ -86,6 +89,7 @@ class EngineService(Service):
             LOGGER.error(
                 "the engine did not settle within %.0f s; what is open will be aborted", _SETTLE_PATIENCE
             )
+        self.settled.set()
 
     async def _settle(self, working: "asyncio.Future[None]") -> None:
         try:

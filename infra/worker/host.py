@@ -41,6 +41,8 @@ LOGGER: Final = logging.getLogger("tallystick.worker")
 OK: Final = 0
 #: Seconds until a stop that hangs is given up; the engine's own bound lies within.
 _STOP_PATIENCE: Final = 15.0
+#: Seconds that Faust is given for the rest, when the engine has settled and left its group.
+_FAUST_PATIENCE: Final = 2.0
 #: Seconds until the process is gone whatever hangs, threads and the end of the loop included; supervisors wait longer.
 _LEAVE_PATIENCE: Final = 18.0
 _TOPIC_PATIENCE: Final = 10.0
@@ -190,9 +192,13 @@ async def _until_the_end(
     await asyncio.wait({starting, waiting}, return_when=asyncio.FIRST_COMPLETED)
     leaving.begin(service.failure)
     stopping = asyncio.create_task(host.stop())
-    done, _ = await asyncio.wait({stopping}, timeout=_STOP_PATIENCE)
+    settled = asyncio.create_task(service.settled.wait())
+    await asyncio.wait({stopping, settled}, timeout=_STOP_PATIENCE, return_when=asyncio.FIRST_COMPLETED)
+    settled.cancel()
+    done, _ = await asyncio.wait({stopping}, timeout=_FAUST_PATIENCE)
     if not done:
-        LOGGER.error("Faust did not stop within %.0f s", _STOP_PATIENCE)
+        # When a neighbour was killed, Faust waits for its group to notice. Nothing of ours is open any more.
+        LOGGER.warning("Faust did not stop within %.0f s and was left", _FAUST_PATIENCE)
     starting.cancel()
     waiting.cancel()
     (started, _) = await asyncio.gather(starting, waiting, return_exceptions=True)

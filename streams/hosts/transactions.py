@@ -14,6 +14,7 @@ from typing import Any, Final
 from aiokafka import AIOKafkaProducer
 from aiokafka import TopicPartition as KafkaPartition
 from aiokafka.errors import (
+    IllegalOperation,
     InvalidProducerEpoch,
     KafkaError,
     MessageSizeTooLargeError,
@@ -109,6 +110,9 @@ class Transactions:
                 return await self._commit(appends, group, positions, annotations)
         except (ProducerFenced, InvalidProducerEpoch) as error:
             raise Fenced(f"{self._id}: another process has taken over") from error
+        except IllegalOperation as error:
+            # What the library says when the transaction has been ended under its hands, at the first thing done after.
+            raise Fenced(f"{self._id}: another process has taken over, or the broker has given up on us") from error
         except MessageSizeTooLargeError as error:
             raise Broken(f"{self._id}: a record is larger than its topic takes") from error
         except (KafkaError, TimeoutError, OSError) as error:

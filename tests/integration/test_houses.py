@@ -1,15 +1,17 @@
 """The whole house on a real broker: the same money as in one process, whoever shares the work and whoever dies."""
 
 import random
+import re
 import signal
-from collections import Counter
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from events.calendar import HOUR
 from infra.clusterjob import start_house
+from infra.commandline import UNAVAILABLE
 from streams.forensics.digests import state_digest
 from streams.forensics.replay import verify
 from streams.hosts.kafkalog import KafkaLog
@@ -73,51 +75,59 @@ def test_whoever_is_killed_at_a_point_costs_nothing(
 def test_whoever_is_killed_at_any_moment_costs_nothing(
     kafka: str, tmp_path: Path, day: Path, seed: int
 ) -> None:
-    job = new_job(kafka, tmp_path, partitions=2, workers=2)
+    job = replace(new_job(kafka, tmp_path, partitions=2, workers=2), tail=4 * HOUR)
     chance = random.Random(seed)
-    killed: Counter[str] = Counter()
-    last = 0
-
-    def kill_somebody(tick: int) -> None:
-        nonlocal last
-        # Each once for some ticks of progress, so that the run goes on however slow the machine is.
-        if tick < last + 3 or sum(killed.values()) >= 8:
-            return
-        last = tick
-        name = chance.choice(sorted(house.members))
-        process = house.members[name].process
-        if process is not None and process.poll() is None:
-            process.kill()
-            killed[name] += 1
+    killed: list[str] = []
+    next_at = 2
 
     with living(job, restart_killed=True) as (house, path, run):
         start_house(job, house, path, run)
+        left = sorted(house.members)
+        chance.shuffle(left)
+
+        def kill_somebody(tick: int) -> None:
+            nonlocal next_at
+            if left and tick >= next_at:
+                next_at = tick + chance.randrange(1, 6)
+                process = house.members[left[0]].process
+                assert process is not None
+                if process.poll() is None:
+                    process.kill()
+                    killed.append(left[0])
+                left.pop(0)
+
         ran = until_done(job, house, run, kill_somebody)
-    assert ran.digest == calm_digest(day)
-    assert len(killed) >= 3
-    assert Counter(ran.restarted) == killed
+    assert ran.digest == calm_digest(day, tail=4 * HOUR)
+    assert len(killed) >= 4, "a publisher may have been done"
+    # The last one may have died when nothing was left to do.
+    assert set(killed[:-1]) <= set(ran.restarted) <= set(killed)
 
 
 def test_a_frozen_worker_that_wakes_is_shut_out(kafka: str, tmp_path: Path, day: Path) -> None:
-    job = replace(new_job(kafka, tmp_path, partitions=2, workers=2), session_ms=6_000)
-    frozen: list[int] = []
-    woken = False
-
-    def freeze_and_wake(tick: int) -> None:
-        nonlocal woken
-        if tick >= 3 and not frozen:
-            frozen.append(house.members["worker-1"].pid)
-            house.members["worker-1"].process.send_signal(signal.SIGSTOP)
-        # The other one has taken over: ticks go on, which need every index.
-        if frozen and not woken and tick >= 8:
-            woken = True
-            house.members["worker-1"].process.send_signal(signal.SIGCONT)
+    job = replace(
+        new_job(kafka, tmp_path, partitions=2, workers=2), every=HOUR, tail=4 * HOUR, session_ms=6_000
+    )
+    frozen_at = -1
+    codes: list[int] = []
 
     with living(job) as (house, path, run):
         start_house(job, house, path, run)
+
+        def freeze_and_wake(tick: int) -> None:
+            nonlocal frozen_at
+            process = house.members["worker-1"].process
+            assert process is not None
+            if frozen_at < 0 and tick >= 3:
+                frozen_at = tick
+                process.send_signal(signal.SIGSTOP)
+            # The other one has taken over, for ticks go on, and they need every index.
+            elif not codes and frozen_at >= 0 and tick >= frozen_at + 10:
+                process.send_signal(signal.SIGCONT)
+                codes.append(process.wait(60))
+
         ran = until_done(job, house, run, freeze_and_wake)
         said = house.members["worker-1"].output.read_text()
-    assert woken
-    assert ran.digest == calm_digest(day)
+    assert ran.digest == calm_digest(day, every=HOUR, tail=4 * HOUR)
+    assert codes == [UNAVAILABLE]
     assert ran.restarted == ["worker-1"]
-    assert "another process has taken over" in said
+    assert re.search("another process has taken over|did not go through", said), said

@@ -72,13 +72,13 @@ def start_on_the_wall(job: ClusterJob, house: Supervisor, path: Path) -> None:
 
 def test_killed_by_the_clock_on_the_wall(kafka: str, tmp_path: Path) -> None:
     job = new_job(kafka, tmp_path, partitions=2, workers=2)
-    to_die = [(20, "worker-1"), (45, "adapter"), (70, "worker-2"), (90, "publisher"), (110, "counterparties")]
+    to_die = [(20, "worker-1"), (40, "adapter"), (60, "worker-2"), (75, "counterparties"), (90, "worker-1")]
     with living(job, restart_killed=True) as (house, path, _), closing(KafkaLog(job.cluster)) as log:
         rows = [row.entry for row in read_rows(path)]
         wanted = {(row.merchant, row.idempotency_key) for row in rows if isinstance(row, PaymentRequest)}
         start_on_the_wall(job, house, path)
         watched, patience_ends = Watched(log, job.partitions), time.monotonic() + PATIENCE_SECONDS
-        while not house.ended("publisher") or not _all_are_answered(watched, wanted):
+        while to_die or not house.ended("publisher") or not _all_are_answered(watched, wanted):
             house.look()
             watched.look()
             if to_die and len(watched.outcomes) >= to_die[0][0]:
