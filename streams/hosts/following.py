@@ -32,6 +32,8 @@ SETTLED_SECONDS: Final = 75.0
 #: The broker answers a fetch at once when there is something; a partition that was empty then waits for the answer to
 #: the fetch that is under way, so that is kept short where there are several.
 WAIT_MS: Final = 20
+#: Where there is one alone it waits for nobody, and the broker need not be asked fifty times a second.
+WAIT_ALONE_MS: Final = 500
 
 _LOOK_MS: Final = 100
 _FIRST_LOOK_BACK: Final = 64

@@ -25,7 +25,15 @@ from events.messages import Handover, Marker
 from events.wire import encode_message, headers_of
 from streams.hosts.cluster import CHAIN, Cluster
 from streams.hosts.edges import Edge, Outgoing
-from streams.hosts.following import Follower, decoded, group_positions, header_of, message_of
+from streams.hosts.following import (
+    WAIT_ALONE_MS,
+    WAIT_MS,
+    Follower,
+    decoded,
+    group_positions,
+    header_of,
+    message_of,
+)
 from streams.hosts.kafkalog import group_of
 from streams.hosts.log import Append, TopicPartition
 from streams.hosts.transactions import Reach, Transactions, never
@@ -78,9 +86,10 @@ class KafkaEdge:
         self._group = group_of(cluster, edge.name)
         self._hears = headers_of(edge.HEARS)
         self._transactions = Transactions(cluster, f"edge.{edge.name}", reach)
-        self._reader = Follower(cluster)
+        places = edge.reads()
+        self._reader = Follower(cluster, wait_ms=WAIT_MS if len(places) > 1 else WAIT_ALONE_MS)
         #: The next offset to read of each partition.
-        self.positions: dict[TopicPartition, int] = dict.fromkeys(edge.reads(), 0)
+        self.positions: dict[TopicPartition, int] = dict.fromkeys(places, 0)
         self._last: dict[TopicPartition, tuple[int, bytes]] = {}
         self._uncommitted = self._unkept = 0
         #: Where positions were lost: what each partition has of this edge already, read when it is needed.
