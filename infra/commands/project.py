@@ -1,18 +1,38 @@
-"""``tallystick project``: how far the projections are, and making them anew."""
+"""``tallystick project``: keeping the projections up with a log, how far they are, and making them anew."""
 
 from pathlib import Path
 
 import click
 
 from events.errors import Refused
-from infra.options import json_option, log_option, store_option
+from infra.commandline import OK
+from infra.logs import looking_at, place_of
+from infra.options import any_log_option, json_option, kafka_config_option, store_option
 from infra.output import console, remark, table, text_of, to_json
+from infra.settings import Value
 from infra.stores import StoreAddress, grant_reading, open_store, reading
 
 
 @click.group()
 def project() -> None:
-    """How far the projections are; build them anew."""
+    """Keep the projections up with a log; how far they are; build them anew."""
+
+
+@project.command()
+@any_log_option
+@kafka_config_option
+@store_option
+def run(log: Value, kafka_config: Path | None, store: StoreAddress) -> int:
+    """Keep a store up with a log that others write, until Ctrl-C or SIGTERM; one such process for each store.
+
+    Its position stands in the store, in one transaction with the rows: it can be killed at any moment. Exit code 3: the
+    log or the store cannot be had; start it again.
+    """
+    from infra.upkeep import keep_up
+
+    place = place_of(log, kafka_config)
+    keep_up(place, store, lambda: remark(f"projecting {log.text} into {store}"))
+    return OK
 
 
 @project.command()
@@ -34,32 +54,29 @@ def status(store: StoreAddress, as_json: bool) -> None:
 
 @project.command()
 @click.argument("names", nargs=-1, metavar="[NAME]...")
-@log_option
+@any_log_option
+@kafka_config_option
 @store_option
-def rebuild(names: tuple[str, ...], log: Path, store: StoreAddress) -> None:
+def rebuild(names: tuple[str, ...], log: Value, kafka_config: Path | None, store: StoreAddress) -> None:
     """Make projections anew from the log, beside the old ones, compare and swap. Without NAME: all of them.
 
-    Exit code 1 where the same code gave other rows: then the old ones stay.
+    Exit code 1 where the same code gave other rows: then the old ones stay. It reads the log as it is at one moment,
+    and nobody else may be writing the store.
     """
     from projections.catalog import CATALOG, by_name
     from projections.projector import partitions_of
     from projections.rebuild import rebuild as make_anew
-    from streams.hosts.embedded import EmbeddedLog
 
     wanted = [by_name(name) for name in names] or list(CATALOG)
     if None in wanted:
         raise Refused(f"there are the projections {', '.join(projection.NAME for projection in CATALOG)}")
-    source = EmbeddedLog(log, read_only=True)
-    try:
+    with looking_at(place_of(log, kafka_config)) as source, source.view(), open_store(store) as held:
         partitions = partitions_of(source)
-        with open_store(store) as held:
-            for projection in filter(None, wanted):
-                made = make_anew(held, source, partitions, projection)
-                differing = ", ".join(difference.table for difference in made.differences)
-                outcome = f"differs in {differing}" if differing else "the same as before"
-                remark(f"{made.projection}: {made.events:,} events, {outcome}; build {made.build} is live")
-    finally:
-        source.close()
+        for projection in filter(None, wanted):
+            made = make_anew(held, source, partitions, projection)
+            differing = ", ".join(difference.table for difference in made.differences)
+            outcome = f"differs in {differing}" if differing else "the same as before"
+            remark(f"{made.projection}: {made.events:,} events, {outcome}; build {made.build} is live")
 
 
 @project.command()
