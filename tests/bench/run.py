@@ -51,6 +51,7 @@ from streams.hosts.index import Run  # noqa: E402
 from streams.hosts.memory import MemoryLog  # noqa: E402
 from streams.velocity import forget, initial, observe, plan_of, stale_hours  # noqa: E402
 from tests import postgres  # noqa: E402
+from tests.bench import kafka  # noqa: E402
 from tests.bench.model import scoring  # noqa: E402
 
 SMALL, LARGE = 10_000, 50_000
@@ -287,6 +288,12 @@ def measure(folder: Path, console: Console) -> dict[str, Any]:
         measuring, card_bytes = velocity()
     with console.status("the fraud model"):
         model = scoring(timed)
+    measured_on_kafka = {}
+    if reason := kafka.missing():
+        console.print(f"Nothing is measured on Kafka: {reason}")
+    else:
+        with console.status("a house on Kafka"):
+            measured_on_kafka = kafka.on_kafka(folder / "on-kafka")
     cost = {said["payments"]: said["seconds"] / said["payments"] for said in (small, large)}
     return figures | {
         "embedded_payments_per_second": large["payments_per_second"],
@@ -300,6 +307,7 @@ def measure(folder: Path, console: Console) -> dict[str, Any]:
         "velocity_events_per_second": round(1e6 / measuring, 1),
         "velocity_bytes_per_card": round(card_bytes, 1),
         **model,
+        **measured_on_kafka,
         "cost_flatness": round(cost[LARGE] / cost[SMALL], 3),
         "memory_small_mb": small["peak_memory_mb"],
         "memory_growth": round(large["peak_memory_mb"] / small["peak_memory_mb"], 3),
@@ -330,6 +338,12 @@ _MEANINGS = {
     "model_batch_us": "the same in a batch of 50,000",
     "model_reasons_us": "microseconds for score, margin and reasons in words",
     "model_label_us": "microseconds for a label that the scorecard learns online",
+    "kafka_authorizations_per_second": "request to committed answer, captures included, wall time, all at once",
+    "kafka_worker_us_per_payment": "what the worker needs of a core for one of them",
+    "kafka_offered_rate_at_half_load": "payments a second that are sent whatever comes back (open loop)",
+    "kafka_p50_ms_at_half_load": "from the moment a request was to be sent until its answer can be read committed",
+    "kafka_p99_ms_at_half_load": "the same, 99 of 100",
+    "kafka_whole_life_payments_per_second": "the main job on Kafka in virtual time: whole life, all processes, start",
     "cost_flatness": f"cost of a payment among {LARGE:,} over one among {SMALL:,}",
     "memory_small_mb": f"largest process with {SMALL:,} payments, MiB",
     "memory_growth": f"largest process with {LARGE:,} over that",
@@ -351,7 +365,7 @@ def main() -> None:
     table.add_column("what it is", style="dim")
     for name, meaning in _MEANINGS.items():
         if name not in figures:
-            continue  # This machine has no PostgreSQL.
+            continue  # This machine has no PostgreSQL, or no Kafka.
         value = figures[name]
         shown = " ".join(f"{one:.0f}" for one in value) if isinstance(value, list) else f"{value:,}"
         table.add_row(name, shown, meaning)

@@ -107,3 +107,21 @@ def calm_digest(folder: Path, *, every: int = EVERY, tail: int = TAIL) -> str:
     for _ in House([index], [publisher, *edges]).run():
         pass
     return state_digest(index.index.summary())
+
+
+def start_on_the_wall(job: ClusterJob, house: Supervisor) -> None:
+    """Everything that serves, by the clock on the wall."""
+    log = ["--log", job.cluster.address]
+    for number in range(1, job.workers + 1):
+        name = f"worker-{number}"
+        own = ["--keys", str(job.keys), "--state", str(job.state / name), "--partitions", str(job.partitions)]
+        house.start(name, "worker", *log, *own, "--session-ms", "6000", "--clock", "wall")
+    for edge in ("adapter", "counterparties"):
+        house.start(edge, edge, *log, "--seed", str(job.seed), "--state", str(job.state / edge))
+
+
+def publish_on_the_wall(job: ClusterJob, house: Supervisor, path: Path, rate: int | None = None) -> None:
+    """The input, each row stamped with the moment at which it was to go out: at a rate, or as fast as it goes."""
+    paced = [] if rate is None else ["--rate", str(rate)]
+    log = ["--log", job.cluster.address, "--keys", str(job.keys)]
+    house.start("publisher", "publish", str(path), *log, "--clock", "wall", "--now", *paced)

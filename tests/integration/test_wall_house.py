@@ -12,13 +12,17 @@ from events.intake import RequestReceived
 from events.lifecycle import PaymentRequested
 from events.requests import PaymentRequest
 from events.wire import HEADER_BYTES, decode_event, headers_of
-from infra.clusterjob import ClusterJob
 from infra.logs import looking_at
-from infra.supervisor import Supervisor
 from streams.edge.inputs import read_rows
 from streams.forensics.replay import verify
 from streams.hosts.kafkalog import KafkaLog
-from tests.integration.houses import PATIENCE_SECONDS, living, new_job
+from tests.integration.houses import (
+    PATIENCE_SECONDS,
+    living,
+    new_job,
+    publish_on_the_wall,
+    start_on_the_wall,
+)
 from tests.simulation.auditor import audit, records_on_kafka
 
 OUTCOMES: Final = (PaymentAuthorized, PaymentDeclined, AuthorizationOutcomeUnknown)
@@ -57,26 +61,14 @@ class Watched:
         return Counter(body.payment_id for body in self.bodies[PaymentRequested])  # type: ignore[attr-defined]
 
 
-def start_on_the_wall(job: ClusterJob, house: Supervisor, path: Path) -> None:
-    """Everything that serves, and the input as fast as it goes out."""
-    log = ["--log", job.cluster.address]
-    keys = ["--keys", str(job.keys)]
-    for number in range(1, job.workers + 1):
-        name = f"worker-{number}"
-        own = ["--state", str(job.state / name), "--partitions", str(job.partitions), "--session-ms", "6000"]
-        house.start(name, "worker", *log, *keys, *own, "--clock", "wall")
-    for edge in ("adapter", "counterparties"):
-        house.start(edge, edge, *log, "--seed", str(job.seed), "--state", str(job.state / edge))
-    house.start("publisher", "publish", str(path), *log, *keys, "--clock", "wall", "--now", "--rate", "60")
-
-
 def test_killed_by_the_clock_on_the_wall(kafka: str, tmp_path: Path) -> None:
     job = new_job(kafka, tmp_path, partitions=2, workers=2)
     to_die = [(20, "worker-1"), (40, "adapter"), (60, "worker-2"), (75, "counterparties"), (90, "worker-1")]
     with living(job, restart_killed=True) as (house, path, _), closing(KafkaLog(job.cluster)) as log:
         rows = [row.entry for row in read_rows(path)]
         wanted = {(row.merchant, row.idempotency_key) for row in rows if isinstance(row, PaymentRequest)}
-        start_on_the_wall(job, house, path)
+        start_on_the_wall(job, house)
+        publish_on_the_wall(job, house, path, rate=60)
         watched, patience_ends = Watched(log, job.partitions), time.monotonic() + PATIENCE_SECONDS
         while to_die or not house.ended("publisher") or not _all_are_answered(watched, wanted):
             house.look()
