@@ -4,6 +4,7 @@ Each type here is the content of one ``kind`` (see :data:`KINDS`). Rates are par
 units of the payment's currency, times of day minutes after midnight UTC.
 """
 
+from enum import StrEnum
 from typing import Final
 
 import msgspec
@@ -121,6 +122,83 @@ class RulePack(Reference, frozen=True):
     rules: tuple[Rule, ...]
 
 
+class Phase(StrEnum):
+    """When a rule is asked, earliest first: as soon as everything that it reads can be known."""
+
+    BEFORE_AUTHORIZATION = "before_authorization"
+    """Before any network was asked."""
+    AFTER_AUTHENTICATION = "after_authentication"
+    """When the cardholder's bank has said who is paying, before it is asked for money."""
+    AFTER_AUTHORIZATION = "after_authorization"
+    """When the issuer has answered."""
+
+
+class Action(StrEnum):
+    """What a rule asks for. Of the rules that fire, the first kind in this order decides."""
+
+    REQUEST_3DS = "request_3ds"
+    """Have the cardholder authenticate first."""
+    ALLOW = "allow"
+    """Go on, whatever the kinds below say."""
+    BLOCK = "block"
+    """Decline; behind an authorization, take it back."""
+    REVIEW = "review"
+    """Let a person look at it."""
+
+
+class WrittenRule(Reference, frozen=True):
+    """A rule in the language of ``streams.features.rules``: where ``when`` holds, ``action`` is asked for.
+
+    One in ``shadow`` is told and decides nothing. ``points`` add to the score.
+    """
+
+    rule_id: str
+    action: Action
+    phase: Phase
+    when: str
+    points: int
+    shadow: bool
+
+
+class Threshold(Reference, frozen=True):
+    """A figure that rules name as ``$name``, written as in a rule: ``5``, ``500.00 EUR``, ``24h``."""
+
+    name: str
+    value: str
+
+
+class RuleList(Reference, frozen=True):
+    """A list that rules name as ``@name``: how many entries, and SHA-256 over them, sorted, a line each."""
+
+    name: str
+    of: str
+    entries: int
+    sha256: str
+
+
+class RuleListPart(Reference, frozen=True):
+    """Some entries of the list with this hash; with ``parts`` of them it is whole. Parts count from 0."""
+
+    sha256: str
+    part: int
+    parts: int
+    entries: tuple[str, ...]
+
+
+class RuleBook(Reference, frozen=True):
+    """Rules for every merchant, or (``merchant`` is not empty) one's own thresholds, lists and rules on top.
+
+    ``language`` names the meaning of the rules' words; another meaning is another number.
+    """
+
+    language: int
+    version: int
+    merchant: str
+    rules: tuple[WrittenRule, ...]
+    thresholds: tuple[Threshold, ...]
+    lists: tuple[RuleList, ...]
+
+
 class Holidays(Reference, frozen=True):
     """Days on which no bank of ``currency`` works, as days since 1970-01-01."""
 
@@ -135,6 +213,8 @@ KINDS: Final[dict[str, type[Reference]]] = {
     "health": NetworkHealth,
     "fees": FeeTable,
     "rules": RulePack,
+    "rulebook": RuleBook,
+    "rulelist": RuleListPart,
     "holidays": Holidays,
 }
 

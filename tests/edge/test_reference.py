@@ -17,9 +17,9 @@ from streams.risk import unknown_features
 ENTRIES = {(entry.kind, entry.ref_id): entry.content for entry in starter()}
 
 
-def test_every_kind_has_entries_but_health() -> None:
-    """A network is fit until something else is said."""
-    assert set(KINDS) - {"health"} == {kind for kind, _ in ENTRIES}
+def test_every_kind_has_entries_but_health_and_written_rules() -> None:
+    """A network is fit until something else is said, and rules are written by whoever has some."""
+    assert set(KINDS) - {"health", "rulebook", "rulelist"} == {kind for kind, _ in ENTRIES}
 
 
 def test_entries_are_published_with_version_and_hash() -> None:

@@ -1,0 +1,1 @@
+"""The language of fraud rules. See the README of this folder."""

@@ -1,0 +1,126 @@
+"""What the rules say of a payment: which fired, and what is to be done, in the fixed order of actions.
+
+Request 3-D Secure, allow, block, review: the first of these kinds of which a rule fired decides. A rule in shadow is
+told and decides nothing; so does one that divides by zero on this payment, which is counted.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Final, NamedTuple
+
+from events.errors import ValidationError
+from events.reference import Action, Phase
+from streams.features.rules.catalogue import PHASES, Value
+from streams.features.rules.generated import Fired, generate
+from streams.features.rules.lists import Both
+from streams.features.rules.packs import Pack, ReadyRule
+
+_RANKS: Final = {action: rank for rank, action in enumerate(Action)}
+_ACTIONS: Final = tuple(Action)
+
+Lists = Mapping[str, Collection[str]]
+"""The entries of lists by their hashes."""
+
+
+class Outcome(NamedTuple):
+    """What the rules of a phase say. ``action`` is None where no rule in force fired.
+
+    Rules are named by their ids in the order of the pack, a merchant's own as ``merchant/id``.
+    """
+
+    action: Action | None
+    fired: tuple[str, ...] = ()
+    shadow: tuple[str, ...] = ()
+    failed: tuple[str, ...] = ()
+    points: int = 0
+
+
+NOTHING: Final = Outcome(None)
+
+
+class _Compiled(NamedTuple):
+    """The rules of one pack in one phase."""
+
+    fired: Fired
+    rules: tuple[ReadyRule, ...]
+    names: tuple[str, ...]
+
+
+class Judge:
+    """The house's pack and the merchants' own, compiled: a state that can be made again from the packs.
+
+    ``lists`` has the entries of every list that the packs name.
+    """
+
+    def __init__(self, house: Pack, lists: Lists) -> None:
+        self.house = house
+        self._rules = _compiled(house)
+        self._lists = tuple(_entries(house, lists))
+        self._figures = house.figures()
+        self._own: dict[
+            str, tuple[dict[Phase, _Compiled], tuple[int | str, ...], tuple[Collection[str], ...]]
+        ] = {}
+
+    def put_on_top(self, own: Pack, lists: Lists) -> None:
+        """Put a merchant's own pack into force, which was read on top of this house's."""
+        if not own.merchant or own.lists[: len(self.house.lists)] != self.house.lists:
+            raise ValidationError("merchant", "the pack does not stand on top of the house's")
+        combined: list[Collection[str]] = []
+        for place, entries in enumerate(_entries(own, lists)):
+            if place < len(self._lists):
+                entries = Both(self._lists[place], entries) if own.hashes[place] else self._lists[place]
+            combined.append(entries)
+        self._own[own.merchant] = (_compiled(own), own.figures(), tuple(combined))
+
+    def judge(self, phase: Phase, merchant: str, vector: Sequence[Value]) -> Outcome:
+        """What the rules of a phase say of a payment with this vector."""
+        own = self._own.get(merchant)
+        rules = self._rules.get(phase)
+        if own is None:
+            if rules is None:
+                return NOTHING
+            fired, failed = rules.fired(vector, self._figures, self._lists)
+            return _outcome(rules, fired, failed, NOTHING) if fired or failed else NOTHING
+        own_rules, figures, lists = own
+        outcome = NOTHING
+        for part in (rules, own_rules.get(phase)):
+            if part is not None:
+                fired, failed = part.fired(vector, figures, lists)
+                if fired or failed:
+                    outcome = _outcome(part, fired, failed, outcome)
+        return outcome
+
+
+def _entries(pack: Pack, lists: Lists) -> list[Collection[str]]:
+    found: list[Collection[str]] = []
+    for (name, _), hashed in zip(pack.lists, pack.hashes, strict=True):
+        if hashed and hashed not in lists:
+            raise ValidationError(f"list @{name}", f"its entries ({hashed[:16]}...) are not here")
+        found.append(lists[hashed] if hashed else frozenset())
+    return found
+
+
+def _compiled(pack: Pack) -> dict[Phase, _Compiled]:
+    found = {}
+    for phase in PHASES:
+        rules = tuple(rule for rule in pack.rules if rule.phase is phase)
+        if rules:
+            prefix = f"{pack.merchant}/" if pack.merchant else ""
+            names = tuple(prefix + rule.rule_id for rule in rules)
+            found[phase] = _Compiled(generate([rule.condition for rule in rules]).fired, rules, names)
+    return found
+
+
+def _outcome(part: _Compiled, fired: list[int], failed: list[int], before: Outcome) -> Outcome:
+    rank = _RANKS[before.action] if before.action else len(_RANKS)
+    names, shadow, points = list(before.fired), list(before.shadow), before.points
+    for place in fired:
+        rule = part.rules[place]
+        if rule.shadow:
+            shadow.append(part.names[place])
+            continue
+        names.append(part.names[place])
+        points += rule.points
+        rank = min(rank, _RANKS[rule.action])
+    action = _ACTIONS[rank] if rank < len(_ACTIONS) else None
+    told = (*before.failed, *(part.names[place] for place in failed))
+    return Outcome(action, tuple(names), tuple(shadow), told, points)
