@@ -7,7 +7,7 @@ import click
 
 from events.errors import Refused
 from infra.commandline import OK
-from infra.kafka.options import cluster_of, cluster_options
+from infra.kafka.options import cluster_of, cluster_options, diagnostics_options
 from infra.options import seed_option
 from infra.output import remark
 
@@ -58,6 +58,7 @@ def _numbers(_: click.Context, __: click.Parameter, text: str | None) -> tuple[i
     type=click.Path(path_type=Path, dir_okay=False),
     help="Simulated: a file for the networks' own account of what has reached them.",
 )
+@diagnostics_options
 def adapter(
     log: str,
     config: Path | None,

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from infra.commandline import OK
-from infra.kafka.options import cluster_of, cluster_options
+from infra.kafka.options import cluster_of, cluster_options, diagnostics_options
 from infra.options import seed_option
 from infra.output import remark
 
@@ -27,6 +27,7 @@ from infra.output import remark
     show_default=True,
     help="A folder for snapshots; what is lost there is folded again.",
 )
+@diagnostics_options
 def counterparties(log: str, config: Path | None, seed: int, only: str | None, state: Path) -> int:
     """Simulated: the clearing houses of the card networks, and the bank with its statements.
 

@@ -6,6 +6,7 @@ import click
 
 from events.errors import Refused
 from infra.commandline import OK
+from infra.kafka.options import diagnostics_options
 from infra.logs import looking_at, place_of
 from infra.options import any_log_option, json_option, kafka_config_option, store_option
 from infra.output import console, remark, table, text_of, to_json
@@ -22,6 +23,7 @@ def project() -> None:
 @any_log_option
 @kafka_config_option
 @store_option
+@diagnostics_options
 def run(log: Value, kafka_config: Path | None, store: StoreAddress) -> int:
     """Keep a store up with a log that others write, until Ctrl-C or SIGTERM; one such process for each store.
 

@@ -9,7 +9,7 @@ import msgspec
 
 from events.errors import Refused
 from infra.commandline import INTERRUPTED, OK
-from infra.kafka.options import cluster_of, cluster_options, keys_option
+from infra.kafka.options import cluster_of, cluster_options, diagnostics_options, keys_option
 from infra.options import json_option
 
 
@@ -53,6 +53,7 @@ from infra.options import json_option
 )
 @click.option("--now", is_flag=True, help="Let simulated rows occur when they are sent, on the wall's clock.")
 @json_option
+@diagnostics_options
 def publish(
     file: Path,
     log: str,

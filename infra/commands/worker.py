@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from events.errors import Refused
-from infra.kafka.options import cluster_of, cluster_options, keys_option
+from infra.kafka.options import cluster_of, cluster_options, diagnostics_options, keys_option
 from infra.options import kafka_partitions_option
 
 
@@ -61,14 +61,7 @@ from infra.options import kafka_partitions_option
 )
 @click.option("--livecheck", is_flag=True, help="Send a probe through ops.samples now and then.")
 @click.option("--confirm-clock", is_flag=True, help="Go on after the wall clock was set: it is right.")
-@click.option("-v", "--verbose", count=True, help="Say what happens; twice, what the libraries do.")
-@click.option(
-    "--diagnostics",
-    type=click.Choice(("text", "json")),
-    default="text",
-    show_default=True,
-    help="Lines on stderr for people or for machines.",
-)
+@diagnostics_options
 def worker(
     log: str,
     config: Path | None,
@@ -85,8 +78,6 @@ def worker(
     alerts: Path | None,
     livecheck: bool,
     confirm_clock: bool,
-    verbose: int,
-    diagnostics: str,
 ) -> int:
     """Decide what comes in, together with the other workers of the house, until SIGTERM or Ctrl-C.
 
@@ -99,7 +90,6 @@ def worker(
     from infra.registry.topic import TopicStorage
     from infra.registry.web import routes
     from infra.worker import alerts as alerting
-    from infra.worker import diagnostics as lines
     from infra.worker import runs
     from infra.worker.clock import ClockGuard
     from infra.worker.host import Serving, serve
@@ -111,7 +101,6 @@ def worker(
     from streams.hosts.worker import Worker
 
     collect_rarely()
-    lines.begin(verbose, diagnostics)
     if clock == "virtual":
         if run_file is None or speed != 1 or origin is not None:
             raise Refused("virtual time needs --run FILE, and neither --speed nor --origin")

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
+_VERBOSE: Final = "infra.kafka.options.verbose"
+
 #: ``--log kafka://HOST:PORT/PREFIX``: the command gets the text, for :func:`cluster_of`.
 log_option: Final = setting_option("log", metavar="kafka://HOST:PORT/PREFIX")
 config_option: Final = click.option(
@@ -46,3 +48,33 @@ def cluster_of(log: str, config: Path | None) -> "Cluster":
     if not log.startswith(SCHEME):
         raise Refused("this is for a log on Kafka: give --log kafka://HOST:PORT/PREFIX")
     return Cluster.parse(log, config)
+
+
+def diagnostics_options(command: _Command) -> _Command:
+    """``-v`` and ``--diagnostics``: what the process says of itself on standard error, from its start on."""
+    verbose = click.option(
+        "-v",
+        "--verbose",
+        count=True,
+        is_eager=True,
+        expose_value=False,
+        callback=lambda context, _, count: context.meta.update({_VERBOSE: count}),
+        help="Say what happens; twice, what the libraries do.",
+    )
+    style = click.option(
+        "--diagnostics",
+        type=click.Choice(("text", "json")),
+        default="text",
+        show_default=True,
+        expose_value=False,
+        callback=_begin,
+        help="Lines on stderr for people or for machines.",
+    )
+    return verbose(style(command))
+
+
+def _begin(context: click.Context, _: click.Parameter, style: str) -> None:
+    if not context.resilient_parsing:
+        from infra.diagnostics import begin
+
+        begin(context.meta.get(_VERBOSE, 0), style)

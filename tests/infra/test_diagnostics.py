@@ -8,8 +8,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from infra.worker import diagnostics
-from infra.worker.diagnostics import JSON, TEXT, begin, redacted
+from infra import diagnostics
+from infra.diagnostics import JSON, TEXT, begin, redacted
 
 PAN = "4111 1111 1111 1111"
 
@@ -69,7 +69,7 @@ def test_a_card_number_is_covered(style: str) -> None:
 def test_redaction_fails_closed(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where a number is still to be seen afterwards, nothing is."""
     assert "order 17 of 2026-03-02" == redacted("order 17 of 2026-03-02")
-    monkeypatch.setattr("infra.worker.diagnostics.looks_like_pan", lambda _: True)
+    monkeypatch.setattr("infra.diagnostics.looks_like_pan", lambda _: True)
     assert "****" == redacted("anything")
 
 

@@ -1,4 +1,4 @@
-"""What a worker writes to standard error: lines for people or for machines, never with a card number.
+"""What a process of a house writes to standard error: lines for people or for machines, never with a card number.
 
 Structured lines are JSON objects with ``at``, ``level``, ``logger``, ``message`` and, where there is one, ``error``.
 """
