@@ -80,6 +80,12 @@ TABLES: Final = (EVENTS,)
 
 VIEWS: Final = (
     View(
+        "freshness_by_log",
+        "How far each projection has read each log partition.",
+        "SELECT projection, topic AS log, partition, next, chain, as_of FROM projection_positions"
+        " JOIN projection_builds USING (projection, build) WHERE live",
+    ),
+    View(
         "event_edges",
         "Lineage: which event led to which.",
         "SELECT causation_id AS cause, event_id AS effect, type, recorded_at FROM events WHERE causation_id <> ''",

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any, Final, Self
 import numpy as np
 
 from events.errors import Refused
-from projections.definitions import name_table, physical
+from projections import glossary
+from projections.definitions import name_table, physical, quoted
 from projections.dialect import POSTGRES
 from projections.port import Positions, Projection, Rows, StoreBusy, Table
 from projections.postgres_session import SCHEMA, TABLES_SCHEMA, connect, explained, explaining, load
@@ -173,6 +174,16 @@ class PostgresStore(SqlStore):
 
     def _make_views(self, statements: list[str]) -> None:
         self._replace(statements, [])
+        # Dashboards show what a column means. Which ones a view has, only the database knows.
+        _, columns = self.fetch(
+            "SELECT table_name::TEXT, column_name::TEXT FROM information_schema.columns WHERE table_schema = $1"
+            " AND table_name = ANY ($2)",
+            [SCHEMA, [*glossary.sources(), "freshness"]],
+        )
+        self._run(
+            f'COMMENT ON COLUMN {SCHEMA}.{view}."{column}" IS {quoted(glossary.comment(view, column))}'
+            for view, column in columns
+        )
 
     def _replace(self, statements: list[str], plain: list[str]) -> None:
         """Run statements that replace views; where one has other columns now, drop ours first.

@@ -10,7 +10,7 @@ from projections.port import Database
 
 #: How many rows of an answer are in memory at a time.
 CHUNK_ROWS: Final = 10_000
-HINT: Final = "`tallystick query` without SQL lists what can be asked"
+HINT: Final = "`tallystick query --schema` lists what can be asked"
 
 
 class Reader(Database, Protocol):

@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from typing import Any, Final, Self
 
 from events.errors import Refused
-from projections import catalog
+from projections import catalog, glossary
 from projections.definitions import create_table, create_views, fingerprint
 from projections.dialect import Dialect
 from projections.digest import Figures, figures, one
@@ -250,7 +250,7 @@ class SqlStore(ABC):
         if self.outdated():
             return
         statements = create_views(catalog.CATALOG, self.dialect)
-        print_of_all = fingerprint(statements)
+        print_of_all = fingerprint([*statements, glossary.fingerprint()])
         if self._about("views") != print_of_all:
             self._make_views(statements)
             self._say("views", print_of_all)

@@ -302,8 +302,12 @@ def test_a_long_answer_is_cut_on_the_screen_alone(
     assert tallystick("query", "FROM range(10)").err.startswith("10 rows; ")
 
 
-def test_query_without_sql_lists_what_can_be_asked(tallystick: Tallystick) -> None:
-    """A stranger's first question."""
+@pytest.mark.parametrize("stdin", [None, io.StringIO(" \n")])
+def test_query_without_sql_lists_what_can_be_asked(
+    tallystick: Tallystick, monkeypatch: pytest.MonkeyPatch, stdin: io.StringIO | None
+) -> None:
+    """A stranger's first question, where nobody types and nothing comes in."""
+    monkeypatch.setattr("sys.stdin", stdin)
     answer = tallystick("query")
     assert answer.code == 0
     assert "merchant_totals" in answer.out

@@ -73,7 +73,8 @@ def both(postgres: Server) -> Iterator[tuple[str, str]]:
         "payment show shop-1/order-1 --json",
         "payment show shop-1/order-1",
         "project status --json",
-        "query",
+        "query --schema",
+        "query --schema --json",
     ],
 )
 def test_commands_say_the_same_of_both(

@@ -1,0 +1,54 @@
+"""Commands that ask a store are tested on every database."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.infra.asking import Tallystick, told
+from tests.postgres import Server
+from tests.projections.stores import DuckStores, PostgresStores, Stores, day
+
+
+@pytest.fixture(scope="session")
+def postgres_houses(postgres: Server) -> PostgresStores:
+    """Stores on PostgreSQL, for all tests of this folder."""
+    return PostgresStores(postgres)
+
+
+@pytest.fixture(scope="module", params=["duck", "postgres"])
+def houses(request: pytest.FixtureRequest) -> Iterator[Stores]:
+    """Stores on each database, one after the other; a module's are taken back together."""
+    if request.param == "duck":
+        yield DuckStores()
+        return
+    made: PostgresStores = request.getfixturevalue("postgres_houses")
+    yield made
+    made.give_back()
+
+
+@pytest.fixture(scope="module")
+def small_day(houses: Stores) -> Iterator[str]:
+    """The address of a store that holds a small day, on each database."""
+    with told(houses, day(2)) as address:
+        yield address
+
+
+@pytest.fixture
+def ask(
+    small_day: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> Tallystick:
+    """The command line, in an empty folder, with the small day as its store."""
+    return settled_in(small_day, capsys, monkeypatch, tmp_path)
+
+
+def settled_in(
+    address: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, folder: Path
+) -> Tallystick:
+    """The command line with a store, in a folder, without the settings of whoever runs the tests."""
+    for variable in [name for name in os.environ if name.startswith("TALLYSTICK_")]:
+        monkeypatch.delenv(variable)
+    monkeypatch.setenv("TALLYSTICK_STORE", address)
+    monkeypatch.chdir(folder)
+    return Tallystick(capsys, address)
