@@ -12,8 +12,10 @@ from typing import Final
 from events.calendar import HOUR
 from infra.clusterjob import ClusterJob, make_topics, slowest_tick, start_house, summaries
 from infra.job import run_of, simulated_day
-from infra.stores import in_file
+from infra.stores import in_file, open_store, reading
 from infra.supervisor import Supervisor
+from projections.projector import Projector
+from projections.report import report
 from streams.edge.bank import Bank
 from streams.edge.inputs import read_rows
 from streams.edge.networks import Adapter, ClearingHouse
@@ -94,9 +96,18 @@ def run_house(job: ClusterJob) -> Ran:
         return until_done(job, house, run)
 
 
-@cache
 def calm_digest(folder: Path, *, every: int = EVERY, tail: int = TAIL) -> str:
     """What the same input comes to in one process, on one partition, in memory."""
+    return _calm_run(folder, every, tail)[0]
+
+
+def calm_ledger_digest(folder: Path, *, every: int = EVERY, tail: int = TAIL) -> str:
+    """The postings of that run, as its projection shows them."""
+    return _calm_run(folder, every, tail)[1]
+
+
+@cache
+def _calm_run(folder: Path, every: int, tail: int) -> tuple[str, str]:
     path = simulated_day(folder, PAYMENTS, SEED, False, lambda _: None)
     run, plan = run_of(path, SEED, 1, every, tail)
     keys = open_keys(folder / "keys")
@@ -106,7 +117,11 @@ def calm_digest(folder: Path, *, every: int = EVERY, tail: int = TAIL) -> str:
     publisher = PublisherActor(log, Publisher(read_rows(path), plan, 1), keys, index.index.tick, TICKS_AHEAD)
     for _ in House([index], [publisher, *edges]).run():
         pass
-    return state_digest(index.index.summary())
+    store = in_file(folder / f"calm-{every}-{tail}.duckdb")
+    with closing(open_store(store)) as held:
+        Projector(log, held, 1).catch_up()
+    with reading(store) as db:
+        return state_digest(index.index.summary()), report(db).ledger_digest
 
 
 def start_on_the_wall(job: ClusterJob, house: Supervisor) -> None:

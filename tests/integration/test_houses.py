@@ -12,10 +12,20 @@ import pytest
 from events.calendar import HOUR
 from infra.clusterjob import start_house
 from infra.commandline import UNAVAILABLE
+from infra.projecting import Projecting
+from infra.stores import reading
+from projections.report import report
 from streams.forensics.digests import state_digest
 from streams.forensics.replay import verify
 from streams.hosts.kafkalog import KafkaLog
-from tests.integration.houses import calm_digest, living, new_job, run_house, until_done
+from tests.integration.houses import (
+    calm_digest,
+    calm_ledger_digest,
+    living,
+    new_job,
+    run_house,
+    until_done,
+)
 
 
 @pytest.fixture(scope="session")
@@ -131,3 +141,33 @@ def test_a_frozen_worker_that_wakes_is_shut_out(kafka: str, tmp_path: Path, day:
     assert codes == [UNAVAILABLE]
     assert ran.restarted == ["worker-1"]
     assert re.search("another process has taken over|did not go through", said), said
+
+
+def test_a_projector_that_is_killed_shows_every_row_once(kafka: str, tmp_path: Path, day: Path) -> None:
+    job = replace(new_job(kafka, tmp_path, partitions=2), tail=4 * HOUR)
+    kills = [4, 20, 40]
+
+    with living(job, restart_killed=True) as (house, path, run):
+        start_house(job, house, path, run)
+
+        def project_and_kill(tick: int) -> None:
+            if "projector" not in house.members:
+                if tick > 0:  # There is a log.
+                    house.start(
+                        "projector", "project", "run", "--log", job.address, "--store", str(job.store)
+                    )
+            elif kills and tick >= kills[0] and house.members["projector"].said():
+                kills.pop(0)
+                process = house.members["projector"].process
+                assert process is not None
+                process.kill()
+
+        ran = until_done(job, house, run, project_and_kill)
+        with Projecting(job.address, job.store, job.partitions) as projecting:
+            projecting.finish(lambda _done, _of: None)
+    assert ran.restarted.count("projector") >= 2
+    with reading(job.store) as db:
+        projected = report(db)
+    assert projected.ledger_digest == calm_ledger_digest(day, tail=4 * HOUR)
+    counts = projected.counts
+    assert counts.payments == counts.authorized + counts.declined + counts.unknown
