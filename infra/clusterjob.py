@@ -12,11 +12,11 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Final
 
-from events.errors import Refused, Unavailable
+from events.errors import Unavailable
 from events.partitions import TickPassed
 from events.wire import HEADER_BYTES, decode_event, headers_of
 from infra.job import Finished, Stage, Watch, run_of, simulated_day
-from infra.kafka.topics import create, remove
+from infra.kafka.topics import create, refuse, remove
 from infra.projecting import Projecting
 from infra.stores import StoreAddress, remove_store
 from infra.supervisor import Supervisor
@@ -152,13 +152,7 @@ def _log(job: ClusterJob) -> list[str]:
 def make_topics(job: ClusterJob) -> None:
     """Make the topics that are missing. Raises Refused where one that is there is set otherwise."""
     cluster = job.cluster
-    differences = create(cluster.bootstrap, cluster.prefix, job.partitions, cluster.security).differences
-    if differences:
-        first = differences[0]
-        raise Refused(
-            f"{first.topic}: {first.setting} has to be {first.expected}, not {first.found}; see `tallystick topics "
-            "check`, give another prefix, or begin anew with --fresh"
-        )
+    refuse(create(cluster.bootstrap, cluster.prefix, job.partitions, cluster.security).differences)
 
 
 def _remove(job: ClusterJob) -> None:

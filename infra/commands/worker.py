@@ -87,6 +87,7 @@ def worker(
     cluster = cluster_of(log, config)
     from infra.collecting import collect_rarely
     from infra.crashing import reach_of
+    from infra.kafka.topics import check, refuse
     from infra.registry.topic import TopicStorage
     from infra.registry.web import routes
     from infra.worker import alerts as alerting
@@ -115,6 +116,7 @@ def worker(
         wall, guard = WallClock(origin or 0, speed), ClockGuard(state)
         guard.admit(confirmed=confirm_clock)
         run = runs.wall_run(partitions, wall)
+    refuse(check(cluster.bootstrap, cluster.prefix, partitions, cluster.security))
     opened, reach = open_keys(keys), reach_of(os.environ)
 
     def make_engine(named: Cluster, committed: Committed) -> Engine:

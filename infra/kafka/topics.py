@@ -9,13 +9,13 @@ So a log's topics are stamped by the broker and nothing ever removes a record.
 """
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from events.errors import Unavailable
+from events.errors import Refused, Unavailable
 from infra.kafka.client import administering, aiokafka
 from streams.topology import TOPICS, Topic
 
@@ -106,6 +106,21 @@ def check(
 ) -> list[Difference]:
     """How the topics on a broker differ. Without ``partitions`` they only have to agree with each other."""
     return asyncio.run(_check(bootstrap, prefix, partitions, security))
+
+
+def refuse(differences: Sequence[Difference]) -> None:
+    """Raise Refused where topics are not as a log needs them: on them records would be lost."""
+    if differences:
+        first = differences[0]
+        what = (
+            "is missing"
+            if first.setting == "topic"
+            else f"has {first.setting}={first.found}, not {first.expected}"
+        )
+        raise Refused(
+            f"the topic {first.topic} {what}; `tallystick topics check` shows all that differs, `tallystick topics "
+            "create` makes what is missing"
+        )
 
 
 def remove(bootstrap: str, prefix: str, security: Security = NONE) -> list[str]:

@@ -1,16 +1,22 @@
 """What operators do to a house that is at work: scale it, roll a release over it, move it to another disk."""
 
+import asyncio
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from events.calendar import HOUR
-from infra.clusterjob import start_house, worker_command
+from infra.clusterjob import make_topics, start_house, worker_command
+from infra.commandline import USAGE
 from infra.kafka.broker import start, stop
+from infra.kafka.client import administering
 from infra.supervisor import Supervisor
 from streams.forensics.digests import state_digest
 from streams.forensics.replay import verify
@@ -133,3 +139,25 @@ def test_a_house_that_was_stopped_halfway_can_be_verified(kafka: str, tmp_path: 
     assert codes == dict.fromkeys(codes, 0)
     with closing(KafkaLog(job.cluster)) as log:
         assert verify(log).partitions == 2
+
+
+def test_a_worker_refuses_topics_on_which_records_would_be_lost(kafka: str, tmp_path: Path) -> None:
+    job = new_job(kafka, tmp_path, partitions=2)
+    make_topics(job)
+    topic = job.cluster.topic("payments")
+
+    async def keep_a_week() -> None:
+        async with administering(kafka) as client:
+            kind = ConfigResourceType.TOPIC
+            await client.alter_configs([ConfigResource(kind, topic, configs={"retention.ms": "604800000"})])
+
+    asyncio.run(keep_a_week())
+    command = [sys.executable, "-m", "infra.cli", "worker", "--log", job.address, "--partitions", "2"]
+    done = subprocess.run([*command, "--state", str(tmp_path)], capture_output=True, text=True, timeout=60)
+    assert done.returncode == USAGE
+    assert f"the topic {topic} has" in done.stderr
+    done = subprocess.run(
+        [*command[:-1], "3", "--state", str(tmp_path)], capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == USAGE
+    assert "has partitions=2, not 3" in done.stderr
