@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING
 import click
 
 from events.errors import Refused
-from infra.options import json_option, kafka_partitions_option
+from infra.options import json_option, kafka_config_option, kafka_partitions_option
 from infra.output import console, remark, table, to_json
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from infra.kafka.topics import Difference
+    from streams.hosts.cluster import Cluster
 
 OK, DIFFERENT = 0, 1
 _DATA = Path("var/kafka")
@@ -71,9 +72,12 @@ def list_(partitions: int, as_json: bool) -> None:
 @topics.command()
 @bootstrap_option
 @prefix_option
+@kafka_config_option
 @kafka_partitions_option
 @json_option
-def create(bootstrap: str | None, prefix: str, partitions: int, as_json: bool) -> int:
+def create(
+    bootstrap: str | None, prefix: str, kafka_config: Path | None, partitions: int, as_json: bool
+) -> int:
     """Make the topics that are missing; those that are there stay as they are and are checked.
 
     Three copies of each record where there are three brokers or more, one otherwise. Exit code 1: a topic that was
@@ -81,7 +85,8 @@ def create(bootstrap: str | None, prefix: str, partitions: int, as_json: bool) -
     """
     from infra.kafka.topics import create as create_topics
 
-    made, differences = create_topics(_broker(bootstrap), prefix, partitions)
+    cluster = _cluster(bootstrap, prefix, kafka_config)
+    made, differences = create_topics(cluster.bootstrap, prefix, partitions, cluster.security)
     if as_json:
         click.echo(to_json({"made": made, "differences": _plain(differences)}))
     else:
@@ -95,6 +100,7 @@ def create(bootstrap: str | None, prefix: str, partitions: int, as_json: bool) -
 @topics.command()
 @bootstrap_option
 @prefix_option
+@kafka_config_option
 @click.option(
     "--partitions",
     type=click.IntRange(1),
@@ -102,12 +108,15 @@ def create(bootstrap: str | None, prefix: str, partitions: int, as_json: bool) -
     help="How many there have to be.  [default: as most topics have]",
 )
 @json_option
-def check(bootstrap: str | None, prefix: str, partitions: int | None, as_json: bool) -> int:
+def check(
+    bootstrap: str | None, prefix: str, kafka_config: Path | None, partitions: int | None, as_json: bool
+) -> int:
     """Compare the topics of a broker with what they have to be. Exit code 1 where one differs or is missing."""
     from infra.kafka.topics import ALL
     from infra.kafka.topics import check as check_topics
 
-    differences = check_topics(_broker(bootstrap), prefix, partitions)
+    cluster = _cluster(bootstrap, prefix, kafka_config)
+    differences = check_topics(cluster.bootstrap, prefix, partitions, cluster.security)
     if as_json:
         click.echo(to_json(_plain(differences)))
     else:
@@ -117,15 +126,18 @@ def check(bootstrap: str | None, prefix: str, partitions: int | None, as_json: b
     return DIFFERENT if differences else OK
 
 
-def _broker(bootstrap: str | None) -> str:
-    if bootstrap:
-        return bootstrap
+def _cluster(bootstrap: str | None, prefix: str, config: Path | None) -> "Cluster":
+    """Which broker, and how to talk to it."""
     from infra.kafka.broker import address
+    from infra.kafka.client import aiokafka
 
-    found = address(_DATA, os.environ)
+    found = bootstrap or address(_DATA, os.environ)
     if found is None:
         raise Refused("which broker? Give --bootstrap HOST:PORT, or start one: tallystick kafka start")
-    return found
+    aiokafka()
+    from streams.hosts.cluster import SCHEME, Cluster
+
+    return Cluster.parse(f"{SCHEME}{found}/{prefix}", config)
 
 
 def _own(settings: "Mapping[str, str]", common: "Mapping[str, str]") -> str:

@@ -17,6 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final
 from uuid import uuid4
 
@@ -37,6 +38,9 @@ _PORT_TRIES: Final = 3
 _PORT_TAKEN: Final = "Address already in use"
 #: Kafka reads settings as Latin-1 and takes commas, colons and backslashes for its own.
 _PLAIN_PATH: Final = re.compile(r"[A-Za-z0-9/._@ +~-]+")
+#: Settings that are lists, and to which more can be added.
+_LISTS: Final = frozenset({"listeners", "advertised.listeners", "listener.security.protocol.map"})
+_NOTHING_MORE: Final[Mapping[str, str]] = MappingProxyType({})
 
 
 class Jvm(StrEnum):
@@ -147,12 +151,13 @@ def start(
     brokers: int | None = None,
     jvm: Jvm = Jvm.SMALL,
     say: Callable[[str], None] = lambda sentence: None,
+    extra: Mapping[str, str] = _NOTHING_MORE,
 ) -> Started:
     """Return when the cluster serves transactions; brokers that run already are left alone.
 
-    ``brokers`` may be left out: as many as the folder has, one in a new folder. Killed or interrupted while it
-    waits, a start leaves nothing that the next start or stop would not find. Raises Unavailable or Refused with
-    what to do.
+    ``brokers`` may be left out: as many as the folder has, one in a new folder. ``extra`` are further settings of those
+    that are started: another listener, say. Killed or interrupted while it waits, a start leaves nothing that the next
+    start or stop would not find. Raises Unavailable or Refused with what to do.
     """
     aiokafka()
     if outside := _outside(data, environment):
@@ -176,7 +181,7 @@ def start(
             try:
                 if len(missing) == len(cluster.nodes):
                     cluster = _placed(cluster, data)
-                cluster = _launch(cluster, set(missing), distribution, jvm)
+                cluster = _launch(cluster, set(missing), distribution, jvm, extra)
                 break
             except _PortTakenError:
                 if not tries_left:
@@ -294,13 +299,15 @@ class _PortTakenError(Unavailable):
     """Somebody was faster."""
 
 
-def _launch(cluster: Cluster, missing: set[int], distribution: Distribution, jvm: Jvm) -> Cluster:
+def _launch(
+    cluster: Cluster, missing: set[int], distribution: Distribution, jvm: Jvm, extra: Mapping[str, str]
+) -> Cluster:
     """Start the missing brokers and wait; when that fails or is interrupted, end what was started here."""
     spawned: list[Process] = []
     try:
         for node in cluster.nodes:
             if node.number in missing:
-                _lay_out(cluster, node)
+                _lay_out(cluster, node, extra)
         _format([node for node in cluster.nodes if node.number in missing], cluster, distribution)
         for node in cluster.nodes:
             if node.number in missing:
@@ -334,17 +341,17 @@ def _placed(cluster: Cluster, data: Path) -> Cluster:
     return placed
 
 
-def _lay_out(cluster: Cluster, node: Node) -> None:
+def _lay_out(cluster: Cluster, node: Node, extra: Mapping[str, str]) -> None:
     """A broker's folder, its settings as of today, and an empty log beside that of the last run."""
     folder, log = cluster.folder(node), cluster.log(node)
     folder.mkdir(exist_ok=True)
-    cluster.settings(node).write_text(properties(cluster, node), "utf-8")
+    cluster.settings(node).write_text(properties(cluster, node, extra), "utf-8")
     if log.exists():
         log.replace(log.with_suffix(".previous.log"))
 
 
-def properties(cluster: Cluster, node: Node) -> str:
-    """The settings file of a broker."""
+def properties(cluster: Cluster, node: Node, extra: Mapping[str, str] = _NOTHING_MORE) -> str:
+    """The settings file of a broker. What ``extra`` says of listeners stands beside ours, the rest instead of ours."""
     copies = len(cluster.nodes)
     in_sync = max(1, copies - 1)
     voters = ",".join(f"{peer.number}@127.0.0.1:{peer.controller_port}" for peer in cluster.nodes)
@@ -374,6 +381,8 @@ def properties(cluster: Cluster, node: Node) -> str:
         "broker.session.timeout.ms": 6_000,
         "log.cleaner.dedupe.buffer.size": 33_554_432,
     }
+    for name, value in extra.items():
+        settings[name] = f"{settings[name]},{value}" if name in _LISTS else value
     return "".join(f"{name}={value}\n" for name, value in settings.items())
 
 

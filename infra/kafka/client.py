@@ -102,13 +102,15 @@ async def _ask(bootstrap: str, brokers: int, patience: float) -> None:
 @contextmanager
 def _asking(bootstrap: str) -> Iterator[None]:
     """What the library raises and logs becomes one exception: trying is what we are here for."""
+    from streams.hosts.refusals import reason, remember
+
+    remember()
     logger = logging.getLogger("aiokafka")
     level = logger.level
     logger.setLevel(logging.CRITICAL + 1)
     try:
         yield
     except (aiokafka(".errors").KafkaError, TimeoutError, OSError) as error:
-        reason = "it takes too long" if isinstance(error, TimeoutError) else str(error)
-        raise Unavailable(f"no answer from Kafka at {bootstrap}: {reason}") from error
+        raise Unavailable(f"no answer from Kafka at {bootstrap}: {reason(error)}") from error
     finally:
         logger.setLevel(level)

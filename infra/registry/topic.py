@@ -20,6 +20,7 @@ from events.errors import Refused, Unavailable
 from infra.kafka.client import aiokafka
 from infra.kafka.topics import REGISTRY
 from streams.hosts.cluster import Cluster
+from streams.hosts.refusals import reason, remember
 from streams.hosts.registry.records import Encoded
 from streams.hosts.registry.refusal import Overtaken
 from streams.hosts.registry.service import Append
@@ -35,6 +36,8 @@ _TRANSACTION_MS: Final = 10_000
 _FETCH_MS: Final = 20
 #: Who has lost a turn waits up to so long: two who began at once would otherwise go on shutting each other out.
 _PAUSE_SECONDS: Final = 0.2
+
+remember()
 
 
 class TopicStorage:
@@ -158,5 +161,6 @@ class TopicStorage:
         except (errors.ProducerFenced, errors.InvalidProducerEpoch):
             raise
         except (errors.KafkaError, TimeoutError, OSError) as error:
-            reason = "it takes too long" if isinstance(error, TimeoutError) else str(error)
-            raise Unavailable(f"no answer from Kafka at {self._cluster.bootstrap}: {reason}") from error
+            raise Unavailable(
+                f"no answer from Kafka at {self._cluster.bootstrap}: {reason(error)}"
+            ) from error

@@ -35,6 +35,7 @@ from infra.worker.port import MakeEngine
 from infra.worker.samples import Sampler, SampleSender
 from infra.worker.sensor import PrometheusSensor
 from streams.hosts.cluster import Cluster
+from streams.hosts.refusals import reason, remember
 
 LOGGER: Final = logging.getLogger("tallystick.worker")
 
@@ -216,13 +217,14 @@ async def _check_topics(serving: Serving) -> None:
         from infra.worker import probe
 
         names += [probe.PENDING, probe.BUS, probe.REPORT]
+    remember()
     client = aiokafka(".admin").AIOKafkaAdminClient(**cluster.options())
     try:
         async with asyncio.timeout(_TOPIC_PATIENCE):
             await client.start()
             there = set(await client.list_topics())
     except (aiokafka(".errors").KafkaError, OSError, TimeoutError) as error:
-        raise Unavailable(f"no answer from Kafka at {cluster.bootstrap}: {error}") from error
+        raise Unavailable(f"no answer from Kafka at {cluster.bootstrap}: {reason(error)}") from error
     finally:
         await client.close()
     missing = [cluster.topic(name) for name in names if cluster.topic(name) not in there]

@@ -34,6 +34,8 @@ _PROPERTIES: Final = {
     "ssl.key.location": "keyfile",
     "ssl.key.password": "password",
 }
+_PROTOCOLS: Final = ("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL")
+_MECHANISMS: Final = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")
 _OF_SSL: Final = frozenset({"cafile", "certfile", "keyfile", "password"})
 
 
@@ -97,11 +99,28 @@ def _security(path: Path) -> dict[str, Any]:
             raise Refused(f"{path}, line {number}: not a setting known here; there are {known}")
         given[_PROPERTIES[name]] = value
     of_ssl = {name: given.pop(name) for name in _OF_SSL & given.keys()}
+    _check(path, given)
     if "SSL" in given.get("security_protocol", ""):
-        given["ssl_context"] = _ssl_context(path, of_ssl)  # type: ignore[assignment]
-    elif of_ssl:
+        return {**given, "ssl_context": _ssl_context(path, of_ssl)}
+    if of_ssl:
         raise Refused(f"{path}: ssl.* settings need security.protocol=SSL or SASL_SSL")
     return dict(given)
+
+
+def _check(path: Path, given: Mapping[str, str]) -> None:
+    """Raises Refused where the library would raise something else, or leave a password unused without a word."""
+    protocol = given.get("security_protocol", "PLAINTEXT")
+    if protocol not in _PROTOCOLS:
+        raise Refused(f"{path}: security.protocol is one of {', '.join(_PROTOCOLS)}")
+    of_sasl = sorted(name for name in given if name.startswith("sasl_"))
+    if not protocol.startswith("SASL_"):
+        if of_sasl:
+            raise Refused(f"{path}: sasl.* settings need security.protocol=SASL_SSL or SASL_PLAINTEXT")
+        return
+    if given.get("sasl_mechanism") not in _MECHANISMS:
+        raise Refused(f"{path}: sasl.mechanism is one of {', '.join(_MECHANISMS)}")
+    if not given.get("sasl_plain_username") or not given.get("sasl_plain_password"):
+        raise Refused(f"{path}: {protocol} needs sasl.username and sasl.password")
 
 
 def _ssl_context(path: Path, given: Mapping[str, str]) -> ssl.SSLContext:

@@ -22,7 +22,8 @@ from events.partitions import LogOpened
 from events.wire import HEADER_BYTES, decode_event, decode_message
 from streams.hosts.cluster import Cluster
 from streams.hosts.log import TopicPartition
-from streams.hosts.transactions import reason
+from streams.hosts.refusals import reason, remember
+from streams.hosts.strangers import tolerate
 
 #: How long one question may take.
 PATIENCE_SECONDS: Final = 30.0
@@ -37,6 +38,10 @@ WAIT_ALONE_MS: Final = 500
 
 _LOOK_MS: Final = 100
 _FIRST_LOOK_BACK: Final = 64
+
+# Who only reads does not come by the transactions, which do the same.
+tolerate()
+remember()
 
 
 @asynccontextmanager

@@ -34,7 +34,8 @@ from streams.hosts.index import Index, Run, Staged
 from streams.hosts.kafkalog import KafkaLog, group_of
 from streams.hosts.localstate import Shelf
 from streams.hosts.log import Stored, TopicPartition
-from streams.hosts.transactions import Reach, Transactions, never, reason
+from streams.hosts.refusals import reason
+from streams.hosts.transactions import Reach, Transactions, never
 from streams.topology import BROADCAST, LOGS, EngineSpec
 
 LOGGER: Final = logging.getLogger("tallystick.kafka")

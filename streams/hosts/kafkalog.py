@@ -24,7 +24,8 @@ from streams.hosts.clocks import WallClock
 from streams.hosts.cluster import BusinessTime, Cluster, stored
 from streams.hosts.index import Run
 from streams.hosts.log import Append, Stored, TopicPartition
-from streams.hosts.transactions import Transactions, reason
+from streams.hosts.refusals import reason
+from streams.hosts.transactions import Transactions
 from streams.topology import LOGS, TOPICS
 
 #: How long one question may take.

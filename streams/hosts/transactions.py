@@ -25,6 +25,7 @@ from aiokafka.producer import sender
 from events.errors import Broken, Unavailable
 from streams.hosts.cluster import Cluster, headers
 from streams.hosts.log import GENESIS, Append, TopicPartition, link
+from streams.hosts.refusals import reason, remember
 from streams.hosts.strangers import tolerate
 from streams.topology import LOGS
 
@@ -41,8 +42,9 @@ FENCE_SECONDS: Final = 30.0
 #: its 20 ms gave 28 ms a transaction where 2 ms gave 9.5 (100 in a row, four partitions each, one broker).
 sender.BACKOFF_OVERRIDE = 0.002
 
-# Whoever reads records here comes by this module.
+# Whoever talks to a broker comes by this module.
 tolerate()
+remember()
 
 #: A batch and what comes around it stay below the topics' 1 MiB.
 _BATCH_BYTES: Final = 900_000
@@ -112,7 +114,9 @@ class Transactions:
             raise Fenced(f"{self._id}: another process has taken over") from error
         except IllegalOperation as error:
             # What the library says when the transaction has been ended under its hands, at the first thing done after.
-            raise Fenced(f"{self._id}: another process has taken over, or the broker has given up on us") from error
+            raise Fenced(
+                f"{self._id}: another process has taken over, or the broker has given up on us"
+            ) from error
         except MessageSizeTooLargeError as error:
             raise Broken(f"{self._id}: a record is larger than its topic takes") from error
         except (KafkaError, TimeoutError, OSError) as error:
@@ -194,10 +198,3 @@ class Transactions:
                 await producer.stop()
         except (KafkaError, TimeoutError, OSError) as error:
             LOGGER.warning("%s: closing the producer: %s", self._id, reason(error))
-
-
-def reason(error: BaseException) -> str:
-    """What went wrong, in words."""
-    if isinstance(error, TimeoutError):
-        return "it takes too long"
-    return str(error) or type(error).__name__

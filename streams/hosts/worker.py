@@ -30,7 +30,8 @@ from streams.hosts.index import Run, Staged
 from streams.hosts.kafka import KafkaIndex
 from streams.hosts.kafkalog import group_of
 from streams.hosts.log import TopicPartition
-from streams.hosts.transactions import Reach, never, reason
+from streams.hosts.refusals import reason
+from streams.hosts.transactions import Reach, never
 from streams.topology import BROADCAST, ENGINES
 
 LOGGER: Final = logging.getLogger("tallystick.worker")
