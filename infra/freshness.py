@@ -12,17 +12,16 @@ from events.errors import TallystickError
 from infra.options import settings_of
 from infra.output import instant
 from infra.settings import Value, path_of
+from projections.as_of import PastReader
 from projections.freshness import Freshness, freshness_of, taken
 
 if TYPE_CHECKING:
     from projections.port import Database, Place, Position
 
 
-def beside(db: "Database", as_of: str = "") -> Freshness:
-    """The freshness of an answer from this store, with how far behind the log of the settings it is.
-
-    ``as_of`` says where a question about the past was cut.
-    """
+def beside(db: "Database") -> Freshness:
+    """The freshness of an answer from this store, with how far behind the log of the settings it is."""
+    as_of = db.cut.text if isinstance(db, PastReader) else ""
     positions, _ = taken(db)
     log = settings_of(click.get_current_context()).value("log")
     return msgspec.structs.replace(freshness_of(db), behind=behind(positions, log), as_of=as_of)

@@ -70,3 +70,8 @@ kafka_partitions_option: Final = setting_option(
     "partitions", lambda value: partitions_of(value, ON_KAFKA), metavar="N"
 )
 json_option: Final = click.option("--json", "as_json", is_flag=True, help="One JSON value on stdout.")
+as_of_option: Final = click.option(
+    "--as-of",
+    metavar="TIME|POSITION",
+    help="As it was then: 2026-03-09 (all of that day), 2026-03-09T14:30:00Z, or a position like payments/0@1200.",
+)

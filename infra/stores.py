@@ -56,11 +56,16 @@ def open_store(address: StoreAddress) -> "SqlStore":
 
 
 @contextmanager
-def reading(address: StoreAddress) -> Iterator["Reader"]:
-    """The store as readers have it; Unavailable where there is none."""
+def reading(address: StoreAddress, as_of: str | None = None) -> Iterator["Reader"]:
+    """The store as readers have it; Unavailable where there is none. ``as_of``: as it was at a time or at positions."""
     reader = _reader(address)
     try:
-        yield reader
+        if as_of is None:
+            yield reader
+        else:
+            from projections.as_of import PastReader, parse
+
+            yield PastReader(reader, parse(as_of, reader))
     finally:
         reader.close()
 

@@ -3,7 +3,8 @@
 import click
 
 from events.errors import Broken
-from infra.options import json_option, store_option
+from infra.freshness import beside, field, remark_freshness
+from infra.options import as_of_option, json_option, store_option
 from infra.output import console, instant, money, table, to_json
 from infra.stores import StoreAddress, reading
 from projections.reading import records
@@ -16,14 +17,16 @@ def ledger() -> None:
 
 @ledger.command("trial-balance")
 @store_option
+@as_of_option
 @json_option
-def trial_balance(store: StoreAddress, as_json: bool) -> None:
+def trial_balance(store: StoreAddress, as_of: str | None, as_json: bool) -> None:
     """Debits, credits and balance of every family of accounts. Exit code 1 where they do not balance."""
-    with reading(store) as db:
+    with reading(store, as_of) as db:
         rows = records(db, "SELECT * FROM ledger_trial_balance ORDER BY currency, class, family")
         imbalance = records(db, "SELECT * FROM ledger_imbalance ORDER BY currency")
+        fresh = beside(db)
     if as_json:
-        click.echo(to_json({"accounts": rows, "imbalance": imbalance}))
+        click.echo(to_json({"accounts": rows, "imbalance": imbalance, "freshness": field(fresh)}))
     else:
         screen = console()
         for currency in dict.fromkeys(row["currency"] for row in rows):
@@ -45,6 +48,7 @@ def trial_balance(store: StoreAddress, as_json: bool) -> None:
             screen.print()
         if not rows:
             screen.print("No entries yet.")
+        remark_freshness(fresh)
     if imbalance:
         wrong = ", ".join(money(row["imbalance"], row["currency"]) for row in imbalance)
         raise Broken(f"the ledger does not balance: {wrong} too much on the debit side")
@@ -52,13 +56,15 @@ def trial_balance(store: StoreAddress, as_json: bool) -> None:
 
 @ledger.command()
 @store_option
+@as_of_option
 @json_option
-def residuals(store: StoreAddress, as_json: bool) -> None:
+def residuals(store: StoreAddress, as_of: str | None, as_json: bool) -> None:
     """Items on clearing accounts that are not back at zero."""
-    with reading(store) as db:
+    with reading(store, as_of) as db:
         rows = records(db, "SELECT * FROM ledger_residuals ORDER BY opened_at, account, item")
+        fresh = beside(db)
     if as_json:
-        click.echo(to_json(rows))
+        click.echo(to_json({"items": rows, "freshness": field(fresh)}))
         return
     lines = [
         (row["account"], row["item"], money(row["amount"], row["currency"]), instant(row["opened_at"]))
@@ -68,3 +74,4 @@ def residuals(store: StoreAddress, as_json: bool) -> None:
         console().print(table("", ("account", "item", "amount", "open since"), lines, right=("amount",)))
     else:
         console().print("Every item on every clearing account is back at zero.")
+    remark_freshness(fresh)

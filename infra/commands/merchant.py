@@ -6,7 +6,8 @@ from typing import Any, Final
 import click
 
 from events.errors import Refused
-from infra.options import json_option, store_option
+from infra.freshness import beside, field, remark_freshness
+from infra.options import as_of_option, json_option, store_option
 from infra.output import console, money, table, to_json
 from infra.stores import StoreAddress, reading
 from projections.port import Database
@@ -32,10 +33,11 @@ def merchant() -> None:
 @merchant.command()
 @click.argument("name", metavar="ID")
 @store_option
+@as_of_option
 @json_option
-def statement(name: str, store: StoreAddress, as_json: bool) -> None:
+def statement(name: str, store: StoreAddress, as_of: str | None, as_json: bool) -> None:
     """Where the money of a merchant is, day by day and payout by payout."""
-    with reading(store) as db:
+    with reading(store, as_of) as db:
         totals = records(db, "SELECT * FROM merchant_totals WHERE merchant = $1 ORDER BY currency", [name])
         if not totals:
             raise Refused(_unknown(db, name))
@@ -48,8 +50,16 @@ def statement(name: str, store: StoreAddress, as_json: bool) -> None:
             " FROM payouts WHERE merchant = $1 ORDER BY initiated_at, payout_id",
             [name],
         )
+        fresh = beside(db)
     if as_json:
-        click.echo(to_json({"merchant": name, "totals": totals, "days": days, "payouts": payouts}))
+        told = {
+            "merchant": name,
+            "totals": totals,
+            "days": days,
+            "payouts": payouts,
+            "freshness": field(fresh),
+        }
+        click.echo(to_json(told))
         return
     screen = console()
     for total in totals:
@@ -63,6 +73,7 @@ def statement(name: str, store: StoreAddress, as_json: bool) -> None:
         if of_currency:
             screen.print(_payouts(of_currency))
             screen.print()
+    remark_freshness(fresh)
 
 
 def _days(days: list[dict[str, Any]], currency: str) -> Any:

@@ -8,7 +8,8 @@ import click
 from rich.table import Table
 
 from events.errors import Refused
-from infra.options import json_option, store_option
+from infra.freshness import beside, field, remark_freshness
+from infra.options import as_of_option, json_option, store_option
 from infra.output import console, instant, money, table, to_json
 from infra.stores import StoreAddress, reading
 from projections.phrases import phrase
@@ -27,17 +28,19 @@ def payment() -> None:
 @payment.command()
 @click.argument("name", metavar="ID")
 @store_option
+@as_of_option
 @json_option
-def show(name: str, store: StoreAddress, as_json: bool) -> None:
+def show(name: str, store: StoreAddress, as_of: str | None, as_json: bool) -> None:
     """The timeline of a payment, with the cause of each event.
 
     ID is a payment id, the beginning of one, or MERCHANT/KEY, the name under which it was asked for.
     """
-    with reading(store) as db:
+    with reading(store, as_of) as db:
         found = find(db, name)
         events = timeline(db, found["payment_id"])
+        fresh = beside(db)
     if as_json:
-        click.echo(to_json({"payment": found, "events": events}))
+        click.echo(to_json({"payment": found, "events": events, "freshness": field(fresh)}))
         return
     screen = console()
     screen.print(_head(found, simulated=any(event["simulated"] for event in events)))
@@ -56,6 +59,7 @@ def show(name: str, store: StoreAddress, as_json: bool) -> None:
     screen.print(
         table("", ("#", "logical time", "event", "what it says", "because of", "who"), rows, right=("#",))
     )
+    remark_freshness(fresh)
 
 
 def find(db: Database, name: str) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from msgspec import to_builtins
 from events.errors import Refused, Unavailable
 from infra import shell
 from infra.freshness import beside, field, line, remark_freshness
-from infra.options import json_option, setting_option, store_option
+from infra.options import as_of_option, json_option, setting_option, store_option
 from infra.output import console, remark, table, text_of, to_json
 from infra.settings import Value
 from infra.stores import StoreAddress, reading
@@ -41,10 +41,12 @@ def _known(value: Value) -> str:
     "--out", type=click.Path(dir_okay=False, path_type=Path), help="Write the answer there, not to stdout."
 )
 @click.option("--schema", is_flag=True, help="The columns of every table and view, or of VIEW alone.")
+@as_of_option
 @json_option
 def query(
     sql: str | None,
     store: StoreAddress,
+    as_of: str | None,
     format: str,  # noqa: A002 - the flag's name
     out: Path | None,
     schema: bool,
@@ -62,7 +64,7 @@ def query(
     tallystick query "SELECT * FROM merchant_totals" --format csv --out totals.csv
     tallystick query --schema merchant_totals
     """
-    opened = partial(reading, store)
+    opened = partial(reading, store, as_of)
     answer = _Answering("object" if as_json else format, out)
     if schema:
         with opened() as db:
