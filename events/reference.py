@@ -149,12 +149,13 @@ class Action(StrEnum):
 class WrittenRule(Reference, frozen=True):
     """A rule in the language of ``streams.features.rules``: where ``when`` holds, ``action`` is asked for.
 
-    One in ``shadow`` is told and decides nothing. ``points`` add to the score.
+    ``phase`` is null for the first in which everything that it reads is known. One in ``shadow`` is told and decides
+    nothing. ``points`` add to the score.
     """
 
     rule_id: str
     action: Action
-    phase: Phase
+    phase: Phase | None
     when: str
     points: int
     shadow: bool

@@ -44,6 +44,7 @@ COMMANDS: Final = (
     Lazy("Look", "ledger", "ledger", "ledger", "Trial balance and what has not come back to zero."),
     Lazy("Look", "merchant", "merchant", "merchant", "A merchant's statement."),
     Lazy("Look", "risk", "risk", "risk", "What fraud decisions see: the features of a history of yours."),
+    Lazy("Look", "rules", "rules", "rules", "Fraud rules: check, test, compare, back-test, publish."),
     Lazy("Look", "model", "model", "model", "Train, test and compare fraud models."),
     Lazy("Prove", "replay", "replay", "replay", "Decide everything again and compare byte for byte."),
     Lazy("Kafka", "kafka", "kafka", "kafka", "A broker on this machine: start, stop, status."),

@@ -4,7 +4,7 @@ Request 3-D Secure, allow, block, review: the first of these kinds of which a ru
 told and decides nothing; so does one that divides by zero on this payment, which is counted.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from events.errors import ValidationError
@@ -13,6 +13,7 @@ from streams.features.rules.catalogue import PHASES, Value
 from streams.features.rules.generated import Fired, generate
 from streams.features.rules.lists import Both
 from streams.features.rules.packs import Pack, ReadyRule
+from streams.features.rules.values import places_of
 
 _RANKS: Final = {action: rank for rank, action in enumerate(Action)}
 _ACTIONS: Final = tuple(Action)
@@ -70,6 +71,19 @@ class Judge:
                 entries = Both(self._lists[place], entries) if own.hashes[place] else self._lists[place]
             combined.append(entries)
         self._own[own.merchant] = (_compiled(own), own.figures(), tuple(combined))
+
+    def rules(self) -> Iterator[tuple[str, Action, bool]]:
+        """Every rule by its name, with its action and whether it is in shadow: the house's, then the merchants'."""
+        for compiled in (self._rules, *(rules for rules, _, _ in self._own.values())):
+            for part in compiled.values():
+                for name, rule in zip(part.names, part.rules, strict=True):
+                    yield name, rule.action, rule.shadow
+
+    def places(self) -> list[int]:
+        """The places of all features that some rule reads."""
+        packs = (self._rules, *(rules for rules, _, _ in self._own.values()))
+        conditions = [rule.condition for pack in packs for part in pack.values() for rule in part.rules]
+        return sorted(set().union(*map(places_of, conditions)))
 
     def judge(self, phase: Phase, merchant: str, vector: Sequence[Value]) -> Outcome:
         """What the rules of a phase say of a payment with this vector."""

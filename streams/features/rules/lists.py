@@ -7,6 +7,7 @@ entries (a name that is on no list may share its hash with one that is, and some
 
 from collections.abc import Collection, Iterable, Iterator
 from hashlib import sha256
+from itertools import groupby
 from typing import Final
 from zlib import crc32
 
@@ -17,8 +18,8 @@ from streams.features.rules.types import DOMAINS
 PACKED_FROM: Final = 10_000
 """Entries from which a list is packed: a set of these takes about a megabyte."""
 MOST_ENTRIES: Final = 2_000_000
-PART_ENTRIES: Final = 10_000
-"""Entries of one part: at most 200 letters each, some twenty as a rule, so a part fits a record of any transport."""
+PART_BYTES: Final = 60_000
+"""Of the entries of one part, with their quotes and commas: a part fits into one text of the wire."""
 
 _IN_A_BUCKET: Final = 16
 _END: Final = b"\n"
@@ -33,11 +34,13 @@ class Packed(Collection[str]):
         while buckets * _IN_A_BUCKET < self._size:
             buckets *= 2
         self._mask = buckets - 1
-        filled: list[bytearray] = [bytearray(_END) for _ in range(buckets)]
-        for entry in entries:
-            name = entry.encode()
-            filled[crc32(name) & self._mask] += name + _END
-        self._buckets = list(map(bytes, filled))
+        # Sorted by bucket and joined one at a time: nothing of the size of the list is left behind in between.
+        self._buckets = [_END] * buckets
+        for number, names in groupby(sorted(entries, key=self._bucket), key=self._bucket):
+            self._buckets[number] = "\n".join(["", *names, ""]).encode()
+
+    def _bucket(self, entry: str) -> int:
+        return crc32(entry.encode()) & self._mask
 
     def __contains__(self, entry: object) -> bool:
         if not isinstance(entry, str):
@@ -104,10 +107,17 @@ def list_sha256(entries: Iterable[str]) -> str:
 def parts_of(entries: list[str]) -> Iterator[RuleListPart]:
     """A list as pieces of reference data; a list without entries has one, which is empty."""
     name = list_sha256(entries)
-    parts = max(1, -(-len(entries) // PART_ENTRIES))
-    for part in range(parts):
-        piece = entries[part * PART_ENTRIES : (part + 1) * PART_ENTRIES]
-        yield RuleListPart(name, part, parts, tuple(piece))
+    pieces: list[list[str]] = [[]]
+    size = 0
+    for entry in entries:
+        length = len(entry.encode()) + len('"",')
+        if size + length > PART_BYTES:
+            pieces.append([])
+            size = 0
+        pieces[-1].append(entry)
+        size += length
+    for part, piece in enumerate(pieces):
+        yield RuleListPart(name, part, len(pieces), tuple(piece))
 
 
 def whole(parts: Iterable[RuleListPart]) -> list[str] | None:

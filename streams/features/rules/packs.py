@@ -20,10 +20,12 @@ from streams.features.rules.tree import Condition
 from streams.features.rules.types import DOMAINS, Base, Type
 from streams.features.rules.values import Surroundings
 
-MOST_RULES: Final = 1_000
+MOST_RULES: Final = 500
 MOST_THRESHOLDS: Final = 200
 MOST_LISTS: Final = 50
 MOST_POINTS: Final = 100
+MOST_BYTES: Final = 65_000
+"""Of a book's canonical JSON: it travels as one text, and the wire takes none that is longer than 65,536 bytes."""
 
 _RULE_ID: Final = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,62}[a-z0-9])?")
 _Named = TypeVar("_Named", Threshold, RuleList)
@@ -95,6 +97,10 @@ def read_pack(book: RuleBook, house: Pack | None = None) -> Pack:
         raise PackRefused(troubles)
     if book.merchant and house is None:
         wrong("merchant", "a merchant's own pack stands on top of the house's")
+        raise PackRefused(troubles)
+    size = len(encode_reference(book).encode())
+    if size > MOST_BYTES:
+        wrong("pack", f"{size:,} bytes without the entries of its lists; {MOST_BYTES:,} are the most")
         raise PackRefused(troubles)
     if book.version < 1:
         wrong("version", "versions count from 1")
@@ -199,17 +205,18 @@ def _ready(rule: WrittenRule, around: Surroundings, *, own: bool) -> ReadyRule:
     if not -MOST_POINTS <= rule.points <= MOST_POINTS:
         raise ValidationError("points", f"between -{MOST_POINTS} and {MOST_POINTS}")
     checked = check(rule.when, around)
-    if PHASES.index(rule.phase) < PHASES.index(checked.phase):
+    phase = rule.phase or checked.phase
+    if PHASES.index(phase) < PHASES.index(checked.phase):
         raise ValidationError(
             "phase",
-            f"what the rule reads is known {_words(checked.phase)}, so it cannot be asked {_words(rule.phase)}",
+            f"what the rule reads is known {_words(checked.phase)}, so it cannot be asked {_words(phase)}",
         )
-    if rule.action is Action.REQUEST_3DS and rule.phase is not Phase.BEFORE_AUTHORIZATION:
-        raise ValidationError("action", f"{_words(rule.phase)} it is too late to request 3-D Secure")
+    if rule.action is Action.REQUEST_3DS and phase is not Phase.BEFORE_AUTHORIZATION:
+        raise ValidationError("action", f"{_words(phase)} it is too late to request 3-D Secure")
     if rule.action is Action.ALLOW and own:
         raise ValidationError("action", "a merchant's own rules cannot allow")
     return ReadyRule(
-        rule.rule_id, rule.action, rule.phase, checked.condition, checked.steps, rule.points, rule.shadow
+        rule.rule_id, rule.action, phase, checked.condition, checked.steps, rule.points, rule.shadow
     )
 
 

@@ -12,11 +12,11 @@ def rule(
     action: Action = Action.BLOCK,
     *,
     rule_id: str = "rule",
-    phase: Phase = BEFORE,
+    phase: Phase | None = None,
     points: int = 0,
     shadow: bool = False,
 ) -> WrittenRule:
-    """A rule that blocks before authorization."""
+    """A rule that blocks, as soon as it can be asked."""
     return WrittenRule(rule_id, action, phase, when, points, shadow)
 
 

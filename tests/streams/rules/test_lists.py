@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from events.errors import ValidationError
-from events.reference import RuleListPart
+from events.reference import RuleListPart, encode_reference
 from streams.features.rules.lists import (
     PACKED_FROM,
-    PART_ENTRIES,
+    PART_BYTES,
     Both,
     Packed,
     entries_of,
@@ -63,12 +63,16 @@ def test_a_merchants_own_stands_on_top() -> None:
     assert "d" not in both
 
 
-@pytest.mark.parametrize("size", [0, 1, PART_ENTRIES, PART_ENTRIES + 1])
-def test_a_list_travels_in_parts(size: int) -> None:
-    """Whole again in whatever order they come, and not before the last one."""
+FULL = PART_BYTES // len('"00000000",')
+
+
+@pytest.mark.parametrize(("size", "expected"), [(0, 1), (1, 1), (FULL, 1), (FULL + 1, 2), (3 * FULL, 3)])
+def test_a_list_travels_in_parts(size: int, expected: int) -> None:
+    """Each fits into a text of the wire; whole again in whatever order they come, and not before the last one."""
     entries = [f"{number:08}" for number in range(size)]
     parts = list(parts_of(entries))
-    assert max(1, -(-size // PART_ENTRIES)) == len(parts)
+    assert expected == len(parts)
+    assert all(len(encode_reference(part)) < 65_536 for part in parts)
     assert {list_sha256(entries)} == {part.sha256 for part in parts}
     assert entries == whole(reversed(parts))
     assert whole(parts[1:]) is None

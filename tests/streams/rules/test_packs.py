@@ -39,8 +39,12 @@ REFUSED = [
         "rule rule: after authorization it is too late to request 3-D Secure",
     ),
     (
-        book(*(rule("true", rule_id=f"r{n}") for n in range(1_001))),
-        "rules: a pack has at most 1,000",
+        book(*(rule("true", rule_id=f"r{n}") for n in range(501))),
+        "rules: a pack has at most 500",
+    ),
+    (
+        book(*(rule("card.new" + " " * 3_000, rule_id=f"r{n}") for n in range(30))),
+        "pack: 92,827 bytes without the entries of its lists; 65,000 are the most",
     ),
     (
         book(*(rule(" or ".join(["card.new"] * 99), rule_id=f"r{n}") for n in range(41))),
