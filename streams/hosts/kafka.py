@@ -36,7 +36,7 @@ from streams.hosts.localstate import Shelf
 from streams.hosts.log import Stored, TopicPartition
 from streams.hosts.refusals import reason
 from streams.hosts.transactions import Reach, Transactions, never
-from streams.topology import BROADCAST, LOGS, EngineSpec
+from streams.topology import BROADCAST, ENGINES, LOGS, EngineSpec
 
 LOGGER: Final = logging.getLogger("tallystick.kafka")
 
@@ -106,6 +106,12 @@ class KafkaIndex:
         self._group = group_of(cluster, self.name)
         self._transactions = Transactions(cluster, self.name, reach)
         self._consumer: Any = None
+        # The partitions that the index reads, and what their topics are called here; answers before requests.
+        self._inputs = {
+            KafkaPartition(cluster.topic(topic), self.index.place(topic)[1]): topic
+            for spec in ENGINES
+            for topic in spec.inputs
+        }
         # How many events the logs hold, and held when the last snapshot was kept.
         self._log_events = 0
         self._snapshot_events = 0
@@ -127,7 +133,7 @@ class KafkaIndex:
             await self._consumer.start()
         except (KafkaError, OSError) as error:
             raise Unavailable(f"{self.name} cannot read: {reason(error)}") from error
-        self._consumer.assign(list(self._places()))
+        self._consumer.assign(list(self._inputs))
         self._seek()
 
     async def _restore(self) -> None:
@@ -162,20 +168,9 @@ class KafkaIndex:
         self.statistics.restored_events = index.restored
         return index, empty
 
-    def _places(self) -> dict[KafkaPartition, str]:
-        """The partitions that the index reads, and what their topics are called here; answers before requests."""
-        return {
-            KafkaPartition(self._cluster.topic(topic), self.index.place(topic)[1]): topic
-            for spec in self._specs()
-            for topic in spec.inputs
-        }
-
-    def _specs(self) -> list[EngineSpec]:
-        return [engine.spec for engine in self.index.engines.values()]
-
     def _seek(self) -> None:
         index = self.index
-        for place, topic in self._places().items():
+        for place, topic in self._inputs.items():
             position = (
                 min(index.broadcast.values()) if topic in BROADCAST else index.positions[index.place(topic)]
             )
@@ -254,7 +249,7 @@ class KafkaIndex:
             raise Unavailable(f"{self.name} cannot read: {reason(error)}") from error
         return [
             (spec, topic, self._not_taken(spec, topic, found[topic]))
-            for spec in self._specs()
+            for spec in ENGINES
             for topic in spec.inputs
             if topic in found
         ]
@@ -272,7 +267,9 @@ class KafkaIndex:
         return records
 
     def _wanted(self) -> dict[KafkaPartition, str]:
-        return {place: topic for place, topic in self._places().items() if self.index.wants(topic)}
+        if self.index.wants("payments.requests"):
+            return self._inputs
+        return {place: topic for place, topic in self._inputs.items() if topic != "payments.requests"}
 
     def _not_taken(self, spec: EngineSpec, topic: str, records: Sequence[Stored]) -> Sequence[Stored]:
         """After a restore the engines may have read different stretches of what all of them read."""
@@ -297,7 +294,7 @@ class KafkaIndex:
 
     async def lags(self) -> dict[TopicPartition, int]:
         """How many offsets behind its committed end each input is read; the ends of transactions are passed over."""
-        places = self._places()
+        places = self._inputs
         ends = await self._consumer.end_offsets(list(places))
         return {
             (topic, place.partition): max(0, ends[place] - await self._consumer.position(place))

@@ -303,7 +303,7 @@ class KafkaLog:
     def close(self) -> None:
         async def closing() -> None:
             # Without a broker the library would say good-bye for ever.
-            with suppress(KafkaError, TimeoutError, OSError):
+            with suppress(KafkaError, TimeoutError, OSError, asyncio.CancelledError):
                 async with asyncio.timeout(_CLOSE_SECONDS):
                     for writer in self._writers.values():
                         await writer.close()
@@ -314,6 +314,15 @@ class KafkaLog:
             return
         try:
             self._loop.run_until_complete(closing())
+            self._loop.run_until_complete(_end_all_others())
             self._loop.run_until_complete(self._loop.shutdown_asyncgens())
         finally:
             self._loop.close()
+
+
+async def _end_all_others() -> None:
+    """Whatever the library has left running in this loop."""
+    left = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in left:
+        task.cancel()
+    await asyncio.gather(*left, return_exceptions=True)

@@ -57,7 +57,8 @@ def new_job(
     cluster = Cluster(bootstrap, f"test-{uuid.uuid4().hex[:8]}")
     store = in_file(folder / "store.duckdb")
     job = ClusterJob(cluster, PAYMENTS, SEED, None, store, folder, None, partitions, workers, batch)
-    return replace(job, every=EVERY, tail=TAIL)
+    # A group notices that a member was killed when its session is over: the shortest that brokers allow.
+    return replace(job, every=EVERY, tail=TAIL, session_ms=6_000)
 
 
 @contextmanager

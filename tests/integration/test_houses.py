@@ -34,9 +34,7 @@ def day(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("day")
 
 
-@pytest.mark.parametrize(
-    ("partitions", "workers", "batch"), [(1, 1, None), (1, 2, 3), (4, 1, 64), (4, 2, None)]
-)
+@pytest.mark.parametrize(("partitions", "workers", "batch"), [(1, 2, 3), (4, 1, 64), (4, 2, None)])
 def test_the_digests_do_not_depend_on_who_shares_the_work(
     kafka: str, tmp_path: Path, day: Path, partitions: int, workers: int, batch: int | None
 ) -> None:
@@ -81,12 +79,9 @@ def test_whoever_is_killed_at_a_point_costs_nothing(
     assert {"worker-1", "publisher"} <= set(ran.restarted) <= set(deaths)
 
 
-@pytest.mark.parametrize("seed", [1, 2])
-def test_whoever_is_killed_at_any_moment_costs_nothing(
-    kafka: str, tmp_path: Path, day: Path, seed: int
-) -> None:
+def test_whoever_is_killed_at_any_moment_costs_nothing(kafka: str, tmp_path: Path, day: Path) -> None:
     job = replace(new_job(kafka, tmp_path, partitions=2, workers=2), tail=4 * HOUR)
-    chance = random.Random(seed)
+    chance = random.Random(11)
     killed: list[str] = []
     next_at = 2
 
@@ -114,9 +109,7 @@ def test_whoever_is_killed_at_any_moment_costs_nothing(
 
 
 def test_a_frozen_worker_that_wakes_is_shut_out(kafka: str, tmp_path: Path, day: Path) -> None:
-    job = replace(
-        new_job(kafka, tmp_path, partitions=2, workers=2), every=HOUR, tail=4 * HOUR, session_ms=6_000
-    )
+    job = replace(new_job(kafka, tmp_path, partitions=2, workers=2), every=HOUR, tail=4 * HOUR)
     frozen_at = -1
     codes: list[int] = []
 
@@ -165,6 +158,7 @@ def test_a_projector_that_is_killed_shows_every_row_once(kafka: str, tmp_path: P
         ran = until_done(job, house, run, project_and_kill)
         with Projecting(job.address, job.store, job.partitions) as projecting:
             projecting.finish(lambda _done, _of: None)
+    assert ran.digest == calm_digest(day, tail=4 * HOUR)
     assert ran.restarted.count("projector") >= 2
     with reading(job.store) as db:
         projected = report(db)
