@@ -15,7 +15,9 @@ built on what is left, by the same SQL. An event is in or out as a whole, so the
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
@@ -62,6 +64,11 @@ class Cut:
     text: str
     at: int
     positions: Mapping[Place, int] = field(default_factory=dict)
+
+    @property
+    def moment(self) -> datetime:
+        """``at`` as the stores give instants: UTC without saying so."""
+        return datetime(1970, 1, 1, tzinfo=UTC).replace(tzinfo=None) + timedelta(microseconds=self.at)
 
 
 def parse(text: str, db: Reader) -> Cut:
@@ -145,6 +152,10 @@ class PastReader:
     def write_parquet(self, sql: str, path: Path) -> None:
         """See :meth:`projections.reading.Reader.write_parquet`."""
         self.present.write_parquet(rewritten(sql, self.cut, self.dialect), path)
+
+    def moment(self) -> AbstractContextManager[None]:
+        """See :meth:`projections.reading.Reader.moment`."""
+        return self.present.moment()
 
     def close(self) -> None:
         """Let go of the store."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
 from itertools import chain
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -94,6 +95,10 @@ class DuckReader:
     def write_parquet(self, sql: str, path: Path) -> None:
         """See :meth:`projections.reading.Reader.write_parquet`."""
         self.fetch(f"COPY ({sql.rstrip().rstrip(';')}) TO {quoted(str(path))} (FORMAT parquet)")
+
+    def moment(self) -> AbstractContextManager[None]:
+        """See :meth:`projections.reading.Reader.moment`. Nobody writes while the file is open here."""
+        return nullcontext()
 
     def close(self) -> None:
         """Let go of the file."""

@@ -135,6 +135,18 @@ COLUMNS: Final[Mapping[str, Mapping[str, str]]] = MappingProxyType(
             "returned_payouts": "payouts that came back, minor units",
             "balance": "available balance at the end of the day, minor units",
         },
+        "merchant_due": {
+            "merchant": "merchant id",
+            "currency": "ISO 4217",
+            "item": "the entry on the pending account; a capture, fee:capture, a refund, ...",
+            "cause": "capture, capture_voided, processing_fee, refund, refund_failed or write_off",
+            "amount": "minor units; negative against the merchant",
+            "due_on": "the day it becomes available as days since 1970, where the sender knows it; 0 leaves it to the"
+            " merchant's terms",
+            "entered_at": "logical time at which settlement took it, UTC",
+            "partition": "partition of the settlement log",
+            "position": "position in it",
+        },
         "payment_settlement": {
             "payment_id": "the payment",
             "captures": "how many captures it has",

@@ -201,6 +201,24 @@ VIEWS: Final = (
         ) AS days
         """,
     ),
+    View(
+        "merchant_due",
+        "Entries that settlement holds and has not made available yet; `tallystick settlement forecast` says when.",
+        """
+        SELECT held.merchant, held.currency, held.item, held.cause, held.amount, held.due_on, held.entered_at,
+               held.partition, held.position
+        FROM (
+            SELECT body ->> 'merchant' AS merchant, body ->> 'currency' AS currency, body ->> 'item' AS item,
+                   body ->> 'cause' AS cause, (body ->> 'amount')::BIGINT AS amount,
+                   (body ->> 'due_on')::INTEGER AS due_on, recorded_at AS entered_at, partition, position
+            FROM events WHERE type = 'MerchantEntryReceived'
+        ) AS held
+        LEFT JOIN merchant_facts AS made
+        ON made.kind IN ('available', 'adjusted') AND made.merchant = held.merchant
+           AND made.currency = held.currency AND made.item = held.item
+        WHERE made.item IS NULL
+        """,
+    ),
 )
 
 

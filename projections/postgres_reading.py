@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from decimal import Decimal
 from itertools import chain, islice
 from pathlib import Path
@@ -141,8 +142,15 @@ class PostgresReader:
         """Refused: PostgreSQL writes none."""
         raise Refused(
             f"PostgreSQL writes no Parquet files, so {path} cannot come from {self.shown}: --format csv or json can,"
-            " and a DuckDB store of the same log gives Parquet"
+            " and `tallystick export DIR --only NAME` writes tables and views as Parquet"
         )
+
+    @contextmanager
+    def moment(self) -> Iterator[None]:
+        """See :meth:`projections.reading.Reader.moment`: a transaction that sees what had been committed before it."""
+        with explaining(self.shown), self.connection.transaction():
+            self.connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+            yield
 
     def close(self) -> None:
         """End the session."""

@@ -1,6 +1,7 @@
 """Reading a store, whatever database holds it: one reading statement at a time, with errors that say what to do."""
 
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final, Protocol
@@ -32,6 +33,9 @@ class Reader(Database, Protocol):
 
     def write_parquet(self, sql: str, path: Path) -> None:
         """The answer to a statement as a Parquet file."""
+
+    def moment(self) -> AbstractContextManager[None]:
+        """Everything read inside is of one moment, whatever a projector commits meanwhile."""
 
     def close(self) -> None:
         """Let go of the database."""

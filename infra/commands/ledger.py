@@ -1,13 +1,21 @@
 """``tallystick ledger``: do the books balance, and what is still open?"""
 
+from typing import Final
+
 import click
+from msgspec import to_builtins
 
 from events.errors import Broken
 from infra.freshness import beside, field, remark_freshness
 from infra.options import as_of_option, json_option, store_option
 from infra.output import console, instant, money, table, to_json
 from infra.stores import StoreAddress, reading
-from projections.reading import records
+from projections.books import BUCKETS, aged_residuals, balances_of, entries_of
+from projections.period import parse
+from projections.reading import Reader, records
+
+#: How many entries a table shows: nobody reads more.
+SCREEN_ROWS: Final = 1_000
 
 
 @click.group()
@@ -55,12 +63,111 @@ def trial_balance(store: StoreAddress, as_of: str | None, as_json: bool) -> None
 
 
 @ledger.command()
+@click.option(
+    "--account", "pattern", required=True, metavar="PATTERN", help="A name, its beginning, or one with *."
+)
+@click.option("--item", default="", metavar="ITEM", help="Of this payment, capture, cycle, ... alone.")
+@click.option("--from", "first", metavar="DAY", help="From this day on, in UTC.")
+@click.option("--to", "last", metavar="DAY", help="Up to this day, included.")
 @store_option
 @as_of_option
 @json_option
-def residuals(store: StoreAddress, as_of: str | None, as_json: bool) -> None:
+def entries(
+    pattern: str,
+    item: str,
+    first: str | None,
+    last: str | None,
+    store: StoreAddress,
+    as_of: str | None,
+    as_json: bool,
+) -> None:
+    """The entries of accounts, with what stood there before and after.
+
+    \b
+    tallystick ledger entries --account asset:bank:bank-eur --from 2026-11-01 --to 2026-11-30
+    tallystick ledger entries --account "liab:merchant_*:harbour-coffee" --item cap-0123456789abcdef
+    """
+    period = parse(f"{first or '0001-01-01'}..{last or '9999-12-30'}")
+    with reading(store, as_of) as db:
+        found = entries_of(db, pattern, period, item)
+        fresh = beside(db)
+    if as_json:
+        click.echo(to_json({**to_builtins(found), "freshness": field(fresh)}))
+        return
+    screen = console()
+    if not found.balances:
+        screen.print(
+            f"No account that {pattern!r} means has any entry; `tallystick ledger balances` lists them."
+        )
+    elif not found.entries:
+        screen.print("No entries.")
+    else:
+        lines = [
+            (
+                instant(entry.recorded_at),
+                entry.account,
+                entry.item,
+                entry.type,
+                money(entry.amount, entry.currency),
+                entry.event_id,
+            )
+            for entry in found.entries[:SCREEN_ROWS]
+        ]
+        columns = ("logical time", "account", "item", "event", "amount", "event id")
+        screen.print(table("", columns, lines, right=("amount",)))
+        if len(found.entries) > SCREEN_ROWS:
+            screen.print(
+                f"{len(found.entries):,} entries: the first {SCREEN_ROWS:,} are shown, --json gives all."
+            )
+    for balance in found.balances:
+        opening, moved, closing = (
+            money(amount, balance.currency) for amount in (balance.opening, balance.moved, balance.closing)
+        )
+        screen.print(f"{balance.currency}: opening {opening}, entries {moved}, closing {closing}")
+    remark_freshness(fresh)
+
+
+@ledger.command()
+@click.option(
+    "--account", "pattern", default="*", metavar="PATTERN", help="A name, its beginning, or one with *."
+)
+@store_option
+@as_of_option
+@json_option
+def balances(pattern: str, store: StoreAddress, as_of: str | None, as_json: bool) -> None:
+    """What stands on each account, debit positive."""
+    with reading(store, as_of) as db:
+        rows = balances_of(db, pattern)
+        fresh = beside(db)
+    if as_json:
+        click.echo(to_json({"accounts": rows, "freshness": field(fresh)}))
+        return
+    sides = ("debit", "credit", "balance")
+    lines = [
+        (row["account"], row["entries"], *(money(row[side], row["currency"]) for side in sides))
+        for row in rows
+    ]
+    columns = ("account", "entries", *sides)
+    if lines:
+        console().print(table("", columns, lines, right=columns[1:]))
+    else:
+        console().print(f"No account that {pattern!r} means has any entry.")
+    remark_freshness(fresh)
+
+
+@ledger.command()
+@click.option(
+    "--aged", is_flag=True, help="By how long they have been open, counted from the latest logical time."
+)
+@store_option
+@as_of_option
+@json_option
+def residuals(aged: bool, store: StoreAddress, as_of: str | None, as_json: bool) -> None:
     """Items on clearing accounts that are not back at zero."""
     with reading(store, as_of) as db:
+        if aged:
+            _show_aged(db, as_json=as_json)
+            return
         rows = records(db, "SELECT * FROM ledger_residuals ORDER BY opened_at, account, item")
         fresh = beside(db)
     if as_json:
@@ -74,4 +181,34 @@ def residuals(store: StoreAddress, as_of: str | None, as_json: bool) -> None:
         console().print(table("", ("account", "item", "amount", "open since"), lines, right=("amount",)))
     else:
         console().print("Every item on every clearing account is back at zero.")
+    remark_freshness(fresh)
+
+
+def _show_aged(db: Reader, *, as_json: bool) -> None:
+    found = aged_residuals(db)
+    fresh = beside(db)
+    if as_json:
+        click.echo(to_json({**to_builtins(found), "freshness": field(fresh)}))
+        return
+    screen = console()
+    columns = ("items", *BUCKETS, "total")
+    lines = [
+        (
+            group.family,
+            sum(group.items.values()),
+            *(money(group.amounts[bucket], group.currency) for bucket in BUCKETS),
+            money(sum(group.amounts.values()), group.currency),
+        )
+        for group in found.groups
+    ]
+    if lines:
+        screen.print(table("Open for so many days", ("account", *columns), lines, right=columns))
+    else:
+        screen.print("Every item on every clearing account is back at zero.")
+    for item in found.items:
+        if item.expected:
+            amount = money(item.amount, item.currency)
+            screen.print(
+                f"{item.item}: {amount}, {item.age_days} days; {item.expected} expected", markup=False
+            )
     remark_freshness(fresh)

@@ -1,17 +1,23 @@
 """``tallystick merchant``: what was taken, charged and paid out for one merchant."""
 
+import csv
+import sys
 from difflib import SequenceMatcher
 from typing import Any, Final
 
 import click
+from msgspec import to_builtins
 
+from events.calendar import iso_day
 from events.errors import Refused
 from infra.freshness import beside, field, remark_freshness
 from infra.options import as_of_option, json_option, store_option
-from infra.output import console, money, table, to_json
+from infra.output import console, instant, money, table, to_json
 from infra.stores import StoreAddress, reading
+from projections.period import Period, parse
 from projections.port import Database
 from projections.reading import records
+from projections.statement import Line, Statement, statements
 
 _SHOWN: Final = 5
 _TOTALS: Final = (
@@ -32,11 +38,35 @@ def merchant() -> None:
 
 @merchant.command()
 @click.argument("name", metavar="ID")
+@click.option(
+    "--period",
+    metavar="PERIOD",
+    help="A month (2026-11), a day or FROM..TO: opening, lines, closing, next payout.",
+)
 @store_option
 @as_of_option
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["table", "csv"]),
+    default="table",
+    help="With --period: csv has every line.",
+)
 @json_option
-def statement(name: str, store: StoreAddress, as_of: str | None, as_json: bool) -> None:
-    """Where the money of a merchant is, day by day and payout by payout."""
+def statement(
+    name: str, period: str | None, store: StoreAddress, as_of: str | None, form: str, as_json: bool
+) -> None:
+    """Where the money of a merchant is, day by day and payout by payout; with --period the statement of a period.
+
+    \b
+    tallystick merchant statement harbour-coffee --period 2026-11
+    tallystick merchant statement harbour-coffee --period 2026-11-03..2026-11-09 --format csv
+    """
+    if period is not None:
+        _of_period(name, parse(period), store, as_of, "json" if as_json else form)
+        return
+    if form == "csv":
+        raise Refused("--format csv lists the lines of a period: say which with --period 2026-11 or FROM..TO")
     with reading(store, as_of) as db:
         totals = records(db, "SELECT * FROM merchant_totals WHERE merchant = $1 ORDER BY currency", [name])
         if not totals:
@@ -74,6 +104,65 @@ def statement(name: str, store: StoreAddress, as_of: str | None, as_json: bool) 
             screen.print(_payouts(of_currency))
             screen.print()
     remark_freshness(fresh)
+
+
+def _of_period(name: str, period: Period, store: StoreAddress, as_of: str | None, form: str) -> None:
+    with reading(store, as_of) as db:
+        made = statements(db, name, period)
+        if not made:
+            raise Refused(_unknown(db, name))
+        fresh = beside(db)
+    match form:
+        case "json":
+            click.echo(to_json({"statements": to_builtins(made), "freshness": field(fresh)}))
+        case "csv":
+            _write_csv(made)
+        case _:
+            for one in made:
+                _show(one)
+            remark_freshness(fresh)
+
+
+def _write_csv(made: list[Statement]) -> None:
+    writer = csv.writer(sys.stdout, lineterminator="\n")
+    writer.writerow(("merchant", "currency", "at", "kind", "item", "amount", "balance", "event_id"))
+    for one in made:
+        who = (one.merchant, one.currency)
+        writer.writerow((*who, "", "opening", "", "", one.opening, ""))
+        writer.writerows(
+            (*who, instant(line.at), line.kind, line.item, line.amount, line.balance, line.event_id)
+            for line in one.lines
+        )
+        writer.writerow((*who, "", "closing", "", "", one.closing, ""))
+
+
+def _show(one: Statement) -> None:
+    """Lines of one day and kind together: their number, their sum, and the balance behind them."""
+    groups: dict[tuple[str, str], list[Line]] = {}
+    for line in one.lines:
+        groups.setdefault((line.at.date().isoformat(), line.kind), []).append(line)
+    rows: list[tuple[Any, ...]] = [("", "opening", "", "", money(one.opening, one.currency))]
+    balance = one.opening
+    for (day, kind), lines in groups.items():
+        amount = sum(line.amount for line in lines)
+        balance += amount
+        rows.append((day, kind, len(lines), money(amount, one.currency), money(balance, one.currency)))
+    rows.append(("", "closing", "", "", money(one.closing, one.currency)))
+    columns = ("day", "what", "lines", "amount", "balance")
+    screen = console()
+    screen.print(table(f"{one.merchant}, {one.currency}, {one.period}", columns, rows, right=columns[2:]))
+    if not one.lines:
+        screen.print("Nothing moved in this period.")
+    screen.print(_next_payout(one), markup=False)
+    screen.print()
+
+
+def _next_payout(one: Statement) -> str:
+    after = one.next_payout
+    if after is None:
+        return "Next payout: none to expect from what is on the books."
+    amount, day = money(after.amount, one.currency), iso_day(after.run_on)
+    return f"Next payout: {amount} on {day}, {after.status}{after.payout_id and f' ({after.payout_id})'}."
 
 
 def _days(days: list[dict[str, Any]], currency: str) -> Any:

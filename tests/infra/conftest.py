@@ -2,11 +2,15 @@
 
 import os
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from projections.projector import Projector, partitions_of
+from streams.hosts.embedded import EmbeddedLog
 from tests.infra.asking import Tallystick, told
+from tests.infra.runs import Place
 from tests.postgres import Server
 from tests.projections.stores import DuckStores, PostgresStores, Stores, day
 
@@ -52,3 +56,36 @@ def settled_in(
     monkeypatch.setenv("TALLYSTICK_STORE", address)
     monkeypatch.chdir(folder)
     return Tallystick(capsys, address)
+
+
+@pytest.fixture(scope="session")
+def simulated_log(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The log of a simulated day of 300 payments, from the first request to the last bank line."""
+    folder = tmp_path_factory.mktemp("simulated")
+    done = Place(folder).demo("--payments", "300")
+    assert done.code == 0, done.err
+    return Place(folder).log
+
+
+@pytest.fixture(scope="module")
+def simulated_day(houses: Stores, simulated_log: Path) -> str:
+    """The address of a store that has taken the simulated day, on each database."""
+    store = houses.empty()
+    with closing(EmbeddedLog(simulated_log, read_only=True)) as log:
+        Projector(log, store, partitions_of(log)).catch_up()
+    store.close()
+    return houses.address(store)
+
+
+@pytest.fixture
+def ask_simulated(
+    simulated_day: str,
+    simulated_log: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> Tallystick:
+    """The command line with the simulated day: its store, and its log."""
+    made = settled_in(simulated_day, capsys, monkeypatch, tmp_path)
+    monkeypatch.setenv("TALLYSTICK_LOG", f"sqlite:{simulated_log}")
+    return made

@@ -1,0 +1,141 @@
+"""A merchant's statement of a period: what was available at its beginning, every movement, what was at its end.
+
+The movements are facts of the merchant; opening and closing are read off the ledger, from the account that stands for
+what the merchant may have. So that the one leads to the other is a check of two records, not arithmetic.
+"""
+
+from datetime import datetime
+from typing import Any, Final
+
+import msgspec
+
+from events.accounts import MA, name
+from events.calendar import day_of
+from events.errors import Broken
+from projections.forecast import forecast, microseconds
+from projections.period import Period
+from projections.port import Database
+from projections.reading import records
+from streams.settlement import RUN_AT
+
+#: What the kinds of lines are called: a kind of fact, what its item begins with, the word on the statement.
+_WORDS: Final = (
+    ("available", "cap-", "capture"),
+    ("available", "fee:", "fee"),
+    ("available", "void:", "capture voided"),
+    ("adjusted", "ref-", "refund"),
+    ("adjusted", "failed:", "refund failed"),
+    ("adjusted", "loss:", "write-off"),
+    ("paid_out", "", "payout"),
+    ("payout_credited", "", "payout returned"),
+)
+
+
+class Line(msgspec.Struct, frozen=True):
+    """One movement of the available balance, minor units; positive to the merchant's good."""
+
+    at: datetime
+    kind: str
+    item: str
+    amount: int
+    balance: int
+    event_id: str
+
+
+class NextPayout(msgspec.Struct, frozen=True):
+    """The first payout after a period: one that was sent (``payout_id``), or one to come by what is on the books."""
+
+    run_on: int
+    amount: int
+    payout_id: str
+    status: str
+
+
+class Statement(msgspec.Struct, frozen=True):
+    """A merchant's period in one currency; opening + lines = closing."""
+
+    merchant: str
+    currency: str
+    period: str
+    opening: int
+    lines: list[Line]
+    closing: int
+    next_payout: NextPayout | None
+
+
+def statements(db: Database, merchant: str, period: Period) -> list[Statement]:
+    """One statement for each currency in which the merchant ever had money.
+
+    Raises Broken where the lines do not lead from the opening to the closing balance of the ledger.
+    """
+    found = records(
+        db, "SELECT DISTINCT currency FROM merchant_totals WHERE merchant = $1 ORDER BY currency", [merchant]
+    )
+    return [_statement(db, merchant, row["currency"], period) for row in found]
+
+
+def _statement(db: Database, merchant: str, currency: str, period: Period) -> Statement:
+    [sums] = records(
+        db,
+        f"""
+        SELECT coalesce(-sum(amount) FILTER (WHERE recorded_at < {period.start}), 0)::BIGINT AS opening,
+               coalesce(-sum(amount) FILTER (WHERE recorded_at < {period.end}), 0)::BIGINT AS closing
+        FROM ledger_entries WHERE account = $1 AND currency = $2
+        """,
+        [name(MA, merchant), currency],
+    )
+    facts = records(
+        db,
+        f"""
+        SELECT recorded_at, kind, item, event_id,
+               CASE WHEN kind = 'paid_out' THEN -amount ELSE amount END AS amount
+        FROM merchant_facts
+        WHERE merchant = $1 AND currency = $2 AND kind IN ('available', 'adjusted', 'paid_out', 'payout_credited')
+              AND recorded_at >= {period.start} AND recorded_at < {period.end}
+        ORDER BY recorded_at, position, item
+        """,
+        [merchant, currency],
+    )
+    balance = sums["opening"]
+    lines = []
+    for fact in facts:
+        balance += fact["amount"]
+        lines.append(
+            Line(fact["recorded_at"], _word(fact), fact["item"], fact["amount"], balance, fact["event_id"])
+        )
+    if balance != sums["closing"]:
+        raise Broken(
+            f"the statement of {merchant} in {currency} leads from {sums['opening']} to {balance}, the ledger to"
+            f" {sums['closing']}: `tallystick project rebuild merchants ledger` says which of the two is wrong"
+        )
+    return Statement(
+        merchant,
+        currency,
+        str(period),
+        sums["opening"],
+        lines,
+        sums["closing"],
+        _next_payout(db, merchant, currency, period),
+    )
+
+
+def _next_payout(db: Database, merchant: str, currency: str, period: Period) -> NextPayout | None:
+    sent = records(
+        db,
+        "SELECT payout_id, amount, status, initiated_at FROM payouts"
+        f" WHERE merchant = $1 AND currency = $2 AND initiated_at >= {period.end}"
+        " ORDER BY initiated_at, payout_id LIMIT 1",
+        [merchant, currency],
+    )
+    if sent:
+        run_on = day_of(microseconds(sent[0]["initiated_at"]) - RUN_AT)
+        return NextPayout(run_on, sent[0]["amount"], sent[0]["payout_id"], sent[0]["status"])
+    coming = [run for run in forecast(db, merchant).runs if run.currency == currency and run.payout]
+    return NextPayout(coming[0].run_on, coming[0].payout, "", "expected") if coming else None
+
+
+def _word(fact: dict[str, Any]) -> str:
+    return next(
+        (word for kind, start, word in _WORDS if fact["kind"] == kind and fact["item"].startswith(start)),
+        str(fact["kind"]),
+    )
