@@ -216,10 +216,10 @@ def _placed(file: RuleFile, rule_id: str, error: ValidationError) -> Trouble:
     line, column = _place_of(file, rule_id)
     if not isinstance(error, RuleFault):
         return Trouble(line, column, f"rule {rule_id}", f"{error.field}: {error.reason}")
-    if line:
-        column = column + error.column - 1 if error.line == 1 else error.column
-        line += error.line - 1
-    return Trouble(line, column, f"rule {rule_id}", error.reason, error.hint, error.shown())
+    if not line:
+        return Trouble(0, 0, f"rule {rule_id}", told(error), error.hint, error.shown())
+    column = column + error.column - 1 if error.line == 1 else error.column
+    return Trouble(line + error.line - 1, column, f"rule {rule_id}", error.reason, error.hint, error.shown())
 
 
 def _place_of(file: RuleFile, rule_id: str) -> tuple[int, int]:

@@ -160,11 +160,12 @@ class _Run:
         self.open: dict[str, _Open] = {}
         self.found = BackTest()
         self.figures: dict[str, RuleFigures] = {}
-        # Only payments whose label is still to come: a label never comes before its payment here.
+        # Labels with a time, the earliest last; `early` are those whose payment has not come yet.
         self.waiting: list[tuple[int, str]] = sorted(
             ((label.known_at, name) for name, label in labels.items() if label.known_at is not None),
             reverse=True,
         )
+        self.early: set[str] = set()
         self.paid: dict[str, _Paid] = {}
         for name, action, shadow in judge.rules():
             self.figures[name] = RuleFigures(name, action.value, shadow)
@@ -191,16 +192,14 @@ class _Run:
     def _label_until(self, at: int) -> None:
         while self.waiting and self.waiting[-1][0] <= at:
             known_at, name = self.waiting.pop()
-            paid = self.paid.pop(name, None)
-            if paid is not None:
-                self.measuring.label(
-                    name,
-                    paid.merchant,
-                    paid.at,
-                    known_at,
-                    fraud=self.labels[name].fraud,
-                    ordinary=paid.ordinary,
-                )
+            if name in self.paid:
+                self._label(name, self.paid.pop(name), known_at)
+            else:
+                self.early.add(name)
+
+    def _label(self, name: str, paid: _Paid, now: int) -> None:
+        fraud = self.labels[name].fraud
+        self.measuring.label(name, paid.merchant, paid.at, now, fraud=fraud, ordinary=paid.ordinary)
 
     def _take(self, recorded: Recorded) -> None:
         body = recorded.body
@@ -227,7 +226,11 @@ class _Run:
         at = event_time(recorded.meta.occurred_at, recorded.meta.ingested_at)
         label = self.labels.get(body.payment_id)
         if label is not None and label.known_at is not None:
-            self.paid[body.payment_id] = _Paid(body.merchant, at, ordinary)
+            paid = _Paid(body.merchant, at, ordinary)
+            if body.payment_id in self.early:
+                self._label(body.payment_id, paid, recorded.meta.recorded_at)
+            else:
+                self.paid[body.payment_id] = paid
         outcome = None
         if self.between[0] <= at < self.between[1]:
             phases = (Phase.BEFORE_AUTHORIZATION, Phase.AFTER_AUTHENTICATION)

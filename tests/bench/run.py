@@ -32,6 +32,7 @@ sys.path.insert(0, str(ROOT))
 from events.calendar import DAY, HOUR  # noqa: E402 - run as a script, the tree has to be found first
 from events.envelope import Recorded  # noqa: E402
 from events.partitions import ClockKind  # noqa: E402
+from events.reference import Action, Phase, RuleBook, RuleList, WrittenRule  # noqa: E402
 from events.wire import decode_event, encode_event  # noqa: E402
 from projections.catalog import CATALOG  # noqa: E402
 from projections.digest import one  # noqa: E402
@@ -44,6 +45,10 @@ from streams.edge.inputs import read_rows  # noqa: E402
 from streams.edge.networks import Adapter, ClearingHouse  # noqa: E402
 from streams.edge.publisher import Publisher, schedule  # noqa: E402
 from streams.edge.vault import open_keys  # noqa: E402
+from streams.features.rules.catalogue import FEATURES, LANGUAGE, Value, usual_vector  # noqa: E402
+from streams.features.rules.judging import Judge  # noqa: E402
+from streams.features.rules.lists import list_sha256, packed  # noqa: E402
+from streams.features.rules.packs import read_pack  # noqa: E402
 from streams.hosts.actors import Actor, EdgeActor, IndexActor, PublisherActor  # noqa: E402
 from streams.hosts.embedded import EmbeddedLog  # noqa: E402
 from streams.hosts.house import TICKS_AHEAD, House  # noqa: E402
@@ -57,6 +62,20 @@ from tests.bench.model import scoring  # noqa: E402
 SMALL, LARGE = 10_000, 50_000
 SAMPLE_SECONDS, MOMENTS = 0.2, 10
 CODEC_EVENTS = 50_000
+RULES, RULE_ROUNDS, LISTED = 100, 100_000, 1_000_000
+RULE_WINDOWS = ("_10m", "_1h", "_24h")
+RULE_FORMS = (
+    "{first}",
+    "{first} and amount > 3 * merchant.p95",
+    "{first} and amount > {n}.00 EUR",
+    "{first} and payment.time in 22:00..06:00",
+    'card.country in ["NG", "VN", "KW"] and {first}',
+    'merchant.mcc == "{n:04}" and amount > {n}.00 USD',
+    "device.new and {first}",
+    "card.country != ip.country and {first}",
+    "card.id in @cards and amount > {n}.00 USD",
+    "card.new and amount > {n}00.00 USD or {first}",
+)
 VELOCITY_CARDS, VELOCITY_PAYMENTS, VELOCITY_DAYS = 200_000, 300_000, 25
 
 
@@ -243,6 +262,59 @@ def timed(call: Callable[[], object]) -> float:
     return took()
 
 
+def rules() -> tuple[float, float, float, float]:
+    """Of 100 rules: microseconds on a payment that none concerns, on one of which some are, to read and compile them;
+    and bytes for each entry of a list of a million cards.
+
+    Forty features, money, lists, times of day, ratios: no two rules are the same. The list in a process of its own.
+    """
+    chance = random.Random(1)
+    counts = [one for one in FEATURES if isinstance(one.usual, int) and one.name.endswith(RULE_WINDOWS)]
+    written = []
+    for number in range(RULES):
+        one = chance.choice(counts)
+        assert isinstance(one.usual, int)
+        unit = " minor" if one.name.partition(".")[2].startswith("sum") else ""
+        first = f"{one.name} > {3 * one.usual + chance.randrange(2, 40)}{unit}"
+        when = RULE_FORMS[number % len(RULE_FORMS)].format(first=first, n=number)
+        written.append(WrittenRule(f"r-{number}", chance.choice(list(Action)), None, when, 1, False))
+    named = RuleList("cards", "card", 2, list_sha256(["card-1", "card-2"]))
+    book = RuleBook(LANGUAGE, 1, "", tuple(written), (), (named,))
+    lists = {named.sha256: packed(["card-1", "card-2"])}
+    Judge(read_pack(book), lists)
+    with clock() as took:
+        judge = Judge(read_pack(book), lists)
+    compiling = took()
+    quiet = usual_vector()
+    loud: list[list[Value]] = []
+    for _ in range(1_000):
+        vector = usual_vector()
+        for place, one in enumerate(FEATURES):
+            if isinstance(one.usual, int) and not isinstance(one.usual, bool) and chance.random() < 0.1:
+                vector[place] = 20 * one.usual + chance.randrange(20)
+        loud.append(vector)
+    before = Phase.BEFORE_AUTHORIZATION
+    with clock() as took:
+        for _ in range(RULE_ROUNDS):
+            judge.judge(before, "shop", quiet)
+    plain = took() / RULE_ROUNDS
+    with clock() as took:
+        for vector in loud * (RULE_ROUNDS // len(loud)):
+            judge.judge(before, "shop", vector)
+    busy = took() / RULE_ROUNDS
+    with ProcessPoolExecutor(1, get_context("spawn")) as pool:
+        return plain * 1e6, busy * 1e6, compiling * 1e6, pool.submit(_list_bytes).result()
+
+
+def _list_bytes() -> float:
+    chance = random.Random(1)
+    entries = [f"card-{chance.randrange(2**60):015x}" for _ in range(LISTED)]
+    before = resident(os.getpid())
+    made = packed(entries)
+    assert entries[0] in made
+    return (resident(os.getpid()) - before) * 1024 / LISTED
+
+
 @contextmanager
 def clock() -> Iterator[Callable[[], float]]:
     """Processor seconds of this process inside the block: other processes of a busy machine do not count."""
@@ -286,6 +358,8 @@ def measure(folder: Path, console: Console) -> dict[str, Any]:
         decode, encode = codec(folder / "small")
     with console.status("velocity"):
         measuring, card_bytes = velocity()
+    with console.status("rules"):
+        quiet, busy, compiling, entry_bytes = rules()
     with console.status("the fraud model"):
         model = scoring(timed)
     measured_on_kafka = {}
@@ -306,6 +380,10 @@ def measure(folder: Path, console: Console) -> dict[str, Any]:
         "velocity_us": round(measuring, 2),
         "velocity_events_per_second": round(1e6 / measuring, 1),
         "velocity_bytes_per_card": round(card_bytes, 1),
+        "rules_us": round(quiet, 2),
+        "rules_busy_us": round(busy, 2),
+        "rules_read_us": round(compiling, 1),
+        "rules_bytes_per_entry": round(entry_bytes, 1),
         **model,
         **measured_on_kafka,
         "cost_flatness": round(cost[LARGE] / cost[SMALL], 3),
@@ -333,6 +411,10 @@ _MEANINGS = {
     "velocity_us": "microseconds for all features of a payment: six dimensions, five windows, per core",
     "velocity_events_per_second": "the same as a rate",
     "velocity_bytes_per_card": "what a card that pays takes in velocity, its IP, device, e-mail and payment included",
+    "rules_us": f"microseconds of {RULES} rules on a payment that none of them concerns",
+    "rules_busy_us": "the same where one feature in ten is far from usual, and some of the rules fire",
+    "rules_read_us": "microseconds to read, check and compile them",
+    "rules_bytes_per_entry": f"what an entry takes in a list of {LISTED:,} cards",
     "model_profile_us": "microseconds for what a model sees of a payment, and for its label later, per core",
     "model_row_us": "microseconds for the margin of one payment: 100 trees, 12 features",
     "model_batch_us": "the same in a batch of 50,000",
