@@ -20,7 +20,7 @@ from infra.commandline import COMMANDS, exit_code_of, run
 from projections.duck import DuckStore
 from tests.projections.stores import DuckStores, day
 
-HEAVY = ("faust", "aiokafka", "kurrentdbclient", "duckdb", "numpy", "fastavro", "rich")
+HEAVY = ("faust", "aiokafka", "kurrentdbclient", "duckdb", "numpy", "fastavro", "lark", "rich")
 ROOT = Path(__file__).resolve().parents[2]
 
 

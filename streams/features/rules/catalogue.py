@@ -6,7 +6,6 @@ definition). A new feature goes to the end: recorded vectors keep their meaning.
 """
 
 from enum import StrEnum
-from hashlib import sha256
 from typing import Final, NamedTuple
 
 from events.calendar import DAY, HOUR, MINUTE
@@ -291,13 +290,6 @@ PHASES: Final = tuple(Phase)
 
 LANGUAGE: Final = 1
 """Names what the words of the language and of this catalogue mean. Another meaning is another number."""
-
-CATALOGUE_SHA256: Final = sha256(
-    "\n".join(
-        [f"language {LANGUAGE}", *(f"{feature.name} ({feature.type})" for feature in FEATURES)]
-    ).encode()
-).hexdigest()
-"""What a compiled pack was made for."""
 
 
 def usual_vector() -> list[Value]:

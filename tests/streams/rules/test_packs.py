@@ -11,7 +11,7 @@ from streams.features.rules.judging import NOTHING, Judge, Outcome
 from streams.features.rules.lists import list_sha256
 from streams.features.rules.packs import PackRefused, book_sha256, read_pack
 from streams.features.rules.translated import strongest, translate, vector
-from tests.streams.builders_early import Bench, payment_requested
+from tests.streams.builders_early import Bench, merchant_terms, payment_requested, rule_pack
 from tests.streams.rules.builders import AFTER, BEFORE, BETWEEN, book, named, payment, rule
 
 REQUEST, ALLOW, BLOCK, REVIEW = Action
@@ -278,19 +278,18 @@ def test_a_book_is_named_by_its_hash() -> None:
 
 def test_the_first_kind_of_pack_decides_the_same_in_this_language() -> None:
     """Every verdict, score and list of rules, over three days of a card in a hurry."""
-    rules = (
-        Rule("count", "card_count_10m", 2, Verdict.REVIEW, 40),
-        Rule("trusted", "card_count_24h", 4, Verdict.ALLOW, -30),
-        Rule("sum", "card_sum_1h", 9_000, Verdict.BLOCK, 90),
-        Rule("large", "amount", 4_500, Verdict.REVIEW, 5),
-        Rule("merchant", "card_merchant_count_24h", 6, Verdict.BLOCK, 30),
-        Rule("limit", "merchant_amount_percent", 80, Verdict.REVIEW, 10),
-        Rule("later", "card_age_days", 0, Verdict.BLOCK, 100),
+    rows = (
+        ("count", "card_count_10m", 2, Verdict.REVIEW, 40),
+        ("trusted", "card_count_24h", 4, Verdict.ALLOW, -30),
+        ("sum", "card_sum_1h", 9_000, Verdict.BLOCK, 90),
+        ("large", "amount", 4_500, Verdict.REVIEW, 5),
+        ("merchant", "card_merchant_count_24h", 6, Verdict.BLOCK, 30),
+        ("limit", "merchant_amount_percent", 80, Verdict.REVIEW, 10),
+        ("later", "card_age_days", 0, Verdict.BLOCK, 100),
     )
-    first = RulePack(1, rules)
+    first = RulePack(1, tuple(Rule(*row) for row in rows))
     judge = Judge(read_pack(translate(first)), {})
-    bench = Bench(risk)
-    bench.state.rules = risk._ready(first)
+    bench = Bench(risk, rule_pack(*rows), merchant_terms(max_amount=6_000))
     seen = set()
     for number in range(300):
         body = payment_requested(payment_id=f"p{number}", amount=1_000 + number * 37 % 5_000)
