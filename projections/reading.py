@@ -2,11 +2,9 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
-from datetime import datetime
 from pathlib import Path
 from typing import Any, Final, Protocol
 
-from projections.digest import one
 from projections.port import Database
 
 #: How many rows of an answer are in memory at a time.
@@ -45,9 +43,3 @@ def records(db: Database, sql: str, arguments: Sequence[Any] = ()) -> list[dict[
     """The rows of a query by column name."""
     names, rows = db.fetch(sql, arguments)
     return [dict(zip(names, row, strict=True)) for row in rows]
-
-
-def freshness(db: Database) -> tuple[int, datetime] | None:
-    """How many events every projection has taken, and the latest logical time among them; None before the first."""
-    found = one(db, "SELECT min(events), max(as_of) FROM freshness")
-    return None if found is None or found[0] is None else (int(found[0]), found[1])

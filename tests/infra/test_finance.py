@@ -3,6 +3,8 @@
 import csv
 import io
 import json
+from contextlib import closing
+from datetime import UTC, datetime
 from pathlib import Path
 
 import duckdb
@@ -10,6 +12,12 @@ import pytest
 
 from events.calendar import parse_day
 from events.settlement import EntryCause, MerchantEntryReceived
+from infra.freshness import behind, line
+from infra.settings import Value
+from projections.freshness import Freshness, taken
+from projections.projector import Projector, partitions_of
+from streams.hosts.embedded import EmbeddedLog
+from streams.topology import LOGS
 from tests.infra.asking import Tallystick, told
 from tests.infra.conftest import settled_in
 from tests.postgres import Server
@@ -322,3 +330,21 @@ def test_both_databases_export_the_same_bytes(
         made.append(ask("export", str(folder), "--json", "--store", ask.address).told)
     assert made[0] == made[1]
     assert made[0]["files"]
+
+
+def test_a_store_that_has_read_less_is_behind(simulated_log: Path) -> None:
+    """By as many records as the log holds beyond it, also in partitions of which it has read nothing."""
+    with closing(EmbeddedLog(simulated_log, read_only=True)) as log:
+        there = sum(log.end(*place) for place in log.places() if place[0] in LOGS)
+        with DuckStores().empty() as store:
+            assert behind(taken(store)[0], Value(f"sqlite:{simulated_log}", "test")) == there
+            read = Projector(log, store, partitions_of(log), batch_events=700).turn()
+            positions, _ = taken(store)
+    assert 0 < read == sum(position.next for position in positions.values()) < there
+    found = behind(positions, Value(f"sqlite:{simulated_log}", "test"))
+    assert found == there - read
+    assert line(Freshness(read, datetime(2026, 3, 2, tzinfo=UTC), {}, found)).endswith(
+        f"; {found:,} behind the log"
+    )
+    assert behind(positions, Value("sqlite:nothing.db", "test")) is None
+    assert behind(positions, Value("kafka://127.0.0.1:1/x", "test")) is None

@@ -19,7 +19,7 @@ from tests.postgres import LOCKED, REQUIRE, Server, require
 from tests.projections.stores import PostgresStores, day, rows
 from tests.projections.test_rebuild import newer
 
-READER, OTHER = "dashboard", "other"
+READER, OTHER = "reader", "other"
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -350,3 +350,18 @@ def test_another_format_is_refused(postgres_stores: PostgresStores, monkeypatch:
     monkeypatch.setattr(postgres, "FORMAT", "tallystick store 9")
     with pytest.raises(Refused, match="is of format 'tallystick store 1', this program writes"):
         opened(store.shown)
+
+
+def test_a_moment_stays_while_the_projector_writes(postgres_stores: PostgresStores) -> None:
+    """What is read inside is of one moment, and what came in meanwhile is there afterwards."""
+    story = day()
+    with postgres_stores.filled(story) as store:
+        reader = postgres_stores.reader(store)
+        count = "SELECT count(*) FROM events"
+        with reader.moment():
+            before = rows(reader, count)
+            story.sale(99)
+            Projector(story.written(), store, story.partitions).catch_up()
+            assert rows(reader, count) == before
+        assert rows(reader, count) == [(len(story.recorded),)] != before
+        reader.close()

@@ -1,6 +1,7 @@
 """A store, on every database: rows and positions in one transaction, one log for ever, the same digests everywhere."""
 
 import json
+from datetime import UTC, datetime
 
 import pytest
 
@@ -8,8 +9,8 @@ from events.errors import Refused
 from projections import audit, ledger, risk
 from projections.catalog import CATALOG
 from projections.digest import figures
+from projections.freshness import Freshness, freshness_of
 from projections.port import Database, Position, Rows
-from projections.reading import freshness
 from projections.report import report
 from tests.projections.stores import DuckStores, PostgresStores, Stores, change, day, digests, rows
 
@@ -37,9 +38,10 @@ def test_rows_and_positions_are_kept(stores: Stores) -> None:
             ("pay-1", 7, "1970-01-02 00:00:00")
         ]
     with stores.reading(again) as db:
-        taken = freshness(db)
-        assert taken is not None
-        assert taken[0] == 7
+        found = freshness_of(db)
+    # The stores give instants in UTC without saying so.
+    up_to = datetime(1970, 1, 2, tzinfo=UTC).replace(tzinfo=None)
+    assert found == Freshness(7, up_to, {f"{PLACE[0]}/{PLACE[1]}": 7})
 
 
 def test_a_later_position_replaces_the_earlier_one(stores: Stores) -> None:
