@@ -13,6 +13,7 @@ import faust
 from aiohttp import web
 from faust.types.auth import CredentialsT
 from faust.web.drivers.aiohttp import Web as FaustWeb
+from mode.threads import ServiceThread, WorkerThread
 from yarl import URL
 
 from events.errors import Unavailable
@@ -21,6 +22,17 @@ from streams.hosts.cluster import Cluster
 LOOPBACK: Final = "127.0.0.1"
 #: What Faust may keep on disk lies here, under the worker's state. Without tables that is an empty folder.
 _DATA: Final = "faust"
+
+
+class _UnawaitedThread(WorkerThread):
+    """A thread of Faust's for which the end of the process does not wait: a silent broker would keep both."""
+
+    def __init__(self, service: ServiceThread, **options: Any) -> None:
+        super().__init__(service, **options)
+        self.daemon = True
+
+
+ServiceThread.Worker = _UnawaitedThread
 
 
 def listen(port: int) -> socket.socket:

@@ -55,6 +55,6 @@ def reason(error: BaseException) -> str:
         case ConnectionRefusedError():
             return "nobody listens there"
         case KafkaConnectionError() if "closed" in str(cause):
-            return "it hangs up: see security.protocol"
+            return "it hangs up (where it wants TLS: see security.protocol)"
         case _:
             return str(cause) or type(cause).__name__

@@ -46,6 +46,11 @@ _REBALANCE_MS: Final = 30_000
 #: The member reads nothing, and must not be sent away for that.
 _NEVER_MS: Final = 2**31 - 1
 
+#: How often the broker is asked for a sign of life, and how long it may take to give one. With three brokers it takes
+#: some six seconds until the partitions of one that has died are somebody else's.
+_SIGN_OF_LIFE_SECONDS: Final = 3.0
+_SILENCE_SECONDS: Final = 20.0
+
 #: The inputs whose partitions the group divides; equal counts and the range assignor keep them together.
 INPUTS: Final = tuple(topic for spec in ENGINES for topic in spec.inputs if topic not in BROADCAST)
 
@@ -83,6 +88,7 @@ class Worker:
         self._reach = reach
         self._on_committed = on_committed
         self._member: Any = None
+        self._watching: asyncio.Task[None] | None = None
         self._stopping = asyncio.Event()
         self._failure: BaseException | None = None
 
@@ -108,6 +114,25 @@ class Worker:
         except (KafkaError, OSError) as error:
             await self._member.stop()
             raise Unavailable(f"no answer from Kafka at {self.cluster.bootstrap}: {reason(error)}") from error
+        self._watching = asyncio.create_task(self._watch(), name="sign of life")
+
+    async def _watch(self) -> None:
+        """End the worker when the broker has gone: an index that restores, or waits for its group, would wait for ever.
+
+        The library tries again whatever it is told; some of its waits cannot even be cancelled, so none is waited for.
+        """
+        place = KafkaPartition(self.cluster.topic(INPUTS[0]), 0)
+        while True:
+            await asyncio.sleep(_SIGN_OF_LIFE_SECONDS)
+            asked = asyncio.ensure_future(self._member.end_offsets([place]))
+            try:
+                await asyncio.wait({asked}, timeout=_SILENCE_SECONDS)
+                said = asked.exception() if asked.done() else TimeoutError()
+            finally:
+                asked.cancel()
+            if said is not None:
+                self.fail(Unavailable(f"no answer from Kafka at {self.cluster.bootstrap}: {reason(said)}"))
+                return
 
     async def run(self) -> None:
         """Work until :meth:`stop`. Raises what ended an index; the process has to end then."""
@@ -118,6 +143,8 @@ class Worker:
     async def stop(self) -> None:
         """Settle every transaction, let go of every index, leave the group."""
         self._stopping.set()
+        if self._watching is not None:
+            self._watching.cancel()
         for number in list(self.hosted):
             await self._let_go(number)
         if self._member is not None:

@@ -110,7 +110,7 @@ def elsewhere(secured: Secured, tmp_path_factory: pytest.TempPathFactory) -> dic
 WHY: Final = {
     "password": "it does not accept this user and password",
     "authority": "its certificate is not to be trusted",
-    "protocol": "it hangs up: see security.protocol",
+    "protocol": "it hangs up (where it wants TLS: see security.protocol)",
 }
 COMMANDS: Final = [
     "worker",
