@@ -12,7 +12,14 @@ from infra.stores import StoreAddress, reading
 
 @click.command()
 @click.argument("folder", metavar="DIR", type=click.Path(file_okay=False, path_type=Path))
-@click.option("--format", "form", type=click.Choice(["parquet"]), default="parquet", show_default=True)
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["parquet"]),
+    default="parquet",
+    show_default=True,
+    help="What the files are.",
+)
 @click.option(
     "--only", "names", multiple=True, metavar="NAME", help="This table or view alone; may be repeated."
 )

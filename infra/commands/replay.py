@@ -28,12 +28,17 @@ def replay(log: Value, kafka_config: Path | None, verify: bool, as_json: bool) -
     from infra.progress import progress_bar
     from streams.forensics.digests import state_digest
     from streams.forensics.replay import verify as verify_log
+    from streams.forensics.writeahead import check_write_ahead
 
+    place = place_of(log, kafka_config)
     started = time.monotonic()
     collect_rarely()
     try:
+        if isinstance(place, Path):
+            # Before it is opened: SQLite leaves out what stands behind a damaged frame, and may find no log at all.
+            check_write_ahead(place)
         with (
-            looking_at(place_of(log, kafka_config)) as opened,
+            looking_at(place) as opened,
             progress_bar(quiet=as_json) as watch,
         ):
             found = verify_log(opened, lambda stage, done: watch(Stage(stage, done, 0)))
