@@ -141,8 +141,8 @@ def _is_stopped(pid: int) -> bool:
 
 
 def test_a_projector_that_is_killed_shows_every_row_once(kafka: str, tmp_path: Path, day: Path) -> None:
-    job = replace(new_job(kafka, tmp_path, partitions=2), tail=4 * HOUR)
-    kills = [4, 20, 40]
+    job = replace(new_job(kafka, tmp_path, partitions=2), tail=HOUR)
+    kills = [4, 40, 80]
 
     with living(job, restart_killed=True) as (house, path, run):
         start_house(job, house, path, run)
@@ -162,10 +162,10 @@ def test_a_projector_that_is_killed_shows_every_row_once(kafka: str, tmp_path: P
         ran = until_done(job, house, run, project_and_kill)
         with Projecting(job.address, job.store, job.partitions) as projecting:
             projecting.finish(lambda _done, _of: None)
-    assert ran.digest == calm_digest(day, tail=4 * HOUR)
-    assert ran.restarted.count("projector") >= 2
+    assert ran.digest == calm_digest(day, tail=HOUR)
+    assert ran.restarted.count("projector") >= 1
     with reading(job.store) as db:
         projected = report(db)
-    assert projected.ledger_digest == calm_ledger_digest(day, tail=4 * HOUR)
+    assert projected.ledger_digest == calm_ledger_digest(day, tail=HOUR)
     counts = projected.counts
     assert counts.payments == counts.authorized + counts.declined + counts.unknown
