@@ -37,6 +37,7 @@ WAIT_MS: Final = 20
 WAIT_ALONE_MS: Final = 500
 
 _LOOK_MS: Final = 100
+_CLOSE_SECONDS: Final = 5.0
 _FIRST_LOOK_BACK: Final = 64
 
 # Who only reads does not come by the transactions, which do the same.
@@ -87,10 +88,13 @@ class Follower:
         """Let go."""
         if self._consumer is not None:
             consumer, self._consumer = self._consumer, None
-            # The library cancels a task of its own and waits for it, which cancels us where that has not yet begun.
-            await asyncio.sleep(0)
-            with suppress(KafkaError, OSError):
-                await consumer.stop()
+            # The library cancels tasks of its own and waits for them: what they raise would look like an end of ours.
+            # Beside us it does not, and where it waits for a broker that has gone it is left.
+            stopping = asyncio.ensure_future(consumer.stop())
+            done, _ = await asyncio.wait({stopping}, timeout=_CLOSE_SECONDS)
+            if done and not stopping.cancelled():
+                with suppress(KafkaError, OSError):
+                    stopping.result()
 
     async def partitions(self, topic: str) -> int:
         """How many partitions a topic has. Raises Unavailable where it does not exist; asking makes no topic."""
