@@ -203,7 +203,8 @@ def summaries(job: ClusterJob, this_run: Run) -> Iterator[str]:
             if fitting:
                 newest = max(fitting, key=lambda kept: kept.events)
                 log.states = {index.owner: newest.snapshot}
-            index.restore(log)
+            with log.view():
+                index.restore(log)
         finally:
             log.close()
         yield from index.summary()

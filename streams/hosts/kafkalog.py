@@ -22,6 +22,7 @@ from events.errors import LogDamaged, Retry, Unavailable
 from events.partitions import ClockKind
 from streams.hosts.clocks import WallClock
 from streams.hosts.cluster import BusinessTime, Cluster, stored
+from streams.hosts.following import Follower
 from streams.hosts.index import Run
 from streams.hosts.log import Append, Stored, TopicPartition
 from streams.hosts.refusals import reason
@@ -37,7 +38,11 @@ _ENDS_SECONDS: Final = 0.02
 #: transaction, over which the consumer passes without a word.
 _FETCH_MS: Final = 5
 #: How often a moment is looked for in which nobody commits.
-_VIEW_TRIES: Final = 50
+_VIEW_TRIES: Final = 200
+_VIEW_SECONDS: Final = 0.01
+_ENGINES_TOPICS: Final = frozenset(
+    {*LOGS, *(topic.name for topic in TOPICS if topic.name.endswith(".inbox"))}
+)
 
 _T = TypeVar("_T")
 
@@ -275,30 +280,42 @@ class KafkaLog:
 
     @contextmanager
     def view(self) -> Iterator[None]:
-        """Everything read inside is of one moment: one in which nothing was seen to move.
+        """Everything read inside is of one moment: one in which nothing was seen to move, and nothing stood open.
+
+        A committed transaction becomes readable partition by partition, each when the broker has marked its end there:
+        for some milliseconds half of it can be seen. So what can be read must be all that is written, in the topics to
+        which engines alone write; elsewhere somebody's open transaction hides only what no engine has taken yet.
 
         Raises Retry where commits leave no such moment.
         """
         group = group_of(self.cluster, "index/0")
-        for _ in range(_VIEW_TRIES):
-            before = self._moment(group)
-            if before == self._moment(group):
-                break
-        else:
-            raise Retry(
-                "the log is being written too fast for a look at one moment of it: stop its workers first"
-            )
-        self._frozen = {group: before[0]}
+        written = Follower(self.cluster, committed=False)
+        self._run(written.start())
+        try:
+            for _ in range(_VIEW_TRIES):
+                positions = self._run(self._group_positions(group))
+                self.places()
+                known = {
+                    place: end
+                    for (topic, part), end in self._ends.items()
+                    if (place := (self.cluster.name_of(topic), part))[0] in _ENGINES_TOPICS
+                }
+                if known == self._run(written.ends(known)) and positions == self._run(
+                    self._group_positions(group)
+                ):
+                    break
+                time.sleep(_VIEW_SECONDS)
+            else:
+                raise Retry(
+                    "the log is being written too fast for a look at one moment of it: stop its workers first"
+                )
+        finally:
+            self._run(written.close())
+        self._frozen = {group: positions}
         try:
             yield
         finally:
             self._frozen = None
-
-    def _moment(self, group: str) -> tuple[dict[TopicPartition, int], dict[KafkaPartition, int]]:
-        positions = self._run(self._group_positions(group))
-        self._ends.clear()
-        self.places()
-        return positions, dict(self._ends)
 
     def close(self) -> None:
         async def closing() -> None:

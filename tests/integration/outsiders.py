@@ -22,7 +22,7 @@ from streams.edge.networks import Adapter, ClearingHouse
 from streams.edge.publisher import Publisher
 from streams.hosts.actors import EdgeActor, IndexActor, PublisherActor
 from streams.hosts.cluster import Cluster
-from streams.hosts.following import Follower
+from streams.hosts.following import Follower, settled_ends
 from streams.hosts.house import TICKS_AHEAD, House
 from streams.hosts.index import Run
 from streams.hosts.kafkalog import KafkaLog
@@ -75,8 +75,19 @@ def values(log: MemoryLog | KafkaLog, topic: str, partition: int) -> list[bytes]
 
 def written(cluster: Cluster, topic: str, partitions: int = PARTITIONS) -> list[list[bytes]]:
     """Everything that is committed in a topic, partition by partition."""
+    asyncio.run(_settled(cluster, [(topic, partition) for partition in range(partitions)]))
     with closing(KafkaLog(cluster)) as log:
         return [values(log, topic, partition) for partition in range(partitions)]
+
+
+async def _settled(cluster: Cluster, places: Sequence[TopicPartition]) -> None:
+    """Wait until what is committed can be read: the broker marks the end of a transaction after it has said so."""
+    reader = Follower(cluster)
+    await reader.start()
+    try:
+        await settled_ends(reader, places)
+    finally:
+        await reader.close()
 
 
 class Counting:

@@ -20,6 +20,7 @@ import io
 import json
 import sqlite3
 import sys
+import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -243,12 +244,40 @@ def records_on_kafka(bootstrap: str, prefix: str) -> Iterator[Record]:
     )
     try:
         there = consumer.list_topics(timeout=30).topics
+        _until_settled(
+            bootstrap,
+            [
+                (name, part)
+                for name in map(f"{prefix}.{{}}".format, TOPICS)
+                if not name.endswith("requests")
+                for part in there[name].partitions
+            ],
+        )
         for topic in TOPICS:
             for partition in sorted(there[f"{prefix}.{topic}"].partitions):
                 consumer.assign([TopicPartition(f"{prefix}.{topic}", partition, 0)])
                 yield from _partition(consumer, topic, partition)
     finally:
         consumer.close()
+
+
+def _until_settled(bootstrap: str, places: list[tuple[str, int]]) -> None:
+    """Wait until all that is written can be read: the end of a transaction is marked partition by partition."""
+    from confluent_kafka import IsolationLevel, TopicPartition
+    from confluent_kafka.admin import AdminClient, OffsetSpec
+
+    client = AdminClient({"bootstrap.servers": bootstrap})
+    latest = {TopicPartition(*place): OffsetSpec.latest() for place in places}
+
+    def ends(level: IsolationLevel) -> list[int]:
+        found = client.list_offsets(latest, isolation_level=level)
+        return [future.result(30).offset for future in found.values()]
+
+    patience_ends = time.monotonic() + 60
+    while ends(IsolationLevel.READ_COMMITTED) != ends(IsolationLevel.READ_UNCOMMITTED):
+        if time.monotonic() > patience_ends:
+            raise ValueError("a transaction stands open: what is behind it cannot be audited yet")
+        time.sleep(0.05)
 
 
 def _partition(consumer: Any, topic: str, partition: int) -> Iterator[Record]:
