@@ -3,8 +3,9 @@
 Virtual time is made here: tick t stands in every partition of ``payments.requests`` behind the requests that
 belong to it. Ticks come on every quarter-hour while the input lasts, and once more before a card's second payment
 within one of them (what a limit decides about the second may depend on the first, so they must not share an
-interval). Behind the last row the hours tick on until every obligation that the input can have made is over:
-holds run out, refused records are presented again, payouts come back and are paid again, invoices are paid.
+interval). Behind the last row the hours tick on for some days, then every sixth of them, until every obligation that
+the input can have made is over: holds run out, refused records are presented again, payouts come back and are paid
+again, invoices are paid.
 
 How many ticks that makes is a function of the input alone. :func:`schedule` finds it in one pass beforehand, for
 the first record of every log holds it; :class:`Publisher` then does the same walk and publishes.
@@ -36,8 +37,12 @@ from events.requests import InputRow, PaymentRequest, ReferencePublished, Tick
 
 TICK: Final = 15 * MINUTE
 TAIL_TICK: Final = HOUR
+#: Far behind the input only days matter: between two ticks of a day lie its cut-offs, its run and its statement.
+COARSE_TICK: Final = 6 * HOUR
+FINE_DAYS: Final = 2
+"""How many whole days behind the day of the last row have all their hours."""
 
-# What the horizon is made of. Each is a bound, not a forecast: a day too many costs twenty-four empty ticks, a
+# What the horizon is made of. Each is a bound, not a forecast: a day too many costs four empty ticks, a
 # day too few leaves money on its way when the run ends.
 DAYS_TO_FIRST_CUT_OFF: Final = 1
 DAYS_TO_SECOND_PRESENTMENT: Final = 2
@@ -56,7 +61,8 @@ MILLION: Final = 1_000_000
 class Schedule(NamedTuple):
     """What is known of a run before it begins. ``ends_at`` is the time of the last tick.
 
-    ``every`` and ``tail`` are the steps (microseconds) of ticks while the input lasts and behind it.
+    ``every``, ``tail`` and ``coarse`` are the steps (microseconds) of ticks while the input lasts, behind it up to
+    ``fine_until``, and from there on.
     """
 
     first_at: int
@@ -65,6 +71,19 @@ class Schedule(NamedTuple):
     rows: int
     every: int
     tail: int
+    fine_until: int
+    coarse: int
+
+    @property
+    def coarse_ticks(self) -> int:
+        """How many of the last ticks are coarse."""
+        return (self.ends_at - self.fine_until) // self.coarse
+
+    def tail_tick(self, left: int) -> int:
+        """When the tick is behind which ``left`` more come. Counted back, so that no tick before it matters."""
+        if left < self.coarse_ticks:
+            return self.ends_at - left * self.coarse
+        return self.fine_until - (left - self.coarse_ticks) * self.tail
 
 
 class Published(NamedTuple):
@@ -188,8 +207,19 @@ def schedule(rows: Iterable[InputRow], every: int = TICK, tail: int = TAIL_TICK)
     if first_at is None:
         raise Refused("the input has no rows")
     ends_at = horizon(last_at, terms)
-    tail_ticks = ends_at // tail - last_at // tail
-    return Schedule(first_at, ends_at, walk.state.tick + tail_ticks, walk.state.rows, every, tail)
+    fine_until = min(ends_at, start_of(day_of(last_at) + 1 + FINE_DAYS))
+    fine_ticks = fine_until // tail - last_at // tail
+    plan = Schedule(
+        first_at,
+        ends_at,
+        walk.state.tick + fine_ticks,
+        walk.state.rows,
+        every,
+        tail,
+        fine_until,
+        max(tail, COARSE_TICK),
+    )
+    return plan._replace(last_tick=plan.last_tick + plan.coarse_ticks)
 
 
 def horizon(last_at: int, terms: Terms) -> int:
@@ -277,8 +307,7 @@ class Publisher:
     def _tick_due(self) -> int | None:
         if self._row is not None:
             return self._walk.tick_before(self._row)
-        # Counted back from the end, which does not depend on where the ticks before stood.
-        return self.plan.ends_at - (self.plan.last_tick - self.state.tick - 1) * self.plan.tail
+        return self.plan.tail_tick(self.plan.last_tick - self.state.tick - 1)
 
     def _tick(self, at: int) -> Iterator[Published]:
         self._walk.take_tick(at)

@@ -93,6 +93,25 @@ def test_behind_the_last_row_the_hours_tick_to_the_end() -> None:
     assert plan.first_at == NOON + 7 * MINUTE
 
 
+def test_far_behind_the_input_a_day_has_four_ticks() -> None:
+    """All hours of the first days, then every sixth, at the same times whatever came before."""
+    rows = [pay(NOON + 7 * MINUTE, "a")]
+    plan = schedule(rows)
+    times = [item.message.at for item in publish(rows) if isinstance(item.message, Tick)]
+    steps = [later - earlier for earlier, later in pairwise(times)]
+    fine = 12 + 2 * 24
+    assert [HOUR] * (fine - 1) == steps[: fine - 1]
+    assert {6 * HOUR} == set(steps[fine - 1 :])
+    assert (plan.fine_until, plan.ends_at) == (times[fine - 1], times[-1])
+
+
+def test_a_long_step_behind_the_input_stays() -> None:
+    """Whoever asks for longer steps than the coarse ones gets them to the end."""
+    plan = schedule([pay(NOON, "a")], tail=12 * HOUR)
+    assert 12 * HOUR == plan.coarse
+    assert plan.last_tick == (plan.ends_at - start_of(day_of(NOON))) // (12 * HOUR) - 1
+
+
 def test_a_tick_names_the_reference_data_that_is_out() -> None:
     """Reference data before the first payment is in force when it comes."""
     entries = list(published(starter()))
