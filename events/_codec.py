@@ -57,6 +57,14 @@ from events.clearing import ClearingRejection
 from events.clearing import RecordKind
 from events.clearing import RefundCleared
 from events.clearing import SchemePeriodTotalled
+from events.disputes import EarlyFraudWarningReceived
+from events.disputes import FraudConfirmed
+from events.disputes import FraudProgram
+from events.disputes import FraudReportReceived
+from events.disputes import FraudReportRefused
+from events.disputes import Label
+from events.disputes import LabelSource
+from events.disputes import NoticeRefusal
 from events.envelope import Meta
 from events.envelope import Source
 from events.envelope import Versions
@@ -198,6 +206,18 @@ _READ_CLEARING_REJECTION: Final[dict[str, ClearingRejection]] = {str(value): val
 
 _WRITE_BEARER: Final[dict[Bearer, bytes]] = {value: TEXTS[value] for value in Bearer}
 _READ_BEARER: Final[dict[str, Bearer]] = {str(value): value for value in Bearer}
+
+_WRITE_FRAUD_PROGRAM: Final[dict[FraudProgram, bytes]] = {value: TEXTS[value] for value in FraudProgram}
+_READ_FRAUD_PROGRAM: Final[dict[str, FraudProgram]] = {str(value): value for value in FraudProgram}
+
+_WRITE_LABEL_SOURCE: Final[dict[LabelSource, bytes]] = {value: TEXTS[value] for value in LabelSource}
+_READ_LABEL_SOURCE: Final[dict[str, LabelSource]] = {str(value): value for value in LabelSource}
+
+_WRITE_LABEL: Final[dict[Label, bytes]] = {value: TEXTS[value] for value in Label}
+_READ_LABEL: Final[dict[str, Label]] = {str(value): value for value in Label}
+
+_WRITE_NOTICE_REFUSAL: Final[dict[NoticeRefusal, bytes]] = {value: TEXTS[value] for value in NoticeRefusal}
+_READ_NOTICE_REFUSAL: Final[dict[str, NoticeRefusal]] = {str(value): value for value in NoticeRefusal}
 
 _WRITE_ENTRY_CAUSE: Final[dict[EntryCause, bytes]] = {value: TEXTS[value] for value in EntryCause}
 _READ_ENTRY_CAUSE: Final[dict[str, EntryCause]] = {str(value): value for value in EntryCause}
@@ -3811,6 +3831,294 @@ def _read_scheme_period_totalled(data: bytes, text: str, end: int) -> tuple[Sche
     return SchemePeriodTotalled(network_, currency_, period_, account_, records_, amount_), end
 
 
+def _write_fraud_report_received(value: FraudReportReceived) -> bytes:
+    return b"".join((
+        TEXTS[value.payment_id],
+        TEXTS[value.network],
+        TEXTS[value.report_id],
+        _WRITE_FRAUD_PROGRAM[value.program],
+        TEXTS[value.fraud_type],
+        LONGS[value.amount],
+        TEXTS[value.currency],
+    ))
+
+
+def _read_fraud_report_received(data: bytes, text: str, end: int) -> tuple[FraudReportReceived, int]:
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    payment_id_ = text[start:end]
+    if not payment_id_.isascii():
+        payment_id_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    network_ = text[start:end]
+    if not network_.isascii():
+        network_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    report_id_ = text[start:end]
+    if not report_id_.isascii():
+        report_id_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    program_ = _READ_FRAUD_PROGRAM[text[start:end]]
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    fraud_type_ = text[start:end]
+    if not fraud_type_.isascii():
+        fraud_type_ = read_utf8(data, start, end)
+    octet = data[end]
+    if octet < 128:
+        amount_ = SMALL[octet]
+        end += 1
+    else:
+        amount_, end = read_long(data, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    currency_ = text[start:end]
+    if not currency_.isascii():
+        currency_ = read_utf8(data, start, end)
+    return FraudReportReceived(payment_id_, network_, report_id_, program_, fraud_type_, amount_, currency_), end
+
+
+def _write_early_fraud_warning_received(value: EarlyFraudWarningReceived) -> bytes:
+    return b"".join((
+        TEXTS[value.payment_id],
+        TEXTS[value.merchant],
+        TEXTS[value.card_id],
+        TEXTS[value.network],
+        TEXTS[value.report_id],
+        _WRITE_FRAUD_PROGRAM[value.program],
+        TEXTS[value.fraud_type],
+        LONGS[value.amount],
+        TEXTS[value.currency],
+    ))
+
+
+def _read_early_fraud_warning_received(data: bytes, text: str, end: int) -> tuple[EarlyFraudWarningReceived, int]:
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    payment_id_ = text[start:end]
+    if not payment_id_.isascii():
+        payment_id_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    merchant_ = text[start:end]
+    if not merchant_.isascii():
+        merchant_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    card_id_ = text[start:end]
+    if not card_id_.isascii():
+        card_id_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    network_ = text[start:end]
+    if not network_.isascii():
+        network_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    report_id_ = text[start:end]
+    if not report_id_.isascii():
+        report_id_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    program_ = _READ_FRAUD_PROGRAM[text[start:end]]
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    fraud_type_ = text[start:end]
+    if not fraud_type_.isascii():
+        fraud_type_ = read_utf8(data, start, end)
+    octet = data[end]
+    if octet < 128:
+        amount_ = SMALL[octet]
+        end += 1
+    else:
+        amount_, end = read_long(data, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    currency_ = text[start:end]
+    if not currency_.isascii():
+        currency_ = read_utf8(data, start, end)
+    return EarlyFraudWarningReceived(payment_id_, merchant_, card_id_, network_, report_id_, program_, fraud_type_, amount_, currency_), end
+
+
+def _write_fraud_confirmed(value: FraudConfirmed) -> bytes:
+    return b"".join((
+        TEXTS[value.payment_id],
+        TEXTS[value.merchant],
+        TEXTS[value.card_id],
+        _WRITE_LABEL_SOURCE[value.source],
+        _WRITE_LABEL[value.label],
+        TEXTS[value.reference],
+        LONGS[value.amount],
+        TEXTS[value.currency],
+    ))
+
+
+def _read_fraud_confirmed(data: bytes, text: str, end: int) -> tuple[FraudConfirmed, int]:
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    payment_id_ = text[start:end]
+    if not payment_id_.isascii():
+        payment_id_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    merchant_ = text[start:end]
+    if not merchant_.isascii():
+        merchant_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    card_id_ = text[start:end]
+    if not card_id_.isascii():
+        card_id_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    source_ = _READ_LABEL_SOURCE[text[start:end]]
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    label_ = _READ_LABEL[text[start:end]]
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    reference_ = text[start:end]
+    if not reference_.isascii():
+        reference_ = read_utf8(data, start, end)
+    octet = data[end]
+    if octet < 128:
+        amount_ = SMALL[octet]
+        end += 1
+    else:
+        amount_, end = read_long(data, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    currency_ = text[start:end]
+    if not currency_.isascii():
+        currency_ = read_utf8(data, start, end)
+    return FraudConfirmed(payment_id_, merchant_, card_id_, source_, label_, reference_, amount_, currency_), end
+
+
+def _write_fraud_report_refused(value: FraudReportRefused) -> bytes:
+    return b"".join((
+        TEXTS[value.payment_id],
+        TEXTS[value.network],
+        TEXTS[value.report_id],
+        _WRITE_NOTICE_REFUSAL[value.reason],
+        LONGS[value.amount],
+        TEXTS[value.currency],
+    ))
+
+
+def _read_fraud_report_refused(data: bytes, text: str, end: int) -> tuple[FraudReportRefused, int]:
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    payment_id_ = text[start:end]
+    if not payment_id_.isascii():
+        payment_id_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    network_ = text[start:end]
+    if not network_.isascii():
+        network_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    report_id_ = text[start:end]
+    if not report_id_.isascii():
+        report_id_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    reason_ = _READ_NOTICE_REFUSAL[text[start:end]]
+    octet = data[end]
+    if octet < 128:
+        amount_ = SMALL[octet]
+        end += 1
+    else:
+        amount_, end = read_long(data, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    currency_ = text[start:end]
+    if not currency_.isascii():
+        currency_ = read_utf8(data, start, end)
+    return FraudReportRefused(payment_id_, network_, report_id_, reason_, amount_, currency_), end
+
+
 def _write_interchange_assessed(value: InterchangeAssessed) -> bytes:
     return b"".join((
         TEXTS[value.payment_id],
@@ -5775,6 +6083,7 @@ _WRITE_HANDOVER_FACT: Final[dict[type[Any], tuple[bytes, Callable[[Any], bytes]]
     PayoutAnnounced: (b"\x1a", _write_payout_announced),
     BankLineRecorded: (b"\x1c", _write_bank_line_recorded),
     NetworkSettlementAdvised: (b"\x1e", _write_network_settlement_advised),
+    FraudReportReceived: (b"\x20", _write_fraud_report_received),
 }
 _READ_HANDOVER_FACT: Final[dict[int, Callable[[bytes, str, int], tuple[Any, int]]]] = {
     0: _read_request_received,
@@ -5793,10 +6102,11 @@ _READ_HANDOVER_FACT: Final[dict[int, Callable[[bytes, str, int], tuple[Any, int]
     26: _read_payout_announced,
     28: _read_bank_line_recorded,
     30: _read_network_settlement_advised,
+    32: _read_fraud_report_received,
 }
 
 
-def _write_handover_fact(value: RequestReceived | PaymentRequested | CaptureRequested | VoidRequested | RefundRequested | NetworkReplyReceived | NetworkReplyTimedOut | NetworkNotSent | ClearingRecordAnswered | MerchantEntryReceived | PayoutOutcomeReceived | ClearingCycleTotalled | SchemePeriodTotalled | PayoutAnnounced | BankLineRecorded | NetworkSettlementAdvised) -> bytes:
+def _write_handover_fact(value: RequestReceived | PaymentRequested | CaptureRequested | VoidRequested | RefundRequested | NetworkReplyReceived | NetworkReplyTimedOut | NetworkNotSent | ClearingRecordAnswered | MerchantEntryReceived | PayoutOutcomeReceived | ClearingCycleTotalled | SchemePeriodTotalled | PayoutAnnounced | BankLineRecorded | NetworkSettlementAdvised | FraudReportReceived) -> bytes:
     branch, write = _WRITE_HANDOVER_FACT[type(value)]
     return branch + write(value)
 
@@ -6004,6 +6314,10 @@ EVENT_WRITERS: Final[dict[type[Any], tuple[bytes, Callable[[Any], bytes]]]] = {
     CaptureWrittenOff: (b"\x00\x00\x00\x00\x29", _write_capture_written_off),
     ClearingCycleTotalled: (b"\x00\x00\x00\x00\x2a", _write_clearing_cycle_totalled),
     SchemePeriodTotalled: (b"\x00\x00\x00\x00\x2b", _write_scheme_period_totalled),
+    FraudReportReceived: (b"\x00\x00\x00\x00\x53", _write_fraud_report_received),
+    EarlyFraudWarningReceived: (b"\x00\x00\x00\x00\x54", _write_early_fraud_warning_received),
+    FraudConfirmed: (b"\x00\x00\x00\x00\x55", _write_fraud_confirmed),
+    FraudReportRefused: (b"\x00\x00\x00\x00\x56", _write_fraud_report_refused),
     InterchangeAssessed: (b"\x00\x00\x00\x00\x2c", _write_interchange_assessed),
     InterchangeReturned: (b"\x00\x00\x00\x00\x2d", _write_interchange_returned),
     SchemeFeeAssessed: (b"\x00\x00\x00\x00\x2e", _write_scheme_fee_assessed),
@@ -6078,6 +6392,10 @@ EVENT_READERS: Final[dict[bytes, Callable[[bytes, str, int], tuple[Any, int]]]] 
     b"\x00\x00\x00\x00\x29": _read_capture_written_off,
     b"\x00\x00\x00\x00\x2a": _read_clearing_cycle_totalled,
     b"\x00\x00\x00\x00\x2b": _read_scheme_period_totalled,
+    b"\x00\x00\x00\x00\x53": _read_fraud_report_received,
+    b"\x00\x00\x00\x00\x54": _read_early_fraud_warning_received,
+    b"\x00\x00\x00\x00\x55": _read_fraud_confirmed,
+    b"\x00\x00\x00\x00\x56": _read_fraud_report_refused,
     b"\x00\x00\x00\x00\x2c": _read_interchange_assessed,
     b"\x00\x00\x00\x00\x2d": _read_interchange_returned,
     b"\x00\x00\x00\x00\x2e": _read_scheme_fee_assessed,
@@ -6117,7 +6435,7 @@ MESSAGE_WRITERS: Final[dict[type[Any], tuple[bytes, Callable[[Any], bytes]]]] = 
     Tick: (b"\x00\x00\x00\x00\x4c", _write_tick),
     ReferencePublished: (b"\x00\x00\x00\x00\x4d", _write_reference_published),
     InputRow: (b"\x00\x00\x00\x00\x4e", _write_input_row),
-    Handover: (b"\x00\x00\x00\x00\x4f", _write_handover),
+    Handover: (b"\x00\x00\x00\x00\x57", _write_handover),
     Marker: (b"\x00\x00\x00\x00\x50", _write_marker),
     DeadLetter: (b"\x00\x00\x00\x00\x51", _write_dead_letter),
 }
@@ -6129,7 +6447,7 @@ MESSAGE_READERS: Final[dict[bytes, Callable[[bytes, str, int], tuple[Any, int]]]
     b"\x00\x00\x00\x00\x4c": _read_tick,
     b"\x00\x00\x00\x00\x4d": _read_reference_published,
     b"\x00\x00\x00\x00\x4e": _read_input_row,
-    b"\x00\x00\x00\x00\x4f": _read_handover,
+    b"\x00\x00\x00\x00\x57": _read_handover,
     b"\x00\x00\x00\x00\x50": _read_marker,
     b"\x00\x00\x00\x00\x51": _read_dead_letter,
 }
@@ -6178,6 +6496,10 @@ SCHEMA_IDS: Final[dict[type[Any], int]] = {
     CaptureWrittenOff: 41,
     ClearingCycleTotalled: 42,
     SchemePeriodTotalled: 43,
+    FraudReportReceived: 83,
+    EarlyFraudWarningReceived: 84,
+    FraudConfirmed: 85,
+    FraudReportRefused: 86,
     InterchangeAssessed: 44,
     InterchangeReturned: 45,
     SchemeFeeAssessed: 46,
@@ -6214,9 +6536,10 @@ SCHEMA_IDS: Final[dict[type[Any], int]] = {
     Tick: 76,
     ReferencePublished: 77,
     InputRow: 78,
-    Handover: 79,
+    Handover: 87,
     Marker: 80,
     DeadLetter: 81,
 }
 OLDER: Final[dict[int, tuple[type[Any], int]]] = {
+    79: (Handover, 1),
 }

@@ -6,6 +6,7 @@ from typing import Final, TypeVar
 from events import (
     authorization,
     clearing,
+    disputes,
     fees,
     intake,
     lifecycle,
@@ -31,6 +32,7 @@ FAMILIES: Final[tuple[ModuleType, ...]] = (
     authorization,
     refunds,
     clearing,
+    disputes,
     fees,
     settlement,
     reconciliation,

@@ -4,9 +4,12 @@
 counts intervals per sender.
 """
 
+from typing import ClassVar
+
 from events.authorization import NetworkNotSent, NetworkReplyReceived, NetworkReplyTimedOut
 from events.base import Message
 from events.clearing import ClearingCycleTotalled, ClearingRecordAnswered, SchemePeriodTotalled
+from events.disputes import FraudReportReceived
 from events.intake import RequestReceived
 from events.lifecycle import CaptureRequested, PaymentRequested, VoidRequested
 from events.partitions import DeadLetterReason
@@ -17,6 +20,8 @@ from events.settlement import MerchantEntryReceived, PayoutOutcomeReceived
 
 class Handover(Message, frozen=True):
     """A fact for another log: the receiver records ``fact`` as its own event, once."""
+
+    VERSION: ClassVar[int] = 2
 
     sender: str
     causation_id: str
@@ -41,6 +46,7 @@ class Handover(Message, frozen=True):
         | PayoutAnnounced
         | BankLineRecorded
         | NetworkSettlementAdvised
+        | FraudReportReceived
     )
 
 

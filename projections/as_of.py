@@ -41,6 +41,7 @@ _EXPLAIN: Final = re.compile(rf"{_BLANK}EXPLAIN\b", re.IGNORECASE | re.DOTALL)
 _LOG: Final[Mapping[str, str]] = {
     "payment_steps": "'payments'",
     "risk_verdicts": "'payments'",
+    "fraud_labels": "'payments'",
     "merchant_facts": "CASE WHEN kind IN ('available', 'adjusted', 'paid_out', 'payout_credited')"
     " THEN 'settlement' ELSE 'payments' END",
     "payout_steps": "CASE WHEN step IN ('initiated', 'credited') THEN 'settlement' ELSE 'reconciliation' END",

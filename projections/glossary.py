@@ -203,6 +203,10 @@ COLUMNS: Final[Mapping[str, Mapping[str, str]]] = MappingProxyType(
             "hits": "how many payments it matched",
             "blocked": "how many of them were blocked",
         },
+        "fraud_summary": {
+            "payments": "how many are labelled fraud by the newest label",
+            "amount": "what they came to, minor units",
+        },
         "cycles": {
             "our_net": "what the network owes us by our books, minor units",
             "network_net": "what it says it owes us, minor units",

@@ -60,6 +60,11 @@ PHRASES: Final[dict[str, str]] = {
     "InterchangeReturned": "interchange {amount$} given back, {program}",
     "SchemeFeeAssessed": "scheme fee {amount$}, {fee_id}, invoice {period}",
     "ProcessingFeeCharged": "{amount$} charged to the merchant",
+    # fraud and disputes
+    "FraudReportReceived": "{network} passes on a fraud report of {amount$}, {program} {fraud_type}",
+    "EarlyFraudWarningReceived": "reported as fraud: {program} {fraud_type}, {amount$}",
+    "FraudConfirmed": "{label} by {source}",
+    "FraudReportRefused": "fraud report {report_id} put aside: {reason}",
     # settlement
     "MerchantEntryReceived": "{amount$} for {merchant}: {cause}",
     "FundsMadeAvailable": "{amount$} available to {merchant}, batch {batch_id}",

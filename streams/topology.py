@@ -12,6 +12,7 @@ from typing import Final
 from events.authorization import NetworkNotSent, NetworkReplyReceived, NetworkReplyTimedOut
 from events.base import Event
 from events.clearing import ClearingCycleTotalled, ClearingRecordAnswered, SchemePeriodTotalled
+from events.disputes import FraudReportReceived
 from events.intake import RequestReceived
 from events.lifecycle import CaptureRequested, PaymentRequested, VoidRequested
 from events.reconciliation import BankLineRecorded, NetworkSettlementAdvised, PayoutAnnounced
@@ -20,6 +21,7 @@ from events.settlement import MerchantEntryReceived, PayoutOutcomeReceived
 from streams import (
     authorization,
     clearing,
+    disputes,
     fees,
     handovers,
     intake,
@@ -105,11 +107,11 @@ PAYMENTS: Final = EngineSpec(
     inputs=("reference", "network.replies", "network.notices", "payments.inbox"),
     facts={
         "network.replies": frozenset({NetworkReplyReceived, NetworkReplyTimedOut, NetworkNotSent}),
-        "network.notices": frozenset({ClearingRecordAnswered}),
+        "network.notices": frozenset({ClearingRecordAnswered, FraudReportReceived}),
         "payments.inbox": frozenset({PaymentRequested, CaptureRequested, VoidRequested, RefundRequested}),
     },
     upstreams=(Upstream("intake", Scope.ALL), Upstream("network", Scope.SAME, NOTICE_LAG)),
-    processors=(risk, routing, authorization, lifecycle, refunds, clearing, fees),
+    processors=(risk, routing, authorization, lifecycle, refunds, clearing, disputes, fees),
     handovers=handovers.PAYMENTS,
     marks=("settlement.inbox", "reconciliation.inbox"),
     wall_marks=("settlement.inbox", "reconciliation.inbox"),

@@ -51,7 +51,8 @@ from events.partitions import (
 from events.reconciliation import BankLineRecorded, NetworkSettlementAdvised
 from events.reference import Holidays, decode_reference
 from events.settlement import PayoutInitiated
-from streams.edge.networks import Announcements, chance, present
+from streams.edge.dice import chance
+from streams.edge.networks import Announcements, present
 from streams.hosts.edges import Outgoing
 
 #: When a day's statement is drawn up, after midnight UTC.

@@ -17,7 +17,7 @@ from events.base import Event
 from events.envelope import Recorded
 from events.errors import Unavailable
 from events.messages import Handover
-from streams.edge.networks import MILLION, chance
+from streams.edge.dice import MILLION, chance
 from streams.hosts.edges import Outgoing
 
 _MILLISECONDS: Final = 1_000

@@ -9,7 +9,6 @@ hour. It knows no clock, no order of arrival and no partition, so an edge that i
 the same again. A network's bad hour is the reference fact ``health``, in force from the tick that names it.
 """
 
-import hashlib
 from typing import Final, NamedTuple
 
 import msgspec
@@ -37,25 +36,12 @@ from events.partitions import (
     TickPassed,
 )
 from events.reference import NetworkHealth, decode_reference
+from streams.edge.dice import MILLION, chance, digits, weighted
+from streams.edge.issuers import Planned, plan
 from streams.hosts.edges import Outgoing
-
-MILLION: Final = 1_000_000
 
 #: From this attempt on a reversal is always acknowledged, so that every run comes to an end.
 REVERSAL_PATIENCE: Final = 6
-
-
-def chance(seed: int, *parts: str | int) -> int:
-    """0 to 999,999, evenly: what a die would show for these names. The same names, the same number, for ever."""
-    text = "/".join(map(str, (seed, *parts)))
-    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big") % MILLION
-
-
-def digits(seed: int, length: int, *parts: str | int) -> str:
-    """A made-up number of ``length`` digits for these names."""
-    text = "/".join(map(str, (seed, *parts)))
-    number = int.from_bytes(hashlib.blake2b(text.encode(), digest_size=16).digest(), "big")
-    return str(number % 10**length).rjust(length, "0")
 
 
 # --- what is in force ---------------------------------------------------------------------------------
@@ -190,20 +176,12 @@ def authorize(seed: int, rrn: str, attempt: int, amount: int, *, healthy: bool) 
         return TIMED_OUT
     drawn -= shares.declined
     if drawn < 0:
-        return Answer(True, _decline(chance(seed, "decline", rrn, attempt)), 0)
+        return Answer(True, weighted(chance(seed, "decline", rrn, attempt), DECLINES), 0)
     drawn -= shares.partial
     if drawn < 0 and amount > 1:
         share = 200_000 + chance(seed, "partial", rrn, attempt) * 7 // 10
         return Answer(True, PARTIALLY_APPROVED, max(1, amount * share // MILLION))
     return Answer(True, APPROVED, amount)
-
-
-def _decline(drawn: int) -> str:
-    for code, weight in DECLINES:
-        drawn -= weight
-        if drawn < 0:
-            return code
-    raise AssertionError("the weights of DECLINES add up to a million")
 
 
 class AdapterState(msgspec.Struct):
@@ -439,13 +417,17 @@ def _rejection(seed: int, record: ClearingRecordCreated) -> ClearingRejection:
 
 
 class ClearingHouseState(msgspec.Struct):
-    """Each record is answered as it is seen. ``waited_for``: whether the log waits for markers, as in virtual time."""
+    """Each record is answered as it is seen; what its issuer will say of it waits for its day.
+
+    ``waited_for``: whether the log waits for markers, as in virtual time. ``planned`` is kept by day (since 1970).
+    """
 
     waited_for: bool = True
+    planned: dict[str, list[Planned]] = {}
 
 
 class ClearingHouse:
-    """Edge ``network/<p>``: answers the clearing records of payments partition p on ``network.notices``.
+    """Edge ``network/<p>``: says to payments partition p on ``network.notices`` what networks and issuers have to say.
 
     The answers to the records of tick t stand before its marker t, so they take effect at tick t + lag.
     """
@@ -464,16 +446,36 @@ class ClearingHouse:
     def see(self, topic: str, partition: int, recorded: Recorded) -> list[Outgoing]:
         match recorded.body:
             case ClearingRecordCreated() as record:
-                answer = self._answer(record, present(self.seed, record, recorded.meta.recorded_at))
-                message: Handover | Marker = handover(self.name, recorded, answer)
+                said = present(self.seed, record, recorded.meta.recorded_at)
+                self._plan(record, said, day_of(recorded.meta.recorded_at))
+                return [self._send(handover(self.name, recorded, self._answer(record, said)))]
             case LogOpened() as opened:
                 self.state.waited_for = opened.clock is ClockKind.VIRTUAL
                 return []
-            case TickPassed() as passed if self.state.waited_for:
-                message = Marker(self.name, passed.tick, passed.at, 0)
+            case TickPassed() as passed:
+                out = self._due(recorded, day_of(passed.at))
+                if self.state.waited_for:
+                    out.append(self._send(Marker(self.name, passed.tick, passed.at, 0)))
+                return out
             case _:
                 return []
-        return [Outgoing("network.notices", self.partition, message)]
+
+    def _send(self, message: Handover | Marker) -> Outgoing:
+        return Outgoing("network.notices", self.partition, message)
+
+    def _plan(self, record: ClearingRecordCreated, said: Presented, day_on: int) -> None:
+        if said.accepted and record.kind is RecordKind.PRESENTMENT:
+            for planned in plan(self.seed, record, day_on):
+                self.state.planned.setdefault(str(planned.on), []).append(planned)
+
+    def _due(self, recorded: Recorded, day_on: int) -> list[Outgoing]:
+        """What issuers say up to a day, in the order of days."""
+        days = sorted(int(day) for day in self.state.planned if int(day) <= day_on)
+        return [
+            self._send(handover(self.name, recorded, planned.said))
+            for day in days
+            for planned in self.state.planned.pop(str(day))
+        ]
 
     def _answer(self, record: ClearingRecordCreated, said: Presented) -> ClearingRecordAnswered:
         return ClearingRecordAnswered(

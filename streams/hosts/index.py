@@ -32,7 +32,7 @@ from streams.hosts.snapshots import FORMAT, IndexSnapshot, seal, unseal
 from streams.topology import BROADCAST, ENGINES, EngineSpec
 
 #: Raised with every change of what processors decide; older stretches of a log carry their own.
-BEHAVIOUR: Final = 1
+BEHAVIOUR: Final = 2
 
 #: Submissions without an answer at which new requests are left on their topic. Everything else goes on, so
 #: that answers and hand-overs can never wait for requests that wait for them.

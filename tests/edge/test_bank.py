@@ -26,7 +26,8 @@ from events.reconciliation import BankLineRecorded, NetworkSettlementAdvised
 from events.reference import Holidays, encode_reference
 from events.settlement import PayoutInitiated
 from streams.edge.bank import PAYOUTS_RETURNED, Bank, BankState
-from streams.edge.networks import chance, present
+from streams.edge.dice import chance
+from streams.edge.networks import present
 from tests.streams.builders_early import changed, recorded
 
 SEED = 4

@@ -161,6 +161,8 @@ ONCE = {
     "InterchangeReturned": ("record_id",),
     "SchemeFeeAssessed": ("record_id", "fee_id"),
     "ProcessingFeeCharged": ("capture_id",),
+    "EarlyFraudWarningReceived": ("payment_id", "report_id"),
+    "FraudConfirmed": ("payment_id", "source", "label", "reference"),
     "MerchantEntryReceived": ("merchant", "currency", "item"),
     "MerchantBalanceAdjusted": ("merchant", "currency", "item"),
     "SettlementBatchClosed": ("merchant", "currency", "batch_id"),
@@ -176,6 +178,7 @@ ONCE = {
 ANSWERS = ("RequestAccepted", "DuplicateRequestObserved", "IdempotencyConflictObserved", "RequestRejected")
 IDLE = frozenset(
     {*ANSWERS[1:], "NetworkReplyUnmatched", "EventDeadLettered", "OperationRejected", "RefundRejected"}
+    | {"FraudReportRefused"}
 )
 
 #: Events that begin something in a log without being an input of it.

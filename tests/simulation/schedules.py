@@ -21,7 +21,7 @@ import msgspec
 from events.calendar import HOUR, MINUTE
 from events.partitions import ClockKind
 from events.requests import InputRow, PaymentRequest, Tick
-from streams.edge import networks
+from streams.edge import issuers, networks
 from streams.edge.bank import Bank
 from streams.edge.networks import Adapter, ClearingHouse
 from streams.edge.publisher import Published, Publisher, Schedule, schedule
@@ -44,6 +44,8 @@ HARSH = {
     "REFUSED_FIRST": 150_000,
     "REFUSED_AGAIN": 300_000,
 }
+#: Issuers who report and dispute far more than the believable ones.
+QUARRELSOME = {"WARNED": 200_000}
 MOST_TURNS = 5_000_000
 
 
@@ -206,7 +208,7 @@ class Simulation:
 
     def run(self) -> Outcome:
         """Take turns until nobody has anything to do."""
-        with patch.multiple(networks, **HARSH):
+        with patch.multiple(networks, **HARSH), patch.multiple(issuers, **QUARRELSOME):
             return self._run()
 
     def _run(self) -> Outcome:
