@@ -101,6 +101,7 @@ from events.partitions import LogOpened
 from events.partitions import MarkerSeen
 from events.partitions import MarkersTaken
 from events.partitions import ReferenceApplied
+from events.partitions import ReferenceRefused
 from events.partitions import TickPassed
 from events.partitions import TickStepped
 from events.reconciliation import BankLineRecorded
@@ -129,6 +130,9 @@ from events.requests import ReferencePublished
 from events.requests import RefundRequest
 from events.requests import Tick
 from events.requests import VoidRequest
+from events.risk import Mode
+from events.risk import ModelScore
+from events.risk import Phase
 from events.risk import RiskAssessed
 from events.risk import Verdict
 from events.routing import FailoverReason
@@ -168,8 +172,14 @@ _READ_REQUEST_REJECTION: Final[dict[str, RequestRejection]] = {str(value): value
 _WRITE_OPERATION_REJECTION: Final[dict[OperationRejection, bytes]] = {value: TEXTS[value] for value in OperationRejection}
 _READ_OPERATION_REJECTION: Final[dict[str, OperationRejection]] = {str(value): value for value in OperationRejection}
 
+_WRITE_MODE: Final[dict[Mode, bytes]] = {value: TEXTS[value] for value in Mode}
+_READ_MODE: Final[dict[str, Mode]] = {str(value): value for value in Mode}
+
 _WRITE_VERDICT: Final[dict[Verdict, bytes]] = {value: TEXTS[value] for value in Verdict}
 _READ_VERDICT: Final[dict[str, Verdict]] = {str(value): value for value in Verdict}
+
+_WRITE_PHASE: Final[dict[Phase, bytes]] = {value: TEXTS[value] for value in Phase}
+_READ_PHASE: Final[dict[str, Phase]] = {str(value): value for value in Phase}
 
 _WRITE_ROUTE_REASON: Final[dict[RouteReason, bytes]] = {value: TEXTS[value] for value in RouteReason}
 _READ_ROUTE_REASON: Final[dict[str, RouteReason]] = {str(value): value for value in RouteReason}
@@ -1634,6 +1644,52 @@ def _read_authorization_expired(data: bytes, text: str, end: int) -> tuple[Autho
     return AuthorizationExpired(payment_id_, merchant_, network_, hold_released_, currency_), end
 
 
+def _write_model_score(value: ModelScore) -> bytes:
+    return b"".join((
+        TEXTS[value.model],
+        LONGS[value.version],
+        _WRITE_MODE[value.mode],
+        LONGS[value.score],
+        LONGS[value.margin],
+    ))
+
+
+def _read_model_score(data: bytes, text: str, end: int) -> tuple[ModelScore, int]:
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    model_ = text[start:end]
+    if not model_.isascii():
+        model_ = read_utf8(data, start, end)
+    octet = data[end]
+    if octet < 128:
+        version_ = SMALL[octet]
+        end += 1
+    else:
+        version_, end = read_long(data, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    mode_ = _READ_MODE[text[start:end]]
+    octet = data[end]
+    if octet < 128:
+        score_ = SMALL[octet]
+        end += 1
+    else:
+        score_, end = read_long(data, end)
+    octet = data[end]
+    if octet < 128:
+        margin_ = SMALL[octet]
+        end += 1
+    else:
+        margin_, end = read_long(data, end)
+    return ModelScore(model_, version_, mode_, score_, margin_), end
+
+
 def _write_risk_assessed(value: RiskAssessed) -> bytes:
     return b"".join((
         TEXTS[value.payment_id],
@@ -1643,6 +1699,11 @@ def _write_risk_assessed(value: RiskAssessed) -> bytes:
         write_list([TEXTS[entry] for entry in value.rules]),
         LONGS[value.feature_set],
         write_list([LONGS[entry] for entry in value.features]),
+        _WRITE_PHASE[value.phase],
+        write_list([TEXTS[entry] for entry in value.texts]),
+        write_list([TEXTS[entry] for entry in value.shadow_rules]),
+        write_list([TEXTS[entry] for entry in value.failed_rules]),
+        write_list([_write_model_score(entry) for entry in value.models]),
     ))
 
 
@@ -1707,7 +1768,62 @@ def _read_risk_assessed(data: bytes, text: str, end: int) -> tuple[RiskAssessed,
         features_.append(features_entry)
     if features_count:
         end = read_end(data, end)
-    return RiskAssessed(payment_id_, merchant_, verdict_, score_, rules_, feature_set_, features_), end
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    phase_ = _READ_PHASE[text[start:end]]
+    texts_: list[str] = []
+    texts_count, end = read_count(data, end)
+    for _ in range(texts_count):
+        octet = data[end]
+        start = end + 1
+        end = start + (octet >> 1)
+        if octet & 129:
+            start, end = read_span(data, start - 1)
+        texts_entry = text[start:end]
+        if not texts_entry.isascii():
+            texts_entry = read_utf8(data, start, end)
+        texts_.append(texts_entry)
+    if texts_count:
+        end = read_end(data, end)
+    shadow_rules_: list[str] = []
+    shadow_rules_count, end = read_count(data, end)
+    for _ in range(shadow_rules_count):
+        octet = data[end]
+        start = end + 1
+        end = start + (octet >> 1)
+        if octet & 129:
+            start, end = read_span(data, start - 1)
+        shadow_rules_entry = text[start:end]
+        if not shadow_rules_entry.isascii():
+            shadow_rules_entry = read_utf8(data, start, end)
+        shadow_rules_.append(shadow_rules_entry)
+    if shadow_rules_count:
+        end = read_end(data, end)
+    failed_rules_: list[str] = []
+    failed_rules_count, end = read_count(data, end)
+    for _ in range(failed_rules_count):
+        octet = data[end]
+        start = end + 1
+        end = start + (octet >> 1)
+        if octet & 129:
+            start, end = read_span(data, start - 1)
+        failed_rules_entry = text[start:end]
+        if not failed_rules_entry.isascii():
+            failed_rules_entry = read_utf8(data, start, end)
+        failed_rules_.append(failed_rules_entry)
+    if failed_rules_count:
+        end = read_end(data, end)
+    models_: list[ModelScore] = []
+    models_count, end = read_count(data, end)
+    for _ in range(models_count):
+        models_entry, end = _read_model_score(data, text, end)
+        models_.append(models_entry)
+    if models_count:
+        end = read_end(data, end)
+    return RiskAssessed(payment_id_, merchant_, verdict_, score_, rules_, feature_set_, features_, phase_, texts_, shadow_rules_, failed_rules_, models_), end
 
 
 def _write_route_candidate(value: RouteCandidate) -> bytes:
@@ -5895,6 +6011,49 @@ def _read_reference_applied(data: bytes, text: str, end: int) -> tuple[Reference
     return ReferenceApplied(kind_, ref_id_, version_, sha256_, content_), end
 
 
+def _write_reference_refused(value: ReferenceRefused) -> bytes:
+    return b"".join((
+        TEXTS[value.kind],
+        TEXTS[value.ref_id],
+        LONGS[value.version],
+        TEXTS[value.reason],
+    ))
+
+
+def _read_reference_refused(data: bytes, text: str, end: int) -> tuple[ReferenceRefused, int]:
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    kind_ = text[start:end]
+    if not kind_.isascii():
+        kind_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    ref_id_ = text[start:end]
+    if not ref_id_.isascii():
+        ref_id_ = read_utf8(data, start, end)
+    octet = data[end]
+    if octet < 128:
+        version_ = SMALL[octet]
+        end += 1
+    else:
+        version_, end = read_long(data, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    reason_ = text[start:end]
+    if not reason_.isascii():
+        reason_ = read_utf8(data, start, end)
+    return ReferenceRefused(kind_, ref_id_, version_, reason_), end
+
+
 def _write_event_dead_lettered(value: EventDeadLettered) -> bytes:
     return b"".join((
         _WRITE_DEAD_LETTER_REASON[value.reason],
@@ -6286,7 +6445,7 @@ EVENT_WRITERS: Final[dict[type[Any], tuple[bytes, Callable[[Any], bytes]]]] = {
     CaptureVoided: (b"\x00\x00\x00\x00\x0d", _write_capture_voided),
     PaymentVoided: (b"\x00\x00\x00\x00\x0e", _write_payment_voided),
     AuthorizationExpired: (b"\x00\x00\x00\x00\x0f", _write_authorization_expired),
-    RiskAssessed: (b"\x00\x00\x00\x00\x10", _write_risk_assessed),
+    RiskAssessed: (b"\x00\x00\x00\x00\x58", _write_risk_assessed),
     RouteSelected: (b"\x00\x00\x00\x00\x11", _write_route_selected),
     RouteFailedOver: (b"\x00\x00\x00\x00\x12", _write_route_failed_over),
     RouteExhausted: (b"\x00\x00\x00\x00\x13", _write_route_exhausted),
@@ -6346,6 +6505,7 @@ EVENT_WRITERS: Final[dict[type[Any], tuple[bytes, Callable[[Any], bytes]]]] = {
     TickStepped: (b"\x00\x00\x00\x00\x44", _write_tick_stepped),
     TickPassed: (b"\x00\x00\x00\x00\x45", _write_tick_passed),
     ReferenceApplied: (b"\x00\x00\x00\x00\x46", _write_reference_applied),
+    ReferenceRefused: (b"\x00\x00\x00\x00\x59", _write_reference_refused),
     EventDeadLettered: (b"\x00\x00\x00\x00\x47", _write_event_dead_lettered),
 }
 EVENT_READERS: Final[dict[bytes, Callable[[bytes, str, int], tuple[Any, int]]]] = {
@@ -6364,7 +6524,7 @@ EVENT_READERS: Final[dict[bytes, Callable[[bytes, str, int], tuple[Any, int]]]] 
     b"\x00\x00\x00\x00\x0d": _read_capture_voided,
     b"\x00\x00\x00\x00\x0e": _read_payment_voided,
     b"\x00\x00\x00\x00\x0f": _read_authorization_expired,
-    b"\x00\x00\x00\x00\x10": _read_risk_assessed,
+    b"\x00\x00\x00\x00\x58": _read_risk_assessed,
     b"\x00\x00\x00\x00\x11": _read_route_selected,
     b"\x00\x00\x00\x00\x12": _read_route_failed_over,
     b"\x00\x00\x00\x00\x13": _read_route_exhausted,
@@ -6424,6 +6584,7 @@ EVENT_READERS: Final[dict[bytes, Callable[[bytes, str, int], tuple[Any, int]]]] 
     b"\x00\x00\x00\x00\x44": _read_tick_stepped,
     b"\x00\x00\x00\x00\x45": _read_tick_passed,
     b"\x00\x00\x00\x00\x46": _read_reference_applied,
+    b"\x00\x00\x00\x00\x59": _read_reference_refused,
     b"\x00\x00\x00\x00\x47": _read_event_dead_lettered,
 }
 
@@ -6468,7 +6629,7 @@ SCHEMA_IDS: Final[dict[type[Any], int]] = {
     CaptureVoided: 13,
     PaymentVoided: 14,
     AuthorizationExpired: 15,
-    RiskAssessed: 16,
+    RiskAssessed: 88,
     RouteSelected: 17,
     RouteFailedOver: 18,
     RouteExhausted: 19,
@@ -6528,6 +6689,7 @@ SCHEMA_IDS: Final[dict[type[Any], int]] = {
     TickStepped: 68,
     TickPassed: 69,
     ReferenceApplied: 70,
+    ReferenceRefused: 89,
     EventDeadLettered: 71,
     PaymentRequest: 72,
     CaptureRequest: 73,
@@ -6541,5 +6703,6 @@ SCHEMA_IDS: Final[dict[type[Any], int]] = {
     DeadLetter: 81,
 }
 OLDER: Final[dict[int, tuple[type[Any], int]]] = {
+    16: (RiskAssessed, 1),
     79: (Handover, 1),
 }

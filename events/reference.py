@@ -10,7 +10,7 @@ from typing import Final
 import msgspec
 
 from events.errors import ValidationError
-from events.risk import Verdict
+from events.risk import Phase, Verdict
 
 
 class Reference(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True):
@@ -120,17 +120,6 @@ class RulePack(Reference, frozen=True):
 
     version: int
     rules: tuple[Rule, ...]
-
-
-class Phase(StrEnum):
-    """When a rule is asked, earliest first: as soon as everything that it reads can be known."""
-
-    BEFORE_AUTHORIZATION = "before_authorization"
-    """Before any network was asked."""
-    AFTER_AUTHENTICATION = "after_authentication"
-    """When the cardholder's bank has said who is paying, before it is asked for money."""
-    AFTER_AUTHORIZATION = "after_authorization"
-    """When the issuer has answered."""
 
 
 class Action(StrEnum):

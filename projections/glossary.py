@@ -195,6 +195,7 @@ COLUMNS: Final[Mapping[str, Mapping[str, str]]] = MappingProxyType(
             "payments": "how many were judged",
             "allowed": "how many were allowed",
             "reviewed": "how many were allowed and put up for review",
+            "stepped_up": "how many were allowed and should have been authenticated first",
             "blocked": "how many were blocked",
             "highest_score": "0 harmless to 100",
         },

@@ -27,6 +27,7 @@ PHRASES: Final[dict[str, str]] = {
     "PaymentVoided": "voided, hold of {hold_released$} released",
     "AuthorizationExpired": "hold of {hold_released$} ran out",
     "RiskAssessed": "{verdict}, score {score}",
+    "ReferenceRefused": "{kind} {ref_id} cannot be used: {reason}",
     "RouteSelected": "over {network}, {reason}, attempt {attempt}",
     "RouteFailedOver": "{left} was {reason}: over {chosen} now",
     "RouteExhausted": "no network left for {brand}",

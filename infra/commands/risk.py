@@ -45,7 +45,7 @@ def features(source: Path, windows: str, out: Path, hot: int, as_json: bool) -> 
     from infra.output import remark
     from infra.progress import progress_bar
     from streams.edge.backfill import backfill
-    from streams.velocity import columns, plan_of
+    from streams.features.velocity import columns, plan_of
 
     collect_rarely()
     started = time.monotonic()

@@ -2,7 +2,8 @@
 
 from typing import Final
 
-from events.reference import Action, Phase
+from events.reference import Action
+from events.risk import Phase
 from infra.docs.markdown import WRITTEN, page, table
 from infra.docs.reason_page import meanings
 from streams.features.rules.catalogue import FEATURES, WINDOWS, Feature
@@ -16,9 +17,10 @@ A rule is a sentence about a payment: `card.count_10m > 5 and amount > 3 * merch
 that is checked, tested on cases of its own, tried on the payments of a log, and then published as reference data. The
 blocks of this page are run by the tests.
 
-The language and its tools stand on their own for now: the payments engine still decides by the first kind of pack
-(`infra/reference/rules.toml`, a feature above a threshold), and a pack that is published is recorded in every log and
-decides nothing yet."""
+Rules are asked where a payment is decided, in the partition that has all payments of its card. So the stream knows what
+was counted under the card and under the card at the merchant. What is counted under an address, a device, an e-mail
+address or a merchant is shared out over the partitions and not known there yet: a comparison with it is false in the
+stream, and a back-test, which reads all partitions, measures it. `tallystick rules check` names such features."""
 
 _SESSION: Final = """\
 ## A session

@@ -32,7 +32,8 @@ sys.path.insert(0, str(ROOT))
 from events.calendar import DAY, HOUR  # noqa: E402 - run as a script, the tree has to be found first
 from events.envelope import Recorded  # noqa: E402
 from events.partitions import ClockKind  # noqa: E402
-from events.reference import Action, Phase, RuleBook, RuleList, WrittenRule  # noqa: E402
+from events.reference import Action, RuleBook, RuleList, WrittenRule  # noqa: E402
+from events.risk import Phase  # noqa: E402
 from events.wire import decode_event, encode_event  # noqa: E402
 from projections.catalog import CATALOG  # noqa: E402
 from projections.digest import one  # noqa: E402
@@ -49,12 +50,12 @@ from streams.features.rules.catalogue import FEATURES, LANGUAGE, Value, usual_ve
 from streams.features.rules.judging import Judge  # noqa: E402
 from streams.features.rules.lists import list_sha256, packed  # noqa: E402
 from streams.features.rules.packs import read_pack  # noqa: E402
+from streams.features.velocity import forget, initial, observe, plan_of, stale_hours  # noqa: E402
 from streams.hosts.actors import Actor, EdgeActor, IndexActor, PublisherActor  # noqa: E402
 from streams.hosts.embedded import EmbeddedLog  # noqa: E402
 from streams.hosts.house import TICKS_AHEAD, House  # noqa: E402
 from streams.hosts.index import Run  # noqa: E402
 from streams.hosts.memory import MemoryLog  # noqa: E402
-from streams.velocity import forget, initial, observe, plan_of, stale_hours  # noqa: E402
 from tests import postgres  # noqa: E402
 from tests.bench import kafka  # noqa: E402
 from tests.bench.model import scoring  # noqa: E402

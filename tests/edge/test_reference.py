@@ -12,7 +12,7 @@ from events.reference import KINDS, FeeTable, RulePack, decode_reference
 from streams.edge import reference
 from streams.edge.networks import TARIFFS, Price, present, priced
 from streams.edge.reference import Entry, health, published, starter, starter_bins, starter_holidays
-from streams.risk import unknown_features
+from streams.features.rules.translated import unknown_features
 
 ENTRIES = {(entry.kind, entry.ref_id): entry.content for entry in starter()}
 

@@ -86,7 +86,7 @@ def test_a_sound_pack(call: Tallystick) -> None:
     done = call("check", "pack.toml")
     assert 0 == done.code
     assert done.out.startswith("pack.toml: version 1, 3 rules (1 in shadow), 1 thresholds, 1 lists; sha256 ")
-    assert "Nothing measures ip.proxy yet" in done.err
+    assert "The stream does not know ip.proxy yet" in done.err
     told = call("check", "pack.toml", "--json").told
     assert (True, 3, 1, ["ip.proxy"]) == (
         told["sound"],

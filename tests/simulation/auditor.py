@@ -139,7 +139,7 @@ ONCE = {
     "PaymentRequested": ("payment_id",),
     "CaptureRequested": ("capture_id",),
     "RefundRequested": ("refund_id",),
-    "RiskAssessed": ("payment_id",),
+    "RiskAssessed": ("payment_id", "phase"),
     "RequestAccepted": ("merchant", "idempotency_key"),
     "AuthorizationSubmitted": ("payment_id", "attempt"),
     "ReversalSubmitted": ("payment_id", "reason", "attempt"),
@@ -456,6 +456,60 @@ class Books:
                 yield f"{merchant}: captured {sums['captured']} {currency}, placed {placed}"
 
 
+# --- what is decided about fraud ------------------------------------------------------------------------
+
+#: The windows that begin a vector of set 2, microseconds: five counts of the card's payments, then five sums.
+WINDOWS = tuple(minutes * 60_000_000 for minutes in (10, 60, 1_440, 7 * 1_440, 30 * 1_440))
+FEATURE_SET = 2
+#: How far from the transport's stamp a producer's time is believed, microseconds.
+TOLERANCE = 240_000_000
+#: Payments of a card from which a figure may be approximate.
+HOT = 8_192
+
+
+class Risks:
+    """What the verdicts counted, counted again by looking through everything; and what became of the verdicts."""
+
+    def __init__(self) -> None:
+        self._asked: dict[str, tuple[str, int]] = {}
+        self._paid: dict[str, list[tuple[int, int]]] = defaultdict(list)
+        self._blocked: set[str] = set()
+
+    def take(self, event: Event) -> Findings:
+        """Count a payment when it is assessed; a blocked one may go nowhere."""
+        name, body = event.name, event.body
+        if name == "PaymentRequested":
+            self._asked[body["payment_id"]] = (body["card_id"], body["amount"])
+        elif name == "RiskAssessed" and body["phase"] == "before_authorization":
+            yield from self._assessed(event)
+        elif name == "AuthorizationSubmitted" and body["payment_id"] in self._blocked:
+            yield f"{event.where}: {body['payment_id']} was blocked, and is submitted"
+        elif name == "PaymentDeclined":
+            blocked = body["payment_id"] in self._blocked
+            if blocked != (body["reason"] == "risk_blocked"):
+                yield f"{event.where}: {body['payment_id']} is declined as {body['reason']}, blocked: {blocked}"
+
+    def _assessed(self, event: Event) -> Findings:
+        meta, body = event.meta, event.body
+        payment_id, features = body["payment_id"], body["features"]
+        if body["verdict"] == "block":
+            self._blocked.add(payment_id)
+        if payment_id not in self._asked or body["feature_set"] != FEATURE_SET:
+            yield f"{event.where}: {payment_id} is assessed and was not asked for, or by another set"
+            return
+        card, amount = self._asked[payment_id]
+        stamp = meta["ingested_at"]
+        at = min(max(meta["occurred_at"], stamp - TOLERANCE), stamp + TOLERANCE)
+        paid = self._paid[card]
+        paid.append((at, amount))
+        if len(paid) > HOT:
+            return
+        reached = [[value for when, value in paid if at - width < when <= at] for width in WINDOWS]
+        figures = [len(window) for window in reached] + [sum(window) for window in reached]
+        if figures != features[: len(figures)]:
+            yield f"{event.where}: {payment_id} was measured as {features[: len(figures)]}, and is {figures}"
+
+
 # --- what happens, how often and why --------------------------------------------------------------------
 
 
@@ -647,6 +701,7 @@ class Audit:
         self.events = 0
         self._reader = Reader()
         self._books = Books()
+        self._risks = Risks()
         self._streams = Streams()
         self._counts = Counts()
         self._inputs = Inputs(holes)
@@ -677,7 +732,7 @@ class Audit:
             return
         self.events += 1
         event = Event(where, topic, partition, name, content["meta"], content["body"])
-        for part in (self._streams, self._counts, self._inputs, self._books):
+        for part in (self._streams, self._counts, self._inputs, self._books, self._risks):
             self._find(part.take(event))
 
     def close(self, *, ended: bool = True) -> list[str]:

@@ -22,7 +22,7 @@ from events.messages import Marker
 from events.partitions import MarkersTaken, TickPassed
 from events.reconciliation import BankLineRecorded, NetworkSettlementReceived, PayoutPaid, SchemeInvoicePaid
 from events.refunds import RefundApproved
-from events.risk import RiskAssessed
+from events.risk import RiskAssessed, Verdict
 from events.settlement import FundsMadeAvailable, MerchantBalanceAdjusted, PayoutInitiated
 from events.wire import decode_event, encode_event, encode_message
 from streams.hosts.embedded import EmbeddedLog
@@ -207,6 +207,12 @@ PLANTED: dict[str, tuple[Change, str]] = {
     "SP": (gone(SchemeInvoicePaid), "SP of "),
     "merchant": (body(MerchantBalanceAdjusted, merchant="other"), "other: captured 0"),
     "bank": (body(BankLineRecorded, amount=more(7)), "its statements come to"),
+    # what is decided about fraud
+    "miscounted": (
+        body(RiskAssessed, features=lambda features: [features[0] + 1, *features[1:]]),
+        "was measured as [2, 1, 1, 1, 1, ",
+    ),
+    "sent though blocked": (body(RiskAssessed, verdict=Verdict.BLOCK), "was blocked, and is submitted"),
     # once, and why
     "no outcome": (gone(PaymentDeclined), "has 0 outcomes"),
     "two outcomes": (twice(PaymentAuthorized), "has 2 outcomes"),
