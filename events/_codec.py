@@ -72,6 +72,18 @@ from events.fees import InterchangeAssessed
 from events.fees import InterchangeReturned
 from events.fees import ProcessingFeeCharged
 from events.fees import SchemeFeeAssessed
+from events.hotlist import Dimension
+from events.hotlist import HotlistAnnounced
+from events.hotlist import HotlistApplied
+from events.hotlist import HotlistReleased
+from events.hotlist import ListedBy
+from events.hotlist import Measure
+from events.hotlist import ReleaseCause
+from events.hotlist import RiskSignalled
+from events.hotlist import Standing
+from events.hotlist import VelocityLimitCleared
+from events.hotlist import VelocityLimitReached
+from events.hotlist import Window
 from events.intake import DuplicateRequestObserved
 from events.intake import IdempotencyConflictObserved
 from events.intake import Outcome
@@ -180,6 +192,24 @@ _READ_VERDICT: Final[dict[str, Verdict]] = {str(value): value for value in Verdi
 
 _WRITE_PHASE: Final[dict[Phase, bytes]] = {value: TEXTS[value] for value in Phase}
 _READ_PHASE: Final[dict[str, Phase]] = {str(value): value for value in Phase}
+
+_WRITE_DIMENSION: Final[dict[Dimension, bytes]] = {value: TEXTS[value] for value in Dimension}
+_READ_DIMENSION: Final[dict[str, Dimension]] = {str(value): value for value in Dimension}
+
+_WRITE_MEASURE: Final[dict[Measure, bytes]] = {value: TEXTS[value] for value in Measure}
+_READ_MEASURE: Final[dict[str, Measure]] = {str(value): value for value in Measure}
+
+_WRITE_WINDOW: Final[dict[Window, bytes]] = {value: TEXTS[value] for value in Window}
+_READ_WINDOW: Final[dict[str, Window]] = {str(value): value for value in Window}
+
+_WRITE_STANDING: Final[dict[Standing, bytes]] = {value: TEXTS[value] for value in Standing}
+_READ_STANDING: Final[dict[str, Standing]] = {str(value): value for value in Standing}
+
+_WRITE_RELEASE_CAUSE: Final[dict[ReleaseCause, bytes]] = {value: TEXTS[value] for value in ReleaseCause}
+_READ_RELEASE_CAUSE: Final[dict[str, ReleaseCause]] = {str(value): value for value in ReleaseCause}
+
+_WRITE_LISTED_BY: Final[dict[ListedBy, bytes]] = {value: TEXTS[value] for value in ListedBy}
+_READ_LISTED_BY: Final[dict[str, ListedBy]] = {str(value): value for value in ListedBy}
 
 _WRITE_ROUTE_REASON: Final[dict[RouteReason, bytes]] = {value: TEXTS[value] for value in RouteReason}
 _READ_ROUTE_REASON: Final[dict[str, RouteReason]] = {str(value): value for value in RouteReason}
@@ -1824,6 +1854,365 @@ def _read_risk_assessed(data: bytes, text: str, end: int) -> tuple[RiskAssessed,
     if models_count:
         end = read_end(data, end)
     return RiskAssessed(payment_id_, merchant_, verdict_, score_, rules_, feature_set_, features_, phase_, texts_, shadow_rules_, failed_rules_, models_), end
+
+
+def _write_risk_signalled(value: RiskSignalled) -> bytes:
+    return b"".join((
+        TEXTS[value.payment_id],
+        TEXTS[value.card_id],
+        TEXTS[value.ip_ref],
+        TEXTS[value.device_ref],
+        TEXTS[value.email_ref],
+        TEXTS[value.merchant],
+        LONGS[value.amount],
+        TEXTS[value.currency],
+        write_list([_WRITE_DIMENSION[entry] for entry in value.dimensions]),
+    ))
+
+
+def _read_risk_signalled(data: bytes, text: str, end: int) -> tuple[RiskSignalled, int]:
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    payment_id_ = text[start:end]
+    if not payment_id_.isascii():
+        payment_id_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    card_id_ = text[start:end]
+    if not card_id_.isascii():
+        card_id_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    ip_ref_ = text[start:end]
+    if not ip_ref_.isascii():
+        ip_ref_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    device_ref_ = text[start:end]
+    if not device_ref_.isascii():
+        device_ref_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    email_ref_ = text[start:end]
+    if not email_ref_.isascii():
+        email_ref_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    merchant_ = text[start:end]
+    if not merchant_.isascii():
+        merchant_ = read_utf8(data, start, end)
+    octet = data[end]
+    if octet < 128:
+        amount_ = SMALL[octet]
+        end += 1
+    else:
+        amount_, end = read_long(data, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    currency_ = text[start:end]
+    if not currency_.isascii():
+        currency_ = read_utf8(data, start, end)
+    dimensions_: list[Dimension] = []
+    dimensions_count, end = read_count(data, end)
+    for _ in range(dimensions_count):
+        octet = data[end]
+        start = end + 1
+        end = start + (octet >> 1)
+        if octet & 129:
+            start, end = read_span(data, start - 1)
+        dimensions_entry = _READ_DIMENSION[text[start:end]]
+        dimensions_.append(dimensions_entry)
+    if dimensions_count:
+        end = read_end(data, end)
+    return RiskSignalled(payment_id_, card_id_, ip_ref_, device_ref_, email_ref_, merchant_, amount_, currency_, dimensions_), end
+
+
+def _write_velocity_limit_reached(value: VelocityLimitReached) -> bytes:
+    return b"".join((
+        TEXTS[value.item],
+        TEXTS[value.limit_id],
+        _WRITE_MEASURE[value.measure],
+        _WRITE_WINDOW[value.window],
+        LONGS[value.allowed],
+        LONGS[value.measured],
+        _WRITE_STANDING[value.standing],
+        TEXTS[value.payment_id],
+        LONGS[value.reached_at],
+        LONGS[value.until_at],
+    ))
+
+
+def _read_velocity_limit_reached(data: bytes, text: str, end: int) -> tuple[VelocityLimitReached, int]:
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    item_ = text[start:end]
+    if not item_.isascii():
+        item_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    limit_id_ = text[start:end]
+    if not limit_id_.isascii():
+        limit_id_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    measure_ = _READ_MEASURE[text[start:end]]
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    window_ = _READ_WINDOW[text[start:end]]
+    octet = data[end]
+    if octet < 128:
+        allowed_ = SMALL[octet]
+        end += 1
+    else:
+        allowed_, end = read_long(data, end)
+    octet = data[end]
+    if octet < 128:
+        measured_ = SMALL[octet]
+        end += 1
+    else:
+        measured_, end = read_long(data, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    standing_ = _READ_STANDING[text[start:end]]
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    payment_id_ = text[start:end]
+    if not payment_id_.isascii():
+        payment_id_ = read_utf8(data, start, end)
+    instant = INSTANTS.get(data[end:end + 8])
+    if instant is None:
+        reached_at_, end = read_instant(data, end)
+    else:
+        reached_at_ = instant
+        end += 8
+    instant = INSTANTS.get(data[end:end + 8])
+    if instant is None:
+        until_at_, end = read_instant(data, end)
+    else:
+        until_at_ = instant
+        end += 8
+    return VelocityLimitReached(item_, limit_id_, measure_, window_, allowed_, measured_, standing_, payment_id_, reached_at_, until_at_), end
+
+
+def _write_velocity_limit_cleared(value: VelocityLimitCleared) -> bytes:
+    return b"".join((
+        TEXTS[value.item],
+        TEXTS[value.limit_id],
+        _WRITE_RELEASE_CAUSE[value.cause],
+    ))
+
+
+def _read_velocity_limit_cleared(data: bytes, text: str, end: int) -> tuple[VelocityLimitCleared, int]:
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    item_ = text[start:end]
+    if not item_.isascii():
+        item_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    limit_id_ = text[start:end]
+    if not limit_id_.isascii():
+        limit_id_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    cause_ = _READ_RELEASE_CAUSE[text[start:end]]
+    return VelocityLimitCleared(item_, limit_id_, cause_), end
+
+
+def _write_hotlist_announced(value: HotlistAnnounced) -> bytes:
+    return b"".join((
+        TEXTS[value.item],
+        TEXTS[value.limit_id],
+        _WRITE_STANDING[value.standing],
+        LONGS[value.until_at],
+    ))
+
+
+def _read_hotlist_announced(data: bytes, text: str, end: int) -> tuple[HotlistAnnounced, int]:
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    item_ = text[start:end]
+    if not item_.isascii():
+        item_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    limit_id_ = text[start:end]
+    if not limit_id_.isascii():
+        limit_id_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    standing_ = _READ_STANDING[text[start:end]]
+    instant = INSTANTS.get(data[end:end + 8])
+    if instant is None:
+        until_at_, end = read_instant(data, end)
+    else:
+        until_at_ = instant
+        end += 8
+    return HotlistAnnounced(item_, limit_id_, standing_, until_at_), end
+
+
+def _write_hotlist_applied(value: HotlistApplied) -> bytes:
+    return b"".join((
+        TEXTS[value.item],
+        _WRITE_STANDING[value.standing],
+        _WRITE_LISTED_BY[value.listed_by],
+        TEXTS[value.reason],
+        TEXTS[value.author],
+        LONGS[value.until_at],
+    ))
+
+
+def _read_hotlist_applied(data: bytes, text: str, end: int) -> tuple[HotlistApplied, int]:
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    item_ = text[start:end]
+    if not item_.isascii():
+        item_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    standing_ = _READ_STANDING[text[start:end]]
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    listed_by_ = _READ_LISTED_BY[text[start:end]]
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    reason_ = text[start:end]
+    if not reason_.isascii():
+        reason_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    author_ = text[start:end]
+    if not author_.isascii():
+        author_ = read_utf8(data, start, end)
+    instant = INSTANTS.get(data[end:end + 8])
+    if instant is None:
+        until_at_, end = read_instant(data, end)
+    else:
+        until_at_ = instant
+        end += 8
+    return HotlistApplied(item_, standing_, listed_by_, reason_, author_, until_at_), end
+
+
+def _write_hotlist_released(value: HotlistReleased) -> bytes:
+    return b"".join((
+        TEXTS[value.item],
+        _WRITE_LISTED_BY[value.listed_by],
+        _WRITE_RELEASE_CAUSE[value.cause],
+        TEXTS[value.reason],
+        TEXTS[value.author],
+    ))
+
+
+def _read_hotlist_released(data: bytes, text: str, end: int) -> tuple[HotlistReleased, int]:
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    item_ = text[start:end]
+    if not item_.isascii():
+        item_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    listed_by_ = _READ_LISTED_BY[text[start:end]]
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    cause_ = _READ_RELEASE_CAUSE[text[start:end]]
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    reason_ = text[start:end]
+    if not reason_.isascii():
+        reason_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    author_ = text[start:end]
+    if not author_.isascii():
+        author_ = read_utf8(data, start, end)
+    return HotlistReleased(item_, listed_by_, cause_, reason_, author_), end
 
 
 def _write_route_candidate(value: RouteCandidate) -> bytes:
@@ -6243,6 +6632,8 @@ _WRITE_HANDOVER_FACT: Final[dict[type[Any], tuple[bytes, Callable[[Any], bytes]]
     BankLineRecorded: (b"\x1c", _write_bank_line_recorded),
     NetworkSettlementAdvised: (b"\x1e", _write_network_settlement_advised),
     FraudReportReceived: (b"\x20", _write_fraud_report_received),
+    RiskSignalled: (b"\x22", _write_risk_signalled),
+    HotlistAnnounced: (b"\x24", _write_hotlist_announced),
 }
 _READ_HANDOVER_FACT: Final[dict[int, Callable[[bytes, str, int], tuple[Any, int]]]] = {
     0: _read_request_received,
@@ -6262,10 +6653,12 @@ _READ_HANDOVER_FACT: Final[dict[int, Callable[[bytes, str, int], tuple[Any, int]
     28: _read_bank_line_recorded,
     30: _read_network_settlement_advised,
     32: _read_fraud_report_received,
+    34: _read_risk_signalled,
+    36: _read_hotlist_announced,
 }
 
 
-def _write_handover_fact(value: RequestReceived | PaymentRequested | CaptureRequested | VoidRequested | RefundRequested | NetworkReplyReceived | NetworkReplyTimedOut | NetworkNotSent | ClearingRecordAnswered | MerchantEntryReceived | PayoutOutcomeReceived | ClearingCycleTotalled | SchemePeriodTotalled | PayoutAnnounced | BankLineRecorded | NetworkSettlementAdvised | FraudReportReceived) -> bytes:
+def _write_handover_fact(value: RequestReceived | PaymentRequested | CaptureRequested | VoidRequested | RefundRequested | NetworkReplyReceived | NetworkReplyTimedOut | NetworkNotSent | ClearingRecordAnswered | MerchantEntryReceived | PayoutOutcomeReceived | ClearingCycleTotalled | SchemePeriodTotalled | PayoutAnnounced | BankLineRecorded | NetworkSettlementAdvised | FraudReportReceived | RiskSignalled | HotlistAnnounced) -> bytes:
     branch, write = _WRITE_HANDOVER_FACT[type(value)]
     return branch + write(value)
 
@@ -6446,6 +6839,12 @@ EVENT_WRITERS: Final[dict[type[Any], tuple[bytes, Callable[[Any], bytes]]]] = {
     PaymentVoided: (b"\x00\x00\x00\x00\x0e", _write_payment_voided),
     AuthorizationExpired: (b"\x00\x00\x00\x00\x0f", _write_authorization_expired),
     RiskAssessed: (b"\x00\x00\x00\x00\x58", _write_risk_assessed),
+    RiskSignalled: (b"\x00\x00\x00\x00\x5a", _write_risk_signalled),
+    VelocityLimitReached: (b"\x00\x00\x00\x00\x5b", _write_velocity_limit_reached),
+    VelocityLimitCleared: (b"\x00\x00\x00\x00\x5c", _write_velocity_limit_cleared),
+    HotlistAnnounced: (b"\x00\x00\x00\x00\x5d", _write_hotlist_announced),
+    HotlistApplied: (b"\x00\x00\x00\x00\x5e", _write_hotlist_applied),
+    HotlistReleased: (b"\x00\x00\x00\x00\x5f", _write_hotlist_released),
     RouteSelected: (b"\x00\x00\x00\x00\x11", _write_route_selected),
     RouteFailedOver: (b"\x00\x00\x00\x00\x12", _write_route_failed_over),
     RouteExhausted: (b"\x00\x00\x00\x00\x13", _write_route_exhausted),
@@ -6525,6 +6924,12 @@ EVENT_READERS: Final[dict[bytes, Callable[[bytes, str, int], tuple[Any, int]]]] 
     b"\x00\x00\x00\x00\x0e": _read_payment_voided,
     b"\x00\x00\x00\x00\x0f": _read_authorization_expired,
     b"\x00\x00\x00\x00\x58": _read_risk_assessed,
+    b"\x00\x00\x00\x00\x5a": _read_risk_signalled,
+    b"\x00\x00\x00\x00\x5b": _read_velocity_limit_reached,
+    b"\x00\x00\x00\x00\x5c": _read_velocity_limit_cleared,
+    b"\x00\x00\x00\x00\x5d": _read_hotlist_announced,
+    b"\x00\x00\x00\x00\x5e": _read_hotlist_applied,
+    b"\x00\x00\x00\x00\x5f": _read_hotlist_released,
     b"\x00\x00\x00\x00\x11": _read_route_selected,
     b"\x00\x00\x00\x00\x12": _read_route_failed_over,
     b"\x00\x00\x00\x00\x13": _read_route_exhausted,
@@ -6596,7 +7001,7 @@ MESSAGE_WRITERS: Final[dict[type[Any], tuple[bytes, Callable[[Any], bytes]]]] = 
     Tick: (b"\x00\x00\x00\x00\x4c", _write_tick),
     ReferencePublished: (b"\x00\x00\x00\x00\x4d", _write_reference_published),
     InputRow: (b"\x00\x00\x00\x00\x4e", _write_input_row),
-    Handover: (b"\x00\x00\x00\x00\x57", _write_handover),
+    Handover: (b"\x00\x00\x00\x00\x60", _write_handover),
     Marker: (b"\x00\x00\x00\x00\x50", _write_marker),
     DeadLetter: (b"\x00\x00\x00\x00\x51", _write_dead_letter),
 }
@@ -6608,7 +7013,7 @@ MESSAGE_READERS: Final[dict[bytes, Callable[[bytes, str, int], tuple[Any, int]]]
     b"\x00\x00\x00\x00\x4c": _read_tick,
     b"\x00\x00\x00\x00\x4d": _read_reference_published,
     b"\x00\x00\x00\x00\x4e": _read_input_row,
-    b"\x00\x00\x00\x00\x57": _read_handover,
+    b"\x00\x00\x00\x00\x60": _read_handover,
     b"\x00\x00\x00\x00\x50": _read_marker,
     b"\x00\x00\x00\x00\x51": _read_dead_letter,
 }
@@ -6630,6 +7035,12 @@ SCHEMA_IDS: Final[dict[type[Any], int]] = {
     PaymentVoided: 14,
     AuthorizationExpired: 15,
     RiskAssessed: 88,
+    RiskSignalled: 90,
+    VelocityLimitReached: 91,
+    VelocityLimitCleared: 92,
+    HotlistAnnounced: 93,
+    HotlistApplied: 94,
+    HotlistReleased: 95,
     RouteSelected: 17,
     RouteFailedOver: 18,
     RouteExhausted: 19,
@@ -6698,11 +7109,12 @@ SCHEMA_IDS: Final[dict[type[Any], int]] = {
     Tick: 76,
     ReferencePublished: 77,
     InputRow: 78,
-    Handover: 87,
+    Handover: 96,
     Marker: 80,
     DeadLetter: 81,
 }
 OLDER: Final[dict[int, tuple[type[Any], int]]] = {
     16: (RiskAssessed, 1),
     79: (Handover, 1),
+    87: (Handover, 2),
 }

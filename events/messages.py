@@ -10,6 +10,7 @@ from events.authorization import NetworkNotSent, NetworkReplyReceived, NetworkRe
 from events.base import Message
 from events.clearing import ClearingCycleTotalled, ClearingRecordAnswered, SchemePeriodTotalled
 from events.disputes import FraudReportReceived
+from events.hotlist import HotlistAnnounced, RiskSignalled
 from events.intake import RequestReceived
 from events.lifecycle import CaptureRequested, PaymentRequested, VoidRequested
 from events.partitions import DeadLetterReason
@@ -21,7 +22,7 @@ from events.settlement import MerchantEntryReceived, PayoutOutcomeReceived
 class Handover(Message, frozen=True):
     """A fact for another log: the receiver records ``fact`` as its own event, once."""
 
-    VERSION: ClassVar[int] = 2
+    VERSION: ClassVar[int] = 3
 
     sender: str
     causation_id: str
@@ -47,6 +48,8 @@ class Handover(Message, frozen=True):
         | BankLineRecorded
         | NetworkSettlementAdvised
         | FraudReportReceived
+        | RiskSignalled
+        | HotlistAnnounced
     )
 
 

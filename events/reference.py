@@ -5,11 +5,12 @@ units of the payment's currency, times of day minutes after midnight UTC.
 """
 
 from enum import StrEnum
-from typing import Final
+from typing import Annotated, Final
 
 import msgspec
 
 from events.errors import ValidationError
+from events.hotlist import Dimension, Measure, Standing, Window
 from events.risk import Phase, Verdict
 
 
@@ -196,6 +197,44 @@ class Holidays(Reference, frozen=True):
     days_on: tuple[int, ...]
 
 
+class VelocityLimit(Reference, frozen=True):
+    """More than ``above`` of ``measure`` under one key of ``dimension`` within ``window`` lists the key.
+
+    It stays listed for ``hold_minutes``, counted from the tick at which it is found. ``limit_id`` stands in verdicts;
+    name it by what it limits: ``ip-cards-10m``.
+    """
+
+    limit_id: Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9-]{1,40}$")]
+    dimension: Dimension
+    measure: Measure
+    window: Window
+    above: Annotated[int, msgspec.Meta(ge=1)]
+    standing: Standing
+    hold_minutes: Annotated[int, msgspec.Meta(ge=1, le=60 * 24 * 365)]
+
+
+class VelocityLimits(Reference, frozen=True):
+    """The limits in force for every key."""
+
+    version: int
+    limits: tuple[VelocityLimit, ...]
+
+
+class HotlistEntry(Reference, frozen=True):
+    """A person puts a key on the hotlist, or (``standing`` is null) takes it off.
+
+    ``until_at`` (microseconds UTC) is when it comes off by itself, 0 for never; where it is taken off, no limit puts it
+    back before then. ``author`` and ``reason`` are recorded with it.
+    """
+
+    dimension: Dimension
+    value: Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
+    standing: Standing | None
+    until_at: int
+    author: Annotated[str, msgspec.Meta(min_length=1, max_length=80)]
+    reason: Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
+
+
 KINDS: Final[dict[str, type[Reference]]] = {
     "merchant": MerchantTerms,
     "bins": BinTable,
@@ -206,6 +245,8 @@ KINDS: Final[dict[str, type[Reference]]] = {
     "rulebook": RuleBook,
     "rulelist": RuleListPart,
     "holidays": Holidays,
+    "velocity": VelocityLimits,
+    "hotlist": HotlistEntry,
 }
 
 

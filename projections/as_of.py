@@ -42,6 +42,8 @@ _LOG: Final[Mapping[str, str]] = {
     "payment_steps": "'payments'",
     "risk_verdicts": "'payments'",
     "fraud_labels": "'payments'",
+    "velocity_crossings": "'velocity'",
+    "hotlist_steps": "'payments'",
     "merchant_facts": "CASE WHEN kind IN ('available', 'adjusted', 'paid_out', 'payout_credited')"
     " THEN 'settlement' ELSE 'payments' END",
     "payout_steps": "CASE WHEN step IN ('initiated', 'credited') THEN 'settlement' ELSE 'reconciliation' END",

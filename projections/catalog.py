@@ -5,10 +5,19 @@ The order matters to views alone: a view may read what stands above it.
 
 from typing import Final
 
-from projections import audit, disputes, ledger, merchants, payments, reconciliation, risk
+from projections import audit, disputes, hotlist, ledger, merchants, payments, reconciliation, risk
 from projections.port import Projection
 
-CATALOG: Final[tuple[Projection, ...]] = (audit, ledger, disputes, merchants, payments, risk, reconciliation)
+CATALOG: Final[tuple[Projection, ...]] = (
+    audit,
+    ledger,
+    disputes,
+    merchants,
+    payments,
+    risk,
+    hotlist,
+    reconciliation,
+)
 
 
 def by_name(name: str) -> Projection | None:

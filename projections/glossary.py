@@ -31,7 +31,7 @@ COLUMNS: Final[Mapping[str, Mapping[str, str]]] = MappingProxyType(
         },
         "freshness_by_log": {
             "projection": "the projection: a group of tables that are filled together",
-            "log": "the log: intake, payments, settlement, reconciliation",
+            "log": "the log: intake, payments, velocity, settlement, reconciliation",
             "partition": "partition of the log",
             "next": "position of the next record to read: those before it have been taken",
             "chain": "chain value of the last record taken",
@@ -207,6 +207,13 @@ COLUMNS: Final[Mapping[str, Mapping[str, str]]] = MappingProxyType(
         "fraud_summary": {
             "payments": "how many are labelled fraud by the newest label",
             "amount": "what they came to, minor units",
+        },
+        "hotlist": {"listed_at": "logical time since when, UTC"},
+        "velocity_limit_hits": {
+            "crossings": "how often a key was found beyond it and announced",
+            "keys": "how many different keys",
+            "highest": "the most that was counted",
+            "allowed": "what it allows; the highest of its versions",
         },
         "cycles": {
             "our_net": "what the network owes us by our books, minor units",

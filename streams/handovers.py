@@ -17,6 +17,7 @@ from events.clearing import (
 )
 from events.envelope import Recorded
 from events.fees import ProcessingFeeCharged
+from events.hotlist import Dimension, HotlistAnnounced, RiskSignalled, VelocityLimitReached
 from events.identity import operation_id, partition_of_name, partition_of_slot, slot_of_payment
 from events.intake import RequestAccepted, RequestForwarded, RequestReceived
 from events.lifecycle import (
@@ -37,6 +38,7 @@ from events.settlement import (
     PayoutOutcome,
     PayoutOutcomeReceived,
 )
+from streams.features.hotlists import item_of, keys_of
 
 
 class Handed(NamedTuple):
@@ -175,15 +177,52 @@ def payout_outcome(_: Recorded | None, recorded: Recorded, partitions: int) -> l
     return [Handed("settlement.inbox", partition_of_name(body.merchant, partitions), fact)]
 
 
+def signalled_payment(_: Recorded | None, recorded: Recorded, partitions: int) -> list[Handed]:
+    """A payment goes to every partition that counts one of its keys: one record each, whatever the number of keys."""
+    body = recorded.body
+    assert isinstance(body, PaymentRequested)
+    homes: dict[int, dict[Dimension, str]] = {}
+    for dimension, value in keys_of(body):
+        homes.setdefault(partition_of_name(item_of(dimension, value), partitions), {})[dimension] = value
+    return [
+        Handed(
+            "risk.signals",
+            partition,
+            RiskSignalled(
+                body.payment_id,
+                body.card_id,
+                counted.get(Dimension.IP, ""),
+                counted.get(Dimension.DEVICE, ""),
+                counted.get(Dimension.EMAIL, ""),
+                counted.get(Dimension.MERCHANT, ""),
+                body.amount,
+                body.currency,
+                list(counted),
+            ),
+        )
+        for partition, counted in homes.items()
+    ]
+
+
+def announced_key(_: Recorded | None, recorded: Recorded, partitions: int) -> list[Handed]:
+    """A key beyond its limit is told to every partition: any of them may meet it next."""
+    body = recorded.body
+    assert isinstance(body, VelocityLimitReached)
+    fact = HotlistAnnounced(body.item, body.limit_id, body.standing, body.until_at)
+    return [Handed("risk.hotlist", partition, fact) for partition in range(partitions)]
+
+
 INTAKE: Final[Mapping[type[Event], HandoverFunction]] = {
     RequestForwarded: forwarded_request,
     RequestAccepted: accepted_request,
 }
 PAYMENTS: Final[Mapping[type[Event], HandoverFunction]] = {
+    PaymentRequested: signalled_payment,
     **dict.fromkeys(_CAUSES, merchant_entries),
     ClearingCycleTotalled: cycle_total,
     SchemePeriodTotalled: cycle_total,
 }
+VELOCITY: Final[Mapping[type[Event], HandoverFunction]] = {VelocityLimitReached: announced_key}
 SETTLEMENT: Final[Mapping[type[Event], HandoverFunction]] = {PayoutInitiated: announced_payout}
 RECONCILIATION: Final[Mapping[type[Event], HandoverFunction]] = {
     PayoutPaid: payout_outcome,

@@ -1,8 +1,9 @@
 """Risk: a verdict on every payment before it is sent anywhere.
 
 A payment is measured (:mod:`streams.features.measuring`) and counted in one go; the rules in force are asked
-(:mod:`streams.features.rules.in_force`), and the merchant's own limits, which bind whatever the rules say. The event
-carries the whole vector: any past verdict can be explained from it, and from the log it is decided again, bit for bit.
+(:mod:`streams.features.rules.in_force`), and the merchant's own limits and the hotlist, which bind whatever the rules
+say. The event carries the whole vector: any past verdict can be explained from it, and from the log it is decided
+again, bit for bit.
 
 A partition counts what it has all of: the card, and the card at the merchant. A payment's vector is kept while the
 payment waits for its outcome. What no window reaches any more is forgotten by ticks.
@@ -16,11 +17,13 @@ import msgspec
 from events.authorization import AuthorizationOutcomeUnknown, PaymentAuthorized, PaymentDeclined
 from events.base import Event
 from events.envelope import Recorded
+from events.hotlist import HotlistApplied, HotlistReleased, Standing
 from events.lifecycle import PaymentRequested
 from events.partitions import ReferenceApplied, ReferenceRefused
 from events.reference import decode_reference
 from events.risk import Phase, RiskAssessed, Verdict
-from streams.features import measuring
+from streams.features import hotlists, measuring
+from streams.features.hotlists import Hotlist
 from streams.features.measuring import FEATURE_SET, HOME, Measured, Measures, Terms
 from streams.features.rules import in_force
 from streams.features.rules.catalogue import PLACES
@@ -33,6 +36,8 @@ HEARS: Final[tuple[type[Event], ...]] = (
     PaymentDeclined,
     PaymentAuthorized,
     AuthorizationOutcomeUnknown,
+    HotlistApplied,
+    HotlistReleased,
     ReferenceApplied,
 )
 DECIDES: Final[tuple[type[Event], ...]] = (PaymentRequested, ReferenceApplied)
@@ -46,7 +51,7 @@ _NO_TERMS: Final = Terms()
 
 
 class State(msgspec.Struct):
-    """What payments are measured against, the rules in force, and the payments that wait for their outcome.
+    """What payments are measured against, the rules and the hotlist in force, and the payments without an outcome.
 
     ``refused`` is what was wrong with the reference data that came last.
     """
@@ -54,6 +59,7 @@ class State(msgspec.Struct):
     measures: Measures
     rules: InForce = msgspec.field(default_factory=InForce)
     open: dict[str, Measured] = {}
+    hotlist: Hotlist = msgspec.field(default_factory=Hotlist)
     refused: list[str] = []
 
 
@@ -88,6 +94,12 @@ def _assess(state: State, body: PaymentRequested) -> RiskAssessed:
     if exceeded:
         verdict, score = Verdict.BLOCK, HIGHEST_SCORE
         rules += exceeded
+    for hit in hotlists.hits(state.hotlist, body):
+        rules.append(hit.rule)
+        if hit.standing is Standing.BLOCK:
+            verdict, score = Verdict.BLOCK, HIGHEST_SCORE
+        elif verdict is Verdict.ALLOW:
+            verdict = Verdict.REVIEW
     return RiskAssessed(
         body.payment_id,
         body.merchant,
@@ -120,6 +132,10 @@ def evolve(state: State, recorded: Recorded) -> State:
             measuring.refer(state.measures, decode_reference(body.kind, body.content))
         case ReferenceApplied():
             state.refused = []
+        case HotlistApplied() as body:
+            hotlists.put(state.hotlist, body)
+        case HotlistReleased() as body:
+            hotlists.remove(state.hotlist, body)
         case _:
             pass
     return state

@@ -13,6 +13,7 @@ from events.authorization import NetworkNotSent, NetworkReplyReceived, NetworkRe
 from events.base import Event
 from events.clearing import ClearingCycleTotalled, ClearingRecordAnswered, SchemePeriodTotalled
 from events.disputes import FraudReportReceived
+from events.hotlist import HotlistAnnounced, RiskSignalled
 from events.intake import RequestReceived
 from events.lifecycle import CaptureRequested, PaymentRequested, VoidRequested
 from events.reconciliation import BankLineRecorded, NetworkSettlementAdvised, PayoutAnnounced
@@ -24,8 +25,10 @@ from streams import (
     disputes,
     fees,
     handovers,
+    hotlist,
     intake,
     lifecycle,
+    limits,
     reconciliation,
     refunds,
     risk,
@@ -40,6 +43,9 @@ from streams.processor import Processor
 NOTICE_LAG: Final = 4
 FEEDBACK_LAG: Final = 4
 BANK_LAG: Final = 4
+#: What went beyond a limit in one interval is on the hotlist when the next one ends. It is the least that there can be,
+#: and it is what an attacker has: nobody outside is asked, so no tick waits for long.
+HOTLIST_LAG: Final = 1
 
 
 class Scope(Enum):
@@ -104,18 +110,33 @@ INTAKE: Final = EngineSpec(
 
 PAYMENTS: Final = EngineSpec(
     name="payments",
-    inputs=("reference", "network.replies", "network.notices", "payments.inbox"),
+    inputs=("reference", "network.replies", "network.notices", "risk.hotlist", "payments.inbox"),
     facts={
         "network.replies": frozenset({NetworkReplyReceived, NetworkReplyTimedOut, NetworkNotSent}),
         "network.notices": frozenset({ClearingRecordAnswered, FraudReportReceived}),
+        "risk.hotlist": frozenset({HotlistAnnounced}),
         "payments.inbox": frozenset({PaymentRequested, CaptureRequested, VoidRequested, RefundRequested}),
     },
-    upstreams=(Upstream("intake", Scope.ALL), Upstream("network", Scope.SAME, NOTICE_LAG)),
-    processors=(risk, routing, authorization, lifecycle, refunds, clearing, disputes, fees),
+    upstreams=(
+        Upstream("intake", Scope.ALL),
+        Upstream("network", Scope.SAME, NOTICE_LAG),
+        Upstream("velocity", Scope.ALL, HOTLIST_LAG),
+    ),
+    processors=(hotlist, risk, routing, authorization, lifecycle, refunds, clearing, disputes, fees),
     handovers=handovers.PAYMENTS,
-    marks=("settlement.inbox", "reconciliation.inbox"),
-    wall_marks=("settlement.inbox", "reconciliation.inbox"),
+    marks=("risk.signals", "settlement.inbox", "reconciliation.inbox"),
+    wall_marks=("risk.signals", "settlement.inbox", "reconciliation.inbox"),
     own_clock=True,
+)
+
+VELOCITY: Final = EngineSpec(
+    name="velocity",
+    inputs=("reference", "risk.signals"),
+    facts={"risk.signals": frozenset({RiskSignalled})},
+    upstreams=(Upstream("payments", Scope.ALL),),
+    processors=(limits,),
+    handovers=handovers.VELOCITY,
+    marks=("risk.hotlist",),
 )
 
 SETTLEMENT: Final = EngineSpec(
@@ -147,9 +168,13 @@ RECONCILIATION: Final = EngineSpec(
 )
 
 #: In the order in which an index lets them work.
-ENGINES: Final = (INTAKE, PAYMENTS, SETTLEMENT, RECONCILIATION)
+ENGINES: Final = (INTAKE, PAYMENTS, VELOCITY, SETTLEMENT, RECONCILIATION)
 
 LOGS: Final = tuple(spec.name for spec in ENGINES)
+
+#: Topics that engines alone write, each in one transaction with the event it follows from. Intake marks its own inbox
+#: as soon as it is told that requests are over, for it hands on what came to a foreign partition at once.
+INBOXES: Final = frozenset({"intake.inbox", *(topic for spec in ENGINES for topic in spec.marks)})
 
 #: Topics that every partition reads whole.
 BROADCAST: Final = frozenset({"reference"})
@@ -179,4 +204,7 @@ TOPICS: Final = (
     Topic("bank.statements", "bank account"),
     Topic("reference", "kind and id", partitioned=False),
     Topic("dead-letters", "source topic", partitioned=False),
+    Topic("risk.signals", "dimension and value"),
+    Topic("velocity", "dimension and value"),
+    Topic("risk.hotlist", "none: a copy for every partition"),
 )

@@ -87,7 +87,7 @@ def find(db: Database, name: str) -> dict[str, Any]:
 
 
 def timeline(db: Database, payment_id: str) -> list[dict[str, Any]]:
-    """Every event of the payment's story, in all four logs, each behind what caused it."""
+    """Every event of the payment's story, in all logs, each behind what caused it."""
     found = records(
         db,
         """

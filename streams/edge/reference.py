@@ -24,6 +24,7 @@ from events.reference import (
     NetworkProfile,
     Reference,
     RulePack,
+    VelocityLimits,
 )
 from events.requests import ReferencePublished
 
@@ -59,6 +60,7 @@ def starter(merchants: Iterable[MerchantTerms] | None = None) -> list[Entry]:
         *(Entry("network", profile.network, profile) for profile in starter_networks()),
         Entry("fees", STANDARD, _load("fees.toml", FeeTable)),
         Entry("rules", STANDARD, _load("rules.toml", RulePack)),
+        Entry("velocity", STANDARD, _load("velocity.toml", VelocityLimits)),
         *(Entry("holidays", holidays.currency, holidays) for holidays in starter_holidays()),
     ]
     entries += (Entry("merchant", merchant.merchant, merchant) for merchant in terms)

@@ -1,4 +1,4 @@
-"""An index: the four engines that own partition p of every log, and the one transaction that they share.
+"""An index: the engines that own partition p of every log, and the one transaction that they share.
 
 The host reads records, :meth:`Index.take` turns them into what is to be committed, the host commits it. Engines
 change their state while they decide, so a commit that fails leaves an index that is ahead of its log: the only

@@ -27,7 +27,7 @@ from streams.hosts.index import Run
 from streams.hosts.log import Append, Stored, TopicPartition
 from streams.hosts.refusals import reason
 from streams.hosts.transactions import Transactions
-from streams.topology import LOGS, TOPICS
+from streams.topology import INBOXES, LOGS, TOPICS
 
 #: How long one question may take.
 PATIENCE_SECONDS: Final = 30.0
@@ -40,9 +40,7 @@ _FETCH_MS: Final = 5
 #: How often a moment is looked for in which nobody commits.
 _VIEW_TRIES: Final = 200
 _VIEW_SECONDS: Final = 0.01
-_ENGINES_TOPICS: Final = frozenset(
-    {*LOGS, *(topic.name for topic in TOPICS if topic.name.endswith(".inbox"))}
-)
+_ENGINES_TOPICS: Final = frozenset({*LOGS, *INBOXES})
 
 _T = TypeVar("_T")
 

@@ -90,7 +90,7 @@ def test_json_is_one_object_with_its_freshness(ask: Tallystick) -> None:
     assert fresh["behind"] is None
     assert fresh["positions"].keys() == {
         f"{log}/{partition}"
-        for log in ("intake", "payments", "settlement", "reconciliation")
+        for log in ("intake", "payments", "velocity", "settlement", "reconciliation")
         for partition in (0, 1)
     }
     assert fresh["events"] == sum(fresh["positions"].values())

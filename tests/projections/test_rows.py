@@ -110,7 +110,7 @@ def test_an_imbalance_is_seen(stores: Stores) -> None:
     ],
 )
 def test_status_is_read_off_the_steps(stores: Stores, status: str, then: list[str]) -> None:
-    """Where a payment stands follows from what happened to it, in any of the four logs."""
+    """Where a payment stands follows from what happened to it, in any of the logs."""
     story = Story()
     payment = story.request(1)
     capture = ""

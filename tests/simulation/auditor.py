@@ -45,11 +45,15 @@ TOPICS = (
     "bank.statements",
     "reference",
     "dead-letters",
+    "risk.signals",
+    "velocity",
+    "risk.hotlist",
 )
-#: The four logs, and the topics that each of them takes whole. Partition p takes partition p, and all of "reference".
+#: The logs, and the topics that each of them takes whole. Partition p takes partition p, and all of "reference".
 INPUTS = {
     "intake": ("reference", "intake.inbox", "payments.requests"),
-    "payments": ("reference", "network.replies", "network.notices", "payments.inbox"),
+    "payments": ("reference", "network.replies", "network.notices", "risk.hotlist", "payments.inbox"),
+    "velocity": ("reference", "risk.signals"),
     "settlement": ("reference", "settlement.inbox"),
     "reconciliation": ("reference", "reconciliation.inbox", "bank.statements"),
 }
@@ -593,6 +597,95 @@ class Counts:
                 yield f"{payment} has {self._outcomes[payment]} outcomes"
 
 
+# --- what is seen too often -----------------------------------------------------------------------------
+
+#: How far from the transport's stamp a producer's time is believed, and how wide windows are; microseconds.
+BELIEVED = 240_000_000
+WIDTHS = {"10m": 600_000_000, "1h": 3_600_000_000, "24h": 86_400_000_000}
+
+
+class Lists:
+    """That limits were passed which are said to be, and that whoever is on the hotlist is judged by it."""
+
+    def __init__(self) -> None:
+        self._seen: dict[tuple[int, str], dict[str, tuple[int, str]]] = defaultdict(dict)
+        self._announced: dict[int, set[tuple[str, str, int]]] = defaultdict(set)
+        self._listed: dict[int, dict[tuple[str, str], tuple[str, int]]] = defaultdict(dict)
+        self._keys: dict[str, list[str]] = {}
+
+    def take(self, event: Event) -> Findings:
+        """Count what is signalled, and follow what is listed."""
+        body, listed = event.body, self._listed[event.partition]
+        match event.name:
+            case "RiskSignalled":
+                self._count(event)
+            case "VelocityLimitReached":
+                yield from self._passed(event)
+            case "HotlistAnnounced":
+                self._announced[event.partition].add((body["item"], body["limit_id"], body["until_at"]))
+            case "HotlistApplied":
+                said = (body["item"], body["reason"], body["until_at"])
+                if body["listed_by"] == "limit" and said not in self._announced[event.partition]:
+                    yield f"{event.where}: {body['item']} is listed for {body['reason']}, which nobody announced"
+                listed[body["item"], body["listed_by"]] = (body["standing"], body["until_at"])
+            case "HotlistReleased":
+                if listed.pop((body["item"], body["listed_by"]), None) is None:
+                    yield f"{event.where}: {body['item']} is released and was not listed"
+            case "PaymentRequested":
+                self._keys[body["payment_id"]] = _keys(body)
+            case "RiskAssessed":
+                yield from self._judged(event)
+            case _:
+                pass
+
+    def _count(self, event: Event) -> None:
+        body, meta = event.body, event.meta
+        late, early = meta["ingested_at"] - BELIEVED, meta["ingested_at"] + BELIEVED
+        at = min(max(meta["occurred_at"], late), early)
+        names = {"card": "card_id", "ip": "ip_ref", "device": "device_ref", "email": "email_ref"}
+        for dimension in body["dimensions"]:
+            item = f"{dimension}:{body[names.get(dimension, dimension)]}"
+            self._seen[event.partition, item][body["payment_id"]] = (at, body["card_id"])
+
+    def _passed(self, event: Event) -> Findings:
+        body = event.body
+        seen = self._seen[event.partition, body["item"]]
+        since = body["reached_at"] - WIDTHS[body["window"]]
+        within = {name: card for name, (at, card) in seen.items() if since < at <= body["reached_at"]}
+        most = len(within) if body["measure"] == "count" else len(set(within.values()))
+        if not body["allowed"] < body["measured"] <= most or body["payment_id"] not in within:
+            yield (
+                f"{event.where}: {body['item']} is said to have come to {body['measured']} of "
+                f"{body['allowed']} allowed; {most} were seen"
+            )
+
+    def _judged(self, event: Event) -> Findings:
+        body, listed = event.body, self._listed[event.partition]
+        keys = self._keys.get(body["payment_id"], ())
+        found = {key: entry for key, entry in listed.items() if key[0] in keys}
+        for (item, _), (standing, until_at) in found.items():
+            if standing == "block" and body["verdict"] != "block":
+                yield f"{event.where}: {body['payment_id']} is not blocked, and {item} is"
+            if 0 < until_at <= event.meta["recorded_at"]:
+                yield f"{event.where}: {item} is still listed, and was to be until {until_at}"
+        dimensions = {item.partition(":")[0] for item, _ in found}
+        named = {rule.split(":")[1] for rule in body["rules"] if rule.startswith("hotlist:")}
+        if named != dimensions:
+            yield f"{event.where}: {body['payment_id']} names {sorted(named)} as listed, not {sorted(dimensions)}"
+
+
+def _keys(payment: Body) -> list[str]:
+    device = "" if payment["channel"] == "point_of_sale" else payment["device_ref"]
+    values = (
+        ("card", payment["card_id"]),
+        ("ip", payment["ip_ref"]),
+        ("device", device),
+        ("email", payment["email_ref"]),
+        ("merchant", payment["merchant"]),
+    )
+    return [f"{dimension}:{value}" for dimension, value in values if value]
+
+
 # --- inputs ---------------------------------------------------------------------------------------------
 
 
@@ -704,6 +797,7 @@ class Audit:
         self._risks = Risks()
         self._streams = Streams()
         self._counts = Counts()
+        self._lists = Lists()
         self._inputs = Inputs(holes)
         self._ends: Counter[tuple[str, int]] = Counter()
 
@@ -732,7 +826,8 @@ class Audit:
             return
         self.events += 1
         event = Event(where, topic, partition, name, content["meta"], content["body"])
-        for part in (self._streams, self._counts, self._inputs, self._books, self._risks):
+        parts = (self._streams, self._counts, self._inputs, self._books, self._risks, self._lists)
+        for part in parts:
             self._find(part.take(event))
 
     def close(self, *, ended: bool = True) -> list[str]:

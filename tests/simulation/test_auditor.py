@@ -16,6 +16,7 @@ from events.base import Event
 from events.clearing import ClearingRecordAccepted, RefundCleared
 from events.envelope import Recorded
 from events.fees import InterchangeAssessed, ProcessingFeeCharged
+from events.hotlist import HotlistApplied, HotlistReleased, VelocityLimitReached
 from events.intake import RequestReceived, RequestRejected
 from events.lifecycle import AuthorizationExpired, PaymentCaptured, PaymentRequested
 from events.messages import Marker
@@ -181,6 +182,13 @@ def test_a_log_whose_run_has_not_ended_is_not_blamed_for_it(share: float) -> Non
     assert [] == [finding for finding in findings if "as its cause, which is nowhere" not in finding]
 
 
+def by_hotlist(assessed: RiskAssessed) -> bool:
+    """Blocked because a key is listed."""
+    return assessed.verdict is Verdict.BLOCK and any(
+        rule.startswith("hotlist:device") for rule in assessed.rules
+    )
+
+
 PLANTED: dict[str, tuple[Change, str]] = {
     # postings and limits
     "legs": (body(FundsMadeAvailable, amount=more(1)), "do not sum to zero"),
@@ -227,6 +235,20 @@ PLANTED: dict[str, tuple[Change, str]] = {
     "cause that is not": (meta(PaymentCaptured, causation_id="nobody.1"), "as its cause, which is nowhere"),
     "no cause": (meta(PaymentCaptured, causation_id=""), "has neither a source nor a cause"),
     "idle cause": (caused_by(PaymentRequested, RequestRejected), "a RequestRejected, which must do nothing"),
+    # the hotlist
+    "nothing passed": (body(VelocityLimitReached, measured=more(9)), "were seen"),
+    "within the limit": (body(VelocityLimitReached, allowed=more(9)), "were seen"),
+    "not announced": (
+        body(HotlistApplied, lambda one: one.listed_by == "limit", reason="x"),
+        "nobody announced",
+    ),
+    "not listed": (body(HotlistReleased, item="ip:x"), "is released and was not listed"),
+    "held too long": (
+        body(HotlistApplied, lambda one: one.listed_by == "operator", until_at=1),
+        "is still listed",
+    ),
+    "not blocked": (body(RiskAssessed, by_hotlist, verdict=Verdict.REVIEW), "is not blocked"),
+    "not named": (body(RiskAssessed, by_hotlist, rules=[]), "names [] as listed"),
     # inputs
     "not taken": (gone(RequestReceived), "is taken after"),
     "taken again": (twice(RequestReceived), "is taken again"),

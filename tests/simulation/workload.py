@@ -8,8 +8,16 @@ from random import Random
 import msgspec
 
 from events.calendar import HOUR, MINUTE, day_number, start_of
+from events.hotlist import Dimension, Measure, Standing, Window
 from events.identity import card_id, payment_id
-from events.reference import MerchantTerms, NetworkProfile
+from events.reference import (
+    HotlistEntry,
+    MerchantTerms,
+    NetworkProfile,
+    Reference,
+    VelocityLimit,
+    VelocityLimits,
+)
 from events.requests import (
     CaptureMode,
     CaptureRequest,
@@ -44,14 +52,39 @@ def _terms(merchant: str) -> MerchantTerms:
     )
 
 
+#: Low enough that six cards behind three addresses and four devices pass them again and again.
+LIMITS = VelocityLimits(
+    2,
+    (
+        VelocityLimit("ip-cards-1h", Dimension.IP, Measure.CARDS, Window.HOUR, 1, Standing.REVIEW, 60),
+        VelocityLimit("device-count-1h", Dimension.DEVICE, Measure.COUNT, Window.HOUR, 4, Standing.BLOCK, 45),
+        VelocityLimit(
+            "till-cards-1h", Dimension.MERCHANT, Measure.CARDS, Window.HOUR, 4, Standing.REVIEW, 30
+        ),
+    ),
+)
+
+
+def _changed(content: Reference) -> Reference:
+    match content:
+        case NetworkProfile():
+            return msgspec.structs.replace(content, hold_days=1)
+        case VelocityLimits():
+            return LIMITS
+        case _:
+            return content
+
+
 def entries() -> list[Entry]:
-    """The starter data with three merchants of our own and holds of one day."""
-    return [
-        Entry(entry.kind, entry.ref_id, msgspec.structs.replace(entry.content, hold_days=1))
-        if isinstance(entry.content, NetworkProfile)
-        else entry
-        for entry in starter([_terms(merchant) for merchant in MERCHANTS])
-    ]
+    """The starter data with three merchants of our own, low limits and holds of one day."""
+    starting = starter([_terms(merchant) for merchant in MERCHANTS])
+    return [Entry(entry.kind, entry.ref_id, _changed(entry.content)) for entry in starting]
+
+
+def listed(device: str, standing: Standing | None, until_at: int) -> Entry:
+    """An operator lists a device or lets it go."""
+    content = HotlistEntry(Dimension.DEVICE, device, standing, until_at, "operator-1", "simulated")
+    return Entry("hotlist", f"device:{device}", content)
 
 
 class _Maker:
@@ -83,8 +116,8 @@ class _Maker:
             currency,
             Channel.ECOMMERCE,
             mode,
-            "",
-            "",
+            f"dev-{card % 4}",
+            f"ip-{card % 3}",
             "",
             at,
             "simulation",
@@ -126,11 +159,16 @@ def rows(seed: int) -> list[InputRow]:
         for card in range(6):
             if maker.random.random() < 0.22:
                 maker.payment(START + step * 5 * MINUTE, card)
-    troubles = ((60 * MINUTE, False), (120 * MINUTE, True))
-    for offset, healthy in troubles:
-        entry = health("visa", healthy=healthy, note="simulated")
-        for message in published([entry], version + 1):
-            maker.add(START + offset, message)
+    later = (
+        (40 * MINUTE, listed("dev-1", Standing.BLOCK, START + 160 * MINUTE)),
+        (60 * MINUTE, health("visa", healthy=False, note="simulated")),
+        (70 * MINUTE, listed("dev-0", None, START + 130 * MINUTE)),
+        (90 * MINUTE, listed("dev-1", None, START + 100 * MINUTE)),
+        (120 * MINUTE, health("visa", healthy=True, note="simulated")),
+    )
+    for offset, entry in later:
         version += 1
+        for message in published([entry], version):
+            maker.add(START + offset, message)
     maker.rows.sort(key=lambda item: item[:2])
     return made + [InputRow(at, entry) for at, _, entry in maker.rows]  # type: ignore[arg-type]
