@@ -37,7 +37,7 @@ from streams.hosts.log import GENESIS, link
 from streams.topology import LOGS
 from tests.infra.runs import Done, Place, complaint, content, ended, grown
 
-SEED = int(os.environ.get("REPLAY_SEED", "0")) or Random().randrange(1, 10**6)
+SEED = int(os.environ["REPLAY_SEED"])
 LONGEST_SECONDS = 60
 
 
