@@ -57,6 +57,16 @@ from events.clearing import ClearingRejection
 from events.clearing import RecordKind
 from events.clearing import RefundCleared
 from events.clearing import SchemePeriodTotalled
+from events.corrections import PayoutDifferenceWrittenOff
+from events.corrections import ResolutionAction
+from events.corrections import ResolutionRejected
+from events.corrections import ResolutionRejection
+from events.corrections import ResolutionRequested
+from events.corrections import SchemeInvoiceAdjusted
+from events.corrections import SettlementDifferenceWrittenOff
+from events.corrections import SuspenseOffset
+from events.corrections import SuspenseWrittenOff
+from events.corrections import WriteOffRule
 from events.disputes import EarlyFraudWarningReceived
 from events.disputes import FraudConfirmed
 from events.disputes import FraudProgram
@@ -68,6 +78,7 @@ from events.disputes import NoticeRefusal
 from events.envelope import Meta
 from events.envelope import Source
 from events.envelope import Versions
+from events.fees import FeeCorrected
 from events.fees import InterchangeAssessed
 from events.fees import InterchangeReturned
 from events.fees import ProcessingFeeCharged
@@ -267,6 +278,15 @@ _READ_PAYOUT_OUTCOME: Final[dict[str, PayoutOutcome]] = {str(value): value for v
 
 _WRITE_DISCREPANCY_KIND: Final[dict[DiscrepancyKind, bytes]] = {value: TEXTS[value] for value in DiscrepancyKind}
 _READ_DISCREPANCY_KIND: Final[dict[str, DiscrepancyKind]] = {str(value): value for value in DiscrepancyKind}
+
+_WRITE_RESOLUTION_ACTION: Final[dict[ResolutionAction, bytes]] = {value: TEXTS[value] for value in ResolutionAction}
+_READ_RESOLUTION_ACTION: Final[dict[str, ResolutionAction]] = {str(value): value for value in ResolutionAction}
+
+_WRITE_RESOLUTION_REJECTION: Final[dict[ResolutionRejection, bytes]] = {value: TEXTS[value] for value in ResolutionRejection}
+_READ_RESOLUTION_REJECTION: Final[dict[str, ResolutionRejection]] = {str(value): value for value in ResolutionRejection}
+
+_WRITE_WRITE_OFF_RULE: Final[dict[WriteOffRule, bytes]] = {value: TEXTS[value] for value in WriteOffRule}
+_READ_WRITE_OFF_RULE: Final[dict[str, WriteOffRule]] = {str(value): value for value in WriteOffRule}
 
 _WRITE_CLOCK_KIND: Final[dict[ClockKind, bytes]] = {value: TEXTS[value] for value in ClockKind}
 _READ_CLOCK_KIND: Final[dict[str, ClockKind]] = {str(value): value for value in ClockKind}
@@ -4942,6 +4962,90 @@ def _read_processing_fee_charged(data: bytes, text: str, end: int) -> tuple[Proc
     return ProcessingFeeCharged(payment_id_, merchant_, capture_id_, amount_, currency_, plan_version_), end
 
 
+def _write_fee_corrected(value: FeeCorrected) -> bytes:
+    return b"".join((
+        TEXTS[value.payment_id],
+        TEXTS[value.network],
+        TEXTS[value.record_id],
+        LONGS[value.old],
+        LONGS[value.new],
+        LONGS[value.amount],
+        TEXTS[value.currency],
+        TEXTS[value.cycle],
+        TEXTS[value.approved_by],
+    ))
+
+
+def _read_fee_corrected(data: bytes, text: str, end: int) -> tuple[FeeCorrected, int]:
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    payment_id_ = text[start:end]
+    if not payment_id_.isascii():
+        payment_id_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    network_ = text[start:end]
+    if not network_.isascii():
+        network_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    record_id_ = text[start:end]
+    if not record_id_.isascii():
+        record_id_ = read_utf8(data, start, end)
+    octet = data[end]
+    if octet < 128:
+        old_ = SMALL[octet]
+        end += 1
+    else:
+        old_, end = read_long(data, end)
+    octet = data[end]
+    if octet < 128:
+        new_ = SMALL[octet]
+        end += 1
+    else:
+        new_, end = read_long(data, end)
+    octet = data[end]
+    if octet < 128:
+        amount_ = SMALL[octet]
+        end += 1
+    else:
+        amount_, end = read_long(data, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    currency_ = text[start:end]
+    if not currency_.isascii():
+        currency_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    cycle_ = text[start:end]
+    if not cycle_.isascii():
+        cycle_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    approved_by_ = text[start:end]
+    if not approved_by_.isascii():
+        approved_by_ = read_utf8(data, start, end)
+    return FeeCorrected(payment_id_, network_, record_id_, old_, new_, amount_, currency_, cycle_, approved_by_), end
+
+
 def _write_merchant_entry_received(value: MerchantEntryReceived) -> bytes:
     return b"".join((
         TEXTS[value.merchant],
@@ -5949,6 +6053,8 @@ def _write_reconciliation_matched(value: ReconciliationMatched) -> bytes:
         TEXTS[value.rule],
         TEXTS[value.currency],
         LONGS[value.amount],
+        LONGS[value.tolerance],
+        LONGS[value.confidence_ppm],
     ))
 
 
@@ -5999,7 +6105,19 @@ def _read_reconciliation_matched(data: bytes, text: str, end: int) -> tuple[Reco
         end += 1
     else:
         amount_, end = read_long(data, end)
-    return ReconciliationMatched(item_, left_, right_, rule_, currency_, amount_), end
+    octet = data[end]
+    if octet < 128:
+        tolerance_ = SMALL[octet]
+        end += 1
+    else:
+        tolerance_, end = read_long(data, end)
+    octet = data[end]
+    if octet < 128:
+        confidence_ppm_ = SMALL[octet]
+        end += 1
+    else:
+        confidence_ppm_, end = read_long(data, end)
+    return ReconciliationMatched(item_, left_, right_, rule_, currency_, amount_, tolerance_, confidence_ppm_), end
 
 
 def _write_discrepancy_detected(value: DiscrepancyDetected) -> bytes:
@@ -6065,6 +6183,10 @@ def _write_discrepancy_resolved(value: DiscrepancyResolved) -> bytes:
         TEXTS[value.resolution],
         TEXTS[value.currency],
         LONGS[value.amount],
+        TEXTS[value.request_id],
+        TEXTS[value.requested_by],
+        TEXTS[value.approved_by],
+        TEXTS[value.note],
     ))
 
 
@@ -6099,7 +6221,504 @@ def _read_discrepancy_resolved(data: bytes, text: str, end: int) -> tuple[Discre
         end += 1
     else:
         amount_, end = read_long(data, end)
-    return DiscrepancyResolved(item_, resolution_, currency_, amount_), end
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    request_id_ = text[start:end]
+    if not request_id_.isascii():
+        request_id_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    requested_by_ = text[start:end]
+    if not requested_by_.isascii():
+        requested_by_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    approved_by_ = text[start:end]
+    if not approved_by_.isascii():
+        approved_by_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    note_ = text[start:end]
+    if not note_.isascii():
+        note_ = read_utf8(data, start, end)
+    return DiscrepancyResolved(item_, resolution_, currency_, amount_, request_id_, requested_by_, approved_by_, note_), end
+
+
+def _write_resolution_requested(value: ResolutionRequested) -> bytes:
+    return b"".join((
+        TEXTS[value.item],
+        TEXTS[value.request_id],
+        _WRITE_RESOLUTION_ACTION[value.action],
+        TEXTS[value.target],
+        LONGS[value.limit],
+        TEXTS[value.requested_by],
+        TEXTS[value.approved_by],
+        TEXTS[value.note],
+    ))
+
+
+def _read_resolution_requested(data: bytes, text: str, end: int) -> tuple[ResolutionRequested, int]:
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    item_ = text[start:end]
+    if not item_.isascii():
+        item_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    request_id_ = text[start:end]
+    if not request_id_.isascii():
+        request_id_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    action_ = _READ_RESOLUTION_ACTION[text[start:end]]
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    target_ = text[start:end]
+    if not target_.isascii():
+        target_ = read_utf8(data, start, end)
+    octet = data[end]
+    if octet < 128:
+        limit_ = SMALL[octet]
+        end += 1
+    else:
+        limit_, end = read_long(data, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    requested_by_ = text[start:end]
+    if not requested_by_.isascii():
+        requested_by_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    approved_by_ = text[start:end]
+    if not approved_by_.isascii():
+        approved_by_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    note_ = text[start:end]
+    if not note_.isascii():
+        note_ = read_utf8(data, start, end)
+    return ResolutionRequested(item_, request_id_, action_, target_, limit_, requested_by_, approved_by_, note_), end
+
+
+def _write_resolution_rejected(value: ResolutionRejected) -> bytes:
+    return b"".join((
+        TEXTS[value.item],
+        TEXTS[value.request_id],
+        _WRITE_RESOLUTION_ACTION[value.action],
+        _WRITE_RESOLUTION_REJECTION[value.reason],
+        TEXTS[value.requested_by],
+        TEXTS[value.approved_by],
+    ))
+
+
+def _read_resolution_rejected(data: bytes, text: str, end: int) -> tuple[ResolutionRejected, int]:
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    item_ = text[start:end]
+    if not item_.isascii():
+        item_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    request_id_ = text[start:end]
+    if not request_id_.isascii():
+        request_id_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    action_ = _READ_RESOLUTION_ACTION[text[start:end]]
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    reason_ = _READ_RESOLUTION_REJECTION[text[start:end]]
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    requested_by_ = text[start:end]
+    if not requested_by_.isascii():
+        requested_by_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    approved_by_ = text[start:end]
+    if not approved_by_.isascii():
+        approved_by_ = read_utf8(data, start, end)
+    return ResolutionRejected(item_, request_id_, action_, reason_, requested_by_, approved_by_), end
+
+
+def _write_settlement_difference_written_off(value: SettlementDifferenceWrittenOff) -> bytes:
+    return b"".join((
+        TEXTS[value.account],
+        TEXTS[value.network],
+        TEXTS[value.cycle],
+        TEXTS[value.currency],
+        LONGS[value.amount],
+        _WRITE_WRITE_OFF_RULE[value.rule],
+        TEXTS[value.approved_by],
+    ))
+
+
+def _read_settlement_difference_written_off(data: bytes, text: str, end: int) -> tuple[SettlementDifferenceWrittenOff, int]:
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    account_ = text[start:end]
+    if not account_.isascii():
+        account_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    network_ = text[start:end]
+    if not network_.isascii():
+        network_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    cycle_ = text[start:end]
+    if not cycle_.isascii():
+        cycle_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    currency_ = text[start:end]
+    if not currency_.isascii():
+        currency_ = read_utf8(data, start, end)
+    octet = data[end]
+    if octet < 128:
+        amount_ = SMALL[octet]
+        end += 1
+    else:
+        amount_, end = read_long(data, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    rule_ = _READ_WRITE_OFF_RULE[text[start:end]]
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    approved_by_ = text[start:end]
+    if not approved_by_.isascii():
+        approved_by_ = read_utf8(data, start, end)
+    return SettlementDifferenceWrittenOff(account_, network_, cycle_, currency_, amount_, rule_, approved_by_), end
+
+
+def _write_scheme_invoice_adjusted(value: SchemeInvoiceAdjusted) -> bytes:
+    return b"".join((
+        TEXTS[value.account],
+        TEXTS[value.network],
+        TEXTS[value.period],
+        TEXTS[value.currency],
+        LONGS[value.amount],
+        _WRITE_WRITE_OFF_RULE[value.rule],
+        TEXTS[value.approved_by],
+    ))
+
+
+def _read_scheme_invoice_adjusted(data: bytes, text: str, end: int) -> tuple[SchemeInvoiceAdjusted, int]:
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    account_ = text[start:end]
+    if not account_.isascii():
+        account_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    network_ = text[start:end]
+    if not network_.isascii():
+        network_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    period_ = text[start:end]
+    if not period_.isascii():
+        period_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    currency_ = text[start:end]
+    if not currency_.isascii():
+        currency_ = read_utf8(data, start, end)
+    octet = data[end]
+    if octet < 128:
+        amount_ = SMALL[octet]
+        end += 1
+    else:
+        amount_, end = read_long(data, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    rule_ = _READ_WRITE_OFF_RULE[text[start:end]]
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    approved_by_ = text[start:end]
+    if not approved_by_.isascii():
+        approved_by_ = read_utf8(data, start, end)
+    return SchemeInvoiceAdjusted(account_, network_, period_, currency_, amount_, rule_, approved_by_), end
+
+
+def _write_payout_difference_written_off(value: PayoutDifferenceWrittenOff) -> bytes:
+    return b"".join((
+        TEXTS[value.account],
+        TEXTS[value.payout_id],
+        TEXTS[value.merchant],
+        TEXTS[value.currency],
+        LONGS[value.amount],
+        _WRITE_WRITE_OFF_RULE[value.rule],
+        TEXTS[value.approved_by],
+    ))
+
+
+def _read_payout_difference_written_off(data: bytes, text: str, end: int) -> tuple[PayoutDifferenceWrittenOff, int]:
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    account_ = text[start:end]
+    if not account_.isascii():
+        account_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    payout_id_ = text[start:end]
+    if not payout_id_.isascii():
+        payout_id_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    merchant_ = text[start:end]
+    if not merchant_.isascii():
+        merchant_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    currency_ = text[start:end]
+    if not currency_.isascii():
+        currency_ = read_utf8(data, start, end)
+    octet = data[end]
+    if octet < 128:
+        amount_ = SMALL[octet]
+        end += 1
+    else:
+        amount_, end = read_long(data, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    rule_ = _READ_WRITE_OFF_RULE[text[start:end]]
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    approved_by_ = text[start:end]
+    if not approved_by_.isascii():
+        approved_by_ = read_utf8(data, start, end)
+    return PayoutDifferenceWrittenOff(account_, payout_id_, merchant_, currency_, amount_, rule_, approved_by_), end
+
+
+def _write_suspense_written_off(value: SuspenseWrittenOff) -> bytes:
+    return b"".join((
+        TEXTS[value.account],
+        TEXTS[value.statement_id],
+        LONGS[value.line],
+        TEXTS[value.currency],
+        LONGS[value.amount],
+        TEXTS[value.approved_by],
+    ))
+
+
+def _read_suspense_written_off(data: bytes, text: str, end: int) -> tuple[SuspenseWrittenOff, int]:
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    account_ = text[start:end]
+    if not account_.isascii():
+        account_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    statement_id_ = text[start:end]
+    if not statement_id_.isascii():
+        statement_id_ = read_utf8(data, start, end)
+    octet = data[end]
+    if octet < 128:
+        line_ = SMALL[octet]
+        end += 1
+    else:
+        line_, end = read_long(data, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    currency_ = text[start:end]
+    if not currency_.isascii():
+        currency_ = read_utf8(data, start, end)
+    octet = data[end]
+    if octet < 128:
+        amount_ = SMALL[octet]
+        end += 1
+    else:
+        amount_, end = read_long(data, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    approved_by_ = text[start:end]
+    if not approved_by_.isascii():
+        approved_by_ = read_utf8(data, start, end)
+    return SuspenseWrittenOff(account_, statement_id_, line_, currency_, amount_, approved_by_), end
+
+
+def _write_suspense_offset(value: SuspenseOffset) -> bytes:
+    return b"".join((
+        TEXTS[value.account],
+        TEXTS[value.statement_id],
+        LONGS[value.line],
+        TEXTS[value.currency],
+        LONGS[value.amount],
+        TEXTS[value.by_statement_id],
+        LONGS[value.by_line],
+    ))
+
+
+def _read_suspense_offset(data: bytes, text: str, end: int) -> tuple[SuspenseOffset, int]:
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    account_ = text[start:end]
+    if not account_.isascii():
+        account_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    statement_id_ = text[start:end]
+    if not statement_id_.isascii():
+        statement_id_ = read_utf8(data, start, end)
+    octet = data[end]
+    if octet < 128:
+        line_ = SMALL[octet]
+        end += 1
+    else:
+        line_, end = read_long(data, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    currency_ = text[start:end]
+    if not currency_.isascii():
+        currency_ = read_utf8(data, start, end)
+    octet = data[end]
+    if octet < 128:
+        amount_ = SMALL[octet]
+        end += 1
+    else:
+        amount_, end = read_long(data, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    by_statement_id_ = text[start:end]
+    if not by_statement_id_.isascii():
+        by_statement_id_ = read_utf8(data, start, end)
+    octet = data[end]
+    if octet < 128:
+        by_line_ = SMALL[octet]
+        end += 1
+    else:
+        by_line_, end = read_long(data, end)
+    return SuspenseOffset(account_, statement_id_, line_, currency_, amount_, by_statement_id_, by_line_), end
 
 
 def _write_log_opened(value: LogOpened) -> bytes:
@@ -6634,6 +7253,7 @@ _WRITE_HANDOVER_FACT: Final[dict[type[Any], tuple[bytes, Callable[[Any], bytes]]
     FraudReportReceived: (b"\x20", _write_fraud_report_received),
     RiskSignalled: (b"\x22", _write_risk_signalled),
     HotlistAnnounced: (b"\x24", _write_hotlist_announced),
+    ResolutionRequested: (b"\x26", _write_resolution_requested),
 }
 _READ_HANDOVER_FACT: Final[dict[int, Callable[[bytes, str, int], tuple[Any, int]]]] = {
     0: _read_request_received,
@@ -6655,10 +7275,11 @@ _READ_HANDOVER_FACT: Final[dict[int, Callable[[bytes, str, int], tuple[Any, int]
     32: _read_fraud_report_received,
     34: _read_risk_signalled,
     36: _read_hotlist_announced,
+    38: _read_resolution_requested,
 }
 
 
-def _write_handover_fact(value: RequestReceived | PaymentRequested | CaptureRequested | VoidRequested | RefundRequested | NetworkReplyReceived | NetworkReplyTimedOut | NetworkNotSent | ClearingRecordAnswered | MerchantEntryReceived | PayoutOutcomeReceived | ClearingCycleTotalled | SchemePeriodTotalled | PayoutAnnounced | BankLineRecorded | NetworkSettlementAdvised | FraudReportReceived | RiskSignalled | HotlistAnnounced) -> bytes:
+def _write_handover_fact(value: RequestReceived | PaymentRequested | CaptureRequested | VoidRequested | RefundRequested | NetworkReplyReceived | NetworkReplyTimedOut | NetworkNotSent | ClearingRecordAnswered | MerchantEntryReceived | PayoutOutcomeReceived | ClearingCycleTotalled | SchemePeriodTotalled | PayoutAnnounced | BankLineRecorded | NetworkSettlementAdvised | FraudReportReceived | RiskSignalled | HotlistAnnounced | ResolutionRequested) -> bytes:
     branch, write = _WRITE_HANDOVER_FACT[type(value)]
     return branch + write(value)
 
@@ -6865,10 +7486,10 @@ EVENT_WRITERS: Final[dict[type[Any], tuple[bytes, Callable[[Any], bytes]]]] = {
     RefundFailed: (b"\x00\x00\x00\x00\x22", _write_refund_failed),
     ClearingRecordCreated: (b"\x00\x00\x00\x00\x23", _write_clearing_record_created),
     ClearingBatchClosed: (b"\x00\x00\x00\x00\x24", _write_clearing_batch_closed),
-    ClearingRecordAnswered: (b"\x00\x00\x00\x00\x25", _write_clearing_record_answered),
+    ClearingRecordAnswered: (b"\x00\x00\x00\x00\x61", _write_clearing_record_answered),
     ClearingRecordAccepted: (b"\x00\x00\x00\x00\x26", _write_clearing_record_accepted),
     RefundCleared: (b"\x00\x00\x00\x00\x27", _write_refund_cleared),
-    ClearingRecordRejected: (b"\x00\x00\x00\x00\x28", _write_clearing_record_rejected),
+    ClearingRecordRejected: (b"\x00\x00\x00\x00\x62", _write_clearing_record_rejected),
     CaptureWrittenOff: (b"\x00\x00\x00\x00\x29", _write_capture_written_off),
     ClearingCycleTotalled: (b"\x00\x00\x00\x00\x2a", _write_clearing_cycle_totalled),
     SchemePeriodTotalled: (b"\x00\x00\x00\x00\x2b", _write_scheme_period_totalled),
@@ -6880,6 +7501,7 @@ EVENT_WRITERS: Final[dict[type[Any], tuple[bytes, Callable[[Any], bytes]]]] = {
     InterchangeReturned: (b"\x00\x00\x00\x00\x2d", _write_interchange_returned),
     SchemeFeeAssessed: (b"\x00\x00\x00\x00\x2e", _write_scheme_fee_assessed),
     ProcessingFeeCharged: (b"\x00\x00\x00\x00\x2f", _write_processing_fee_charged),
+    FeeCorrected: (b"\x00\x00\x00\x00\x63", _write_fee_corrected),
     MerchantEntryReceived: (b"\x00\x00\x00\x00\x30", _write_merchant_entry_received),
     FundsMadeAvailable: (b"\x00\x00\x00\x00\x31", _write_funds_made_available),
     MerchantBalanceAdjusted: (b"\x00\x00\x00\x00\x32", _write_merchant_balance_adjusted),
@@ -6895,9 +7517,16 @@ EVENT_WRITERS: Final[dict[type[Any], tuple[bytes, Callable[[Any], bytes]]]] = {
     SchemeInvoicePaid: (b"\x00\x00\x00\x00\x3c", _write_scheme_invoice_paid),
     PayoutPaid: (b"\x00\x00\x00\x00\x3d", _write_payout_paid),
     PayoutReturned: (b"\x00\x00\x00\x00\x3e", _write_payout_returned),
-    ReconciliationMatched: (b"\x00\x00\x00\x00\x3f", _write_reconciliation_matched),
-    DiscrepancyDetected: (b"\x00\x00\x00\x00\x40", _write_discrepancy_detected),
-    DiscrepancyResolved: (b"\x00\x00\x00\x00\x41", _write_discrepancy_resolved),
+    ReconciliationMatched: (b"\x00\x00\x00\x00\x64", _write_reconciliation_matched),
+    DiscrepancyDetected: (b"\x00\x00\x00\x00\x65", _write_discrepancy_detected),
+    DiscrepancyResolved: (b"\x00\x00\x00\x00\x66", _write_discrepancy_resolved),
+    ResolutionRequested: (b"\x00\x00\x00\x00\x67", _write_resolution_requested),
+    ResolutionRejected: (b"\x00\x00\x00\x00\x68", _write_resolution_rejected),
+    SettlementDifferenceWrittenOff: (b"\x00\x00\x00\x00\x69", _write_settlement_difference_written_off),
+    SchemeInvoiceAdjusted: (b"\x00\x00\x00\x00\x6a", _write_scheme_invoice_adjusted),
+    PayoutDifferenceWrittenOff: (b"\x00\x00\x00\x00\x6b", _write_payout_difference_written_off),
+    SuspenseWrittenOff: (b"\x00\x00\x00\x00\x6c", _write_suspense_written_off),
+    SuspenseOffset: (b"\x00\x00\x00\x00\x6d", _write_suspense_offset),
     LogOpened: (b"\x00\x00\x00\x00\x42", _write_log_opened),
     MarkersTaken: (b"\x00\x00\x00\x00\x43", _write_markers_taken),
     ClockStruck: (b"\x00\x00\x00\x00\x52", _write_clock_struck),
@@ -6950,10 +7579,10 @@ EVENT_READERS: Final[dict[bytes, Callable[[bytes, str, int], tuple[Any, int]]]] 
     b"\x00\x00\x00\x00\x22": _read_refund_failed,
     b"\x00\x00\x00\x00\x23": _read_clearing_record_created,
     b"\x00\x00\x00\x00\x24": _read_clearing_batch_closed,
-    b"\x00\x00\x00\x00\x25": _read_clearing_record_answered,
+    b"\x00\x00\x00\x00\x61": _read_clearing_record_answered,
     b"\x00\x00\x00\x00\x26": _read_clearing_record_accepted,
     b"\x00\x00\x00\x00\x27": _read_refund_cleared,
-    b"\x00\x00\x00\x00\x28": _read_clearing_record_rejected,
+    b"\x00\x00\x00\x00\x62": _read_clearing_record_rejected,
     b"\x00\x00\x00\x00\x29": _read_capture_written_off,
     b"\x00\x00\x00\x00\x2a": _read_clearing_cycle_totalled,
     b"\x00\x00\x00\x00\x2b": _read_scheme_period_totalled,
@@ -6965,6 +7594,7 @@ EVENT_READERS: Final[dict[bytes, Callable[[bytes, str, int], tuple[Any, int]]]] 
     b"\x00\x00\x00\x00\x2d": _read_interchange_returned,
     b"\x00\x00\x00\x00\x2e": _read_scheme_fee_assessed,
     b"\x00\x00\x00\x00\x2f": _read_processing_fee_charged,
+    b"\x00\x00\x00\x00\x63": _read_fee_corrected,
     b"\x00\x00\x00\x00\x30": _read_merchant_entry_received,
     b"\x00\x00\x00\x00\x31": _read_funds_made_available,
     b"\x00\x00\x00\x00\x32": _read_merchant_balance_adjusted,
@@ -6980,9 +7610,16 @@ EVENT_READERS: Final[dict[bytes, Callable[[bytes, str, int], tuple[Any, int]]]] 
     b"\x00\x00\x00\x00\x3c": _read_scheme_invoice_paid,
     b"\x00\x00\x00\x00\x3d": _read_payout_paid,
     b"\x00\x00\x00\x00\x3e": _read_payout_returned,
-    b"\x00\x00\x00\x00\x3f": _read_reconciliation_matched,
-    b"\x00\x00\x00\x00\x40": _read_discrepancy_detected,
-    b"\x00\x00\x00\x00\x41": _read_discrepancy_resolved,
+    b"\x00\x00\x00\x00\x64": _read_reconciliation_matched,
+    b"\x00\x00\x00\x00\x65": _read_discrepancy_detected,
+    b"\x00\x00\x00\x00\x66": _read_discrepancy_resolved,
+    b"\x00\x00\x00\x00\x67": _read_resolution_requested,
+    b"\x00\x00\x00\x00\x68": _read_resolution_rejected,
+    b"\x00\x00\x00\x00\x69": _read_settlement_difference_written_off,
+    b"\x00\x00\x00\x00\x6a": _read_scheme_invoice_adjusted,
+    b"\x00\x00\x00\x00\x6b": _read_payout_difference_written_off,
+    b"\x00\x00\x00\x00\x6c": _read_suspense_written_off,
+    b"\x00\x00\x00\x00\x6d": _read_suspense_offset,
     b"\x00\x00\x00\x00\x42": _read_log_opened,
     b"\x00\x00\x00\x00\x43": _read_markers_taken,
     b"\x00\x00\x00\x00\x52": _read_clock_struck,
@@ -7001,7 +7638,7 @@ MESSAGE_WRITERS: Final[dict[type[Any], tuple[bytes, Callable[[Any], bytes]]]] = 
     Tick: (b"\x00\x00\x00\x00\x4c", _write_tick),
     ReferencePublished: (b"\x00\x00\x00\x00\x4d", _write_reference_published),
     InputRow: (b"\x00\x00\x00\x00\x4e", _write_input_row),
-    Handover: (b"\x00\x00\x00\x00\x60", _write_handover),
+    Handover: (b"\x00\x00\x00\x00\x6e", _write_handover),
     Marker: (b"\x00\x00\x00\x00\x50", _write_marker),
     DeadLetter: (b"\x00\x00\x00\x00\x51", _write_dead_letter),
 }
@@ -7013,7 +7650,7 @@ MESSAGE_READERS: Final[dict[bytes, Callable[[bytes, str, int], tuple[Any, int]]]
     b"\x00\x00\x00\x00\x4c": _read_tick,
     b"\x00\x00\x00\x00\x4d": _read_reference_published,
     b"\x00\x00\x00\x00\x4e": _read_input_row,
-    b"\x00\x00\x00\x00\x60": _read_handover,
+    b"\x00\x00\x00\x00\x6e": _read_handover,
     b"\x00\x00\x00\x00\x50": _read_marker,
     b"\x00\x00\x00\x00\x51": _read_dead_letter,
 }
@@ -7061,10 +7698,10 @@ SCHEMA_IDS: Final[dict[type[Any], int]] = {
     RefundFailed: 34,
     ClearingRecordCreated: 35,
     ClearingBatchClosed: 36,
-    ClearingRecordAnswered: 37,
+    ClearingRecordAnswered: 97,
     ClearingRecordAccepted: 38,
     RefundCleared: 39,
-    ClearingRecordRejected: 40,
+    ClearingRecordRejected: 98,
     CaptureWrittenOff: 41,
     ClearingCycleTotalled: 42,
     SchemePeriodTotalled: 43,
@@ -7076,6 +7713,7 @@ SCHEMA_IDS: Final[dict[type[Any], int]] = {
     InterchangeReturned: 45,
     SchemeFeeAssessed: 46,
     ProcessingFeeCharged: 47,
+    FeeCorrected: 99,
     MerchantEntryReceived: 48,
     FundsMadeAvailable: 49,
     MerchantBalanceAdjusted: 50,
@@ -7091,9 +7729,16 @@ SCHEMA_IDS: Final[dict[type[Any], int]] = {
     SchemeInvoicePaid: 60,
     PayoutPaid: 61,
     PayoutReturned: 62,
-    ReconciliationMatched: 63,
-    DiscrepancyDetected: 64,
-    DiscrepancyResolved: 65,
+    ReconciliationMatched: 100,
+    DiscrepancyDetected: 101,
+    DiscrepancyResolved: 102,
+    ResolutionRequested: 103,
+    ResolutionRejected: 104,
+    SettlementDifferenceWrittenOff: 105,
+    SchemeInvoiceAdjusted: 106,
+    PayoutDifferenceWrittenOff: 107,
+    SuspenseWrittenOff: 108,
+    SuspenseOffset: 109,
     LogOpened: 66,
     MarkersTaken: 67,
     ClockStruck: 82,
@@ -7109,12 +7754,18 @@ SCHEMA_IDS: Final[dict[type[Any], int]] = {
     Tick: 76,
     ReferencePublished: 77,
     InputRow: 78,
-    Handover: 96,
+    Handover: 110,
     Marker: 80,
     DeadLetter: 81,
 }
 OLDER: Final[dict[int, tuple[type[Any], int]]] = {
     16: (RiskAssessed, 1),
+    37: (ClearingRecordAnswered, 1),
+    40: (ClearingRecordRejected, 1),
+    63: (ReconciliationMatched, 1),
+    64: (DiscrepancyDetected, 1),
+    65: (DiscrepancyResolved, 1),
     79: (Handover, 1),
     87: (Handover, 2),
+    96: (Handover, 3),
 }

@@ -6,6 +6,7 @@ from typing import Final, TypeVar
 from events import (
     authorization,
     clearing,
+    corrections,
     disputes,
     fees,
     hotlist,
@@ -38,6 +39,7 @@ FAMILIES: Final[tuple[ModuleType, ...]] = (
     fees,
     settlement,
     reconciliation,
+    corrections,
     partitions,
     messages,
 )

@@ -30,6 +30,8 @@ class ClearingRejection(StrEnum):
     """The network has taken this one before."""
     AUTHORIZATION_NOT_FOUND = "authorization_not_found"
     """The network knows no authorization behind it."""
+    NOT_RECEIVED = "not_received"
+    """The network has no trace of it, it says when it is asked: it leaves once more."""
 
 
 class Bearer(StrEnum):
@@ -83,6 +85,7 @@ class ClearingRecordAnswered(Event, frozen=True):
     """
 
     KEY: ClassVar[tuple[str, ...]] = PAYMENT
+    VERSION: ClassVar[int] = 2
 
     payment_id: str
     network: str
@@ -135,6 +138,7 @@ class ClearingRecordRejected(Event, frozen=True):
     """The network refused the record; a representable one leaves again at the next cut-off."""
 
     KEY: ClassVar[tuple[str, ...]] = PAYMENT
+    VERSION: ClassVar[int] = 2
 
     payment_id: str
     network: str

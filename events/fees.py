@@ -66,3 +66,22 @@ class ProcessingFeeCharged(Event, frozen=True):
     amount: int
     currency: str
     plan_version: int
+
+
+class FeeCorrected(Event, frozen=True):
+    """What the issuer keeps of a record is ``new`` and not ``old`` (negative: it gives back): ``amount`` more.
+
+    The network's figure was found to be right, and somebody approved that ours becomes it.
+    """
+
+    KEY: ClassVar[tuple[str, ...]] = PAYMENT
+
+    payment_id: str
+    network: str
+    record_id: str
+    old: int
+    new: int
+    amount: int
+    currency: str
+    cycle: str
+    approved_by: str

@@ -9,6 +9,7 @@ from typing import ClassVar
 from events.authorization import NetworkNotSent, NetworkReplyReceived, NetworkReplyTimedOut
 from events.base import Message
 from events.clearing import ClearingCycleTotalled, ClearingRecordAnswered, SchemePeriodTotalled
+from events.corrections import ResolutionRequested
 from events.disputes import FraudReportReceived
 from events.hotlist import HotlistAnnounced, RiskSignalled
 from events.intake import RequestReceived
@@ -22,7 +23,7 @@ from events.settlement import MerchantEntryReceived, PayoutOutcomeReceived
 class Handover(Message, frozen=True):
     """A fact for another log: the receiver records ``fact`` as its own event, once."""
 
-    VERSION: ClassVar[int] = 3
+    VERSION: ClassVar[int] = 4
 
     sender: str
     causation_id: str
@@ -50,6 +51,7 @@ class Handover(Message, frozen=True):
         | FraudReportReceived
         | RiskSignalled
         | HotlistAnnounced
+        | ResolutionRequested
     )
 
 

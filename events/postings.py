@@ -35,7 +35,20 @@ from events.accounts import (
 from events.authorization import AuthorizationReversed, PaymentAuthorized
 from events.base import Event
 from events.clearing import Bearer, CaptureWrittenOff, ClearingRecordAccepted, RefundCleared
-from events.fees import InterchangeAssessed, InterchangeReturned, ProcessingFeeCharged, SchemeFeeAssessed
+from events.corrections import (
+    PayoutDifferenceWrittenOff,
+    SchemeInvoiceAdjusted,
+    SettlementDifferenceWrittenOff,
+    SuspenseOffset,
+    SuspenseWrittenOff,
+)
+from events.fees import (
+    FeeCorrected,
+    InterchangeAssessed,
+    InterchangeReturned,
+    ProcessingFeeCharged,
+    SchemeFeeAssessed,
+)
 from events.lifecycle import AuthorizationExpired, CaptureVoided, PaymentCaptured, PaymentVoided
 from events.reconciliation import (
     BankLineRecorded,
@@ -251,8 +264,45 @@ def _payout_returned(event: PayoutReturned) -> Legs:
     return _move(_line(event), (name(PT), event.payout_id), event.currency, event.amount)
 
 
+# --- corrections --------------------------------------------------------------------------------------
+
+
+def _fee_corrected(event: FeeCorrected) -> Legs:
+    receivable = (name(NR, event.network, event.currency, event.cycle), event.cycle)
+    return _move((name(IX), ""), receivable, event.currency, event.amount)
+
+
+def _settlement_written_off(event: SettlementDifferenceWrittenOff) -> Legs:
+    receivable = (name(NR, event.network, event.currency, event.cycle), event.cycle)
+    return _move((name(LO), ""), receivable, event.currency, event.amount)
+
+
+def _invoice_adjusted(event: SchemeInvoiceAdjusted) -> Legs:
+    payable = (name(SP, event.network), scheme_item(event.network, event.currency, event.period))
+    return _move((name(SF), ""), payable, event.currency, event.amount)
+
+
+def _payout_written_off(event: PayoutDifferenceWrittenOff) -> Legs:
+    return _move((name(LO), ""), (name(PT), event.payout_id), event.currency, event.amount)
+
+
+def _suspense_written_off(event: SuspenseWrittenOff) -> Legs:
+    return _move(_line(event), (name(LO), ""), event.currency, event.amount)
+
+
+def _suspense_offset(event: SuspenseOffset) -> Legs:
+    other = (name(SU, event.account), line_item(event.by_statement_id, event.by_line))
+    return _move(_line(event), other, event.currency, event.amount)
+
+
 def _line(
-    event: BankLineRecorded | NetworkSettlementReceived | SchemeInvoicePaid | PayoutPaid | PayoutReturned,
+    event: BankLineRecorded
+    | NetworkSettlementReceived
+    | SchemeInvoicePaid
+    | PayoutPaid
+    | PayoutReturned
+    | SuspenseWrittenOff
+    | SuspenseOffset,
 ) -> Side:
     return name(SU, event.account), line_item(event.statement_id, event.line)
 
@@ -282,6 +332,12 @@ _RULES: Final[dict[type[Event], Callable[[Any], Legs]]] = {
     SchemeInvoicePaid: _invoice_paid,
     PayoutPaid: _payout_paid,
     PayoutReturned: _payout_returned,
+    FeeCorrected: _fee_corrected,
+    SettlementDifferenceWrittenOff: _settlement_written_off,
+    SchemeInvoiceAdjusted: _invoice_adjusted,
+    PayoutDifferenceWrittenOff: _payout_written_off,
+    SuspenseWrittenOff: _suspense_written_off,
+    SuspenseOffset: _suspense_offset,
 }
 POSTING: Final = frozenset(_RULES)
 """The events that move money."""

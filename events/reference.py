@@ -235,6 +235,30 @@ class HotlistEntry(Reference, frozen=True):
     reason: Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
 
 
+class Tolerance(Reference, frozen=True):
+    """By how many minor units of ``currency`` two records may differ and still agree."""
+
+    currency: str
+    amount: int
+
+
+class ReconciliationTerms(Reference, frozen=True):
+    """When records agree, and when we begin to ask where one is. Days are calendar days.
+
+    ``match_days`` after the rest a record of a cycle or a payout is missing, ``invoice_days`` after the first fee an
+    invoice, ``answer_days`` after it left the answer to a clearing record. ``age_days`` are the steps, rising, at which
+    what is still open is reported as an aged residual, counted from that day. ``memory_days`` is how long matched
+    items are kept, so that what comes twice is known to.
+    """
+
+    tolerances: tuple[Tolerance, ...]
+    match_days: int
+    invoice_days: int
+    answer_days: int
+    age_days: tuple[int, ...]
+    memory_days: int
+
+
 KINDS: Final[dict[str, type[Reference]]] = {
     "merchant": MerchantTerms,
     "bins": BinTable,
@@ -247,6 +271,7 @@ KINDS: Final[dict[str, type[Reference]]] = {
     "holidays": Holidays,
     "velocity": VelocityLimits,
     "hotlist": HotlistEntry,
+    "reconciliation": ReconciliationTerms,
 }
 
 

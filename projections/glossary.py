@@ -219,10 +219,11 @@ COLUMNS: Final[Mapping[str, Mapping[str, str]]] = MappingProxyType(
             "our_net": "what the network owes us by our books, minor units",
             "network_net": "what it says it owes us, minor units",
             "received": "what the bank received for it, minor units",
-            "agrees": "whether the three are one figure",
+            "written_off": "the difference that was written off, minor units: our loss positive",
+            "agrees": "whether the three are one figure, or what differs was written off or noted by two people",
         },
         "scheme_invoices": {
-            "owed": "scheme fees that we counted, minor units",
+            "owed": "scheme fees that we counted, with adjustments, minor units",
             "paid": "what left the bank for them, minor units",
             "open": "owed less paid, minor units",
         },
@@ -232,12 +233,13 @@ COLUMNS: Final[Mapping[str, Mapping[str, str]]] = MappingProxyType(
             "balance": "the account after the line, minor units, from the first line on",
         },
         "discrepancies": {
-            "kind": "missing, extra, amount or fee",
+            "kind": "how the two differ: docs/reasons.md explains each",
             "expected": "the event that would settle it",
-            "difference": "theirs less ours, minor units",
+            "difference": "theirs less ours, minor units; of dates days",
             "detected_at": "logical time at which it was found, UTC",
             "resolved": "whether it has been settled",
-            "resolution": "what settled it; empty while it is open",
+            "resolved_at": "logical time at which it was settled, UTC",
+            "resolution": "the event that settled it; empty while it is open",
         },
     }
 )

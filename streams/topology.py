@@ -12,6 +12,7 @@ from typing import Final
 from events.authorization import NetworkNotSent, NetworkReplyReceived, NetworkReplyTimedOut
 from events.base import Event
 from events.clearing import ClearingCycleTotalled, ClearingRecordAnswered, SchemePeriodTotalled
+from events.corrections import ResolutionRequested
 from events.disputes import FraudReportReceived
 from events.hotlist import HotlistAnnounced, RiskSignalled
 from events.intake import RequestReceived
@@ -113,7 +114,7 @@ PAYMENTS: Final = EngineSpec(
     inputs=("reference", "network.replies", "network.notices", "risk.hotlist", "payments.inbox"),
     facts={
         "network.replies": frozenset({NetworkReplyReceived, NetworkReplyTimedOut, NetworkNotSent}),
-        "network.notices": frozenset({ClearingRecordAnswered, FraudReportReceived}),
+        "network.notices": frozenset({ClearingRecordAnswered, FraudReportReceived, ResolutionRequested}),
         "risk.hotlist": frozenset({HotlistAnnounced}),
         "payments.inbox": frozenset({PaymentRequested, CaptureRequested, VoidRequested, RefundRequested}),
     },
@@ -155,7 +156,7 @@ RECONCILIATION: Final = EngineSpec(
     inputs=("reference", "reconciliation.inbox", "bank.statements"),
     facts={
         "reconciliation.inbox": frozenset({ClearingCycleTotalled, SchemePeriodTotalled, PayoutAnnounced}),
-        "bank.statements": frozenset({BankLineRecorded, NetworkSettlementAdvised}),
+        "bank.statements": frozenset({BankLineRecorded, NetworkSettlementAdvised, ResolutionRequested}),
     },
     upstreams=(
         Upstream("payments", Scope.ALL),

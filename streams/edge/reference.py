@@ -22,6 +22,7 @@ from events.reference import (
     MerchantTerms,
     NetworkHealth,
     NetworkProfile,
+    ReconciliationTerms,
     Reference,
     RulePack,
     VelocityLimits,
@@ -62,6 +63,7 @@ def starter(merchants: Iterable[MerchantTerms] | None = None) -> list[Entry]:
         Entry("rules", STANDARD, _load("rules.toml", RulePack)),
         Entry("velocity", STANDARD, _load("velocity.toml", VelocityLimits)),
         *(Entry("holidays", holidays.currency, holidays) for holidays in starter_holidays()),
+        Entry("reconciliation", STANDARD, _load("reconciliation.toml", ReconciliationTerms)),
     ]
     entries += (Entry("merchant", merchant.merchant, merchant) for merchant in terms)
     return entries

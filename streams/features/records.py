@@ -25,6 +25,8 @@ from events.reconciliation import DiscrepancyDetected, DiscrepancyKind
 PRESENTMENTS: Final = 2
 """How often a record may leave: networks take a corrected one back once."""
 
+_REPRESENTABLE: Final = (ClearingRejection.INVALID_DATA, ClearingRejection.NOT_RECEIVED)
+
 
 class Record(msgspec.Struct, frozen=True, gc=False):
     """A capture or a refund that a network has to hear of.
@@ -79,7 +81,7 @@ def meaning_of(record_id: str, record: Record, said: ClearingRecordAnswered) -> 
 
 
 def _refused(record_id: str, record: Record, reason: ClearingRejection) -> list[Event]:
-    representable = reason is ClearingRejection.INVALID_DATA and record.presentment < PRESENTMENTS
+    representable = reason in _REPRESENTABLE and record.presentment < PRESENTMENTS
     events: list[Event] = [
         ClearingRecordRejected(
             record.payment_id,

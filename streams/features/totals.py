@@ -15,7 +15,7 @@ from events.clearing import (
     RefundCleared,
     SchemePeriodTotalled,
 )
-from events.fees import InterchangeAssessed, InterchangeReturned, SchemeFeeAssessed
+from events.fees import FeeCorrected, InterchangeAssessed, InterchangeReturned, SchemeFeeAssessed
 
 
 class Cycle(msgspec.Struct):
@@ -47,7 +47,12 @@ class Totals(msgspec.Struct):
 
 
 Counted = (
-    ClearingRecordAccepted | RefundCleared | InterchangeAssessed | InterchangeReturned | SchemeFeeAssessed
+    ClearingRecordAccepted
+    | RefundCleared
+    | InterchangeAssessed
+    | InterchangeReturned
+    | SchemeFeeAssessed
+    | FeeCorrected
 )
 
 
@@ -65,6 +70,9 @@ def count(totals: Totals, body: Counted) -> None:
             totals.cycles[body.cycle].interchange += body.amount
         case InterchangeReturned():
             totals.cycles[body.cycle].interchange -= body.amount
+        case FeeCorrected():
+            cycle = totals.cycles.setdefault(body.cycle, Cycle(body.network, body.currency))
+            cycle.interchange += body.amount
         case SchemeFeeAssessed():
             period = totals.periods.setdefault(
                 _period_key(body), Period(body.network, body.currency, body.period)

@@ -11,7 +11,20 @@ from events.authorization import AuthorizationReversed, PaymentAuthorized
 from events.base import Event
 from events.catalog import EVENTS
 from events.clearing import Bearer, CaptureWrittenOff, ClearingRecordAccepted, RefundCleared
-from events.fees import InterchangeAssessed, InterchangeReturned, ProcessingFeeCharged, SchemeFeeAssessed
+from events.corrections import (
+    PayoutDifferenceWrittenOff,
+    SchemeInvoiceAdjusted,
+    SettlementDifferenceWrittenOff,
+    SuspenseOffset,
+    SuspenseWrittenOff,
+)
+from events.fees import (
+    FeeCorrected,
+    InterchangeAssessed,
+    InterchangeReturned,
+    ProcessingFeeCharged,
+    SchemeFeeAssessed,
+)
 from events.lifecycle import AuthorizationExpired, CaptureVoided, PaymentCaptured, PaymentVoided
 from events.postings import POSTING, Leg, balances, postings
 from events.reconciliation import (
@@ -79,6 +92,13 @@ ROWS: list[tuple[Event, list[tuple[str, str, int]]]] = [
     (make(SchemeInvoicePaid),               [(SP, PERIOD, 3),      (SU, LINE, -3)]),
     (make(PayoutPaid),                      [(PT, "po-1", 1_000),  (SU, LINE, -1_000)]),
     (make(PayoutReturned),                  [(SU, LINE, 1_000),    (PT, "po-1", -1_000)]),
+    # corrections
+    (make(FeeCorrected),                    [(IX, "", 1),          (NR, CYCLE, -1)]),
+    (make(SettlementDifferenceWrittenOff),  [(LO, "", 5),          (NR, CYCLE, -5)]),
+    (make(SchemeInvoiceAdjusted),           [(SF, "", 1),          (SP, PERIOD, -1)]),
+    (make(PayoutDifferenceWrittenOff),      [(LO, "", 1),          (PT, "po-1", -1)]),
+    (make(SuspenseWrittenOff),              [(SU, LINE, 5),        (LO, "", -5)]),
+    (make(SuspenseOffset),                  [(SU, LINE, 5),        (SU, "bank-usd-2026-03-11/2", -5)]),
 ]
 # fmt: on
 

@@ -17,7 +17,20 @@ from events.clearing import (
     ClearingRejection,
     RefundCleared,
 )
-from events.fees import InterchangeAssessed, InterchangeReturned, ProcessingFeeCharged, SchemeFeeAssessed
+from events.corrections import (
+    PayoutDifferenceWrittenOff,
+    SchemeInvoiceAdjusted,
+    SettlementDifferenceWrittenOff,
+    SuspenseOffset,
+    SuspenseWrittenOff,
+)
+from events.fees import (
+    FeeCorrected,
+    InterchangeAssessed,
+    InterchangeReturned,
+    ProcessingFeeCharged,
+    SchemeFeeAssessed,
+)
 from events.lifecycle import AuthorizationExpired, CaptureVoided, PaymentCaptured, PaymentVoided
 from events.postings import POSTING, balances
 from events.reconciliation import (
@@ -226,6 +239,50 @@ WALKS: dict[str, list[Event]] = {
         make(SchemeFeeAssessed, amount=4),
         make(BankLineRecorded, statement_id=BANK, amount=-7),
         make(SchemeInvoicePaid, statement_id=BANK, amount=7),
+    ],
+    "a wrong interchange, corrected": [
+        *authorized(),
+        *captured(),
+        *cleared(1_000, 25),
+        make(FeeCorrected, old=25, new=26, cycle=TUESDAY),
+        *settled(974),
+        *available(("cap-1", 1_000), ("fee:cap-1", -59)),
+        *paid_out(941),
+    ],
+    "settled short, and written off": [
+        *authorized(),
+        *captured(),
+        *cleared(1_000, 25),
+        *settled(970),
+        make(SettlementDifferenceWrittenOff, amount=5, cycle=TUESDAY),
+        *available(("cap-1", 1_000), ("fee:cap-1", -59)),
+        *paid_out(941),
+    ],
+    "an invoice too high, adjusted": [
+        make(SchemeFeeAssessed, amount=3),
+        make(BankLineRecorded, statement_id=BANK, amount=-7),
+        make(SchemeInvoicePaid, statement_id=BANK, amount=7),
+        make(SchemeInvoiceAdjusted, amount=4),
+    ],
+    "a payout that the bank paid too much of": [
+        *authorized(),
+        *captured(),
+        *cleared(1_000, 25),
+        *settled(975),
+        *available(("cap-1", 1_000), ("fee:cap-1", -59)),
+        make(PayoutInitiated, amount=941),
+        make(BankLineRecorded, statement_id=BANK, line=2, amount=-942),
+        make(PayoutPaid, statement_id=BANK, line=2, amount=942),
+        make(PayoutDifferenceWrittenOff, amount=1),
+    ],
+    "a stranger's line, written off": [
+        make(BankLineRecorded, statement_id=BANK, amount=5),
+        make(SuspenseWrittenOff, statement_id=BANK, amount=5),
+    ],
+    "a line that the bank takes back": [
+        make(BankLineRecorded, statement_id=BANK, amount=5),
+        make(BankLineRecorded, statement_id=BANK, line=2, amount=-5),
+        make(SuspenseOffset, statement_id=BANK, amount=5, by_statement_id=BANK, by_line=2),
     ],
     "payout returned and paid again": [
         *authorized(),

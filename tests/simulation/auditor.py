@@ -128,6 +128,12 @@ POSTINGS: dict[str, Callable[[Body], list[Leg]]] = {
     "SchemeInvoicePaid": _moved("SP", "{network}-{currency}-{period}", "SU", "{statement_id}/{line}"),
     "PayoutPaid": _moved("PT", "{payout_id}", "SU", "{statement_id}/{line}"),
     "PayoutReturned": _moved("SU", "{statement_id}/{line}", "PT", "{payout_id}"),
+    "FeeCorrected": _moved("IX", "", "NR", "{cycle}"),
+    "SettlementDifferenceWrittenOff": _moved("LO", "", "NR", "{cycle}"),
+    "SchemeInvoiceAdjusted": _moved("SF", "", "SP", "{network}-{currency}-{period}"),
+    "PayoutDifferenceWrittenOff": _moved("LO", "", "PT", "{payout_id}"),
+    "SuspenseWrittenOff": _moved("SU", "{statement_id}/{line}", "LO", ""),
+    "SuspenseOffset": _moved("SU", "{statement_id}/{line}", "SU", "{by_statement_id}/{by_line}"),
 }
 
 #: Whose money it is: no event of another log may post to an account of these.
@@ -176,13 +182,23 @@ ONCE = {
     "SchemeInvoicePaid": ("account", "statement_id", "line"),
     "PayoutPaid": ("account", "statement_id", "line"),
     "PayoutReturned": ("account", "statement_id", "line"),
+    "SuspenseWrittenOff": ("account", "statement_id", "line"),
+    "SuspenseOffset": ("account", "statement_id", "line"),
+    "FeeCorrected": ("record_id",),
 }
 
 #: What became of a request: exactly one of them follows it. From all but the first nothing follows.
 ANSWERS = ("RequestAccepted", "DuplicateRequestObserved", "IdempotencyConflictObserved", "RequestRejected")
 IDLE = frozenset(
-    {*ANSWERS[1:], "NetworkReplyUnmatched", "EventDeadLettered", "OperationRejected", "RefundRejected"}
-    | {"FraudReportRefused"}
+    {
+        *ANSWERS[1:],
+        "NetworkReplyUnmatched",
+        "EventDeadLettered",
+        "OperationRejected",
+        "RefundRejected",
+        "ResolutionRejected",
+        "FraudReportRefused",
+    }
 )
 
 #: Events that begin something in a log without being an input of it.
@@ -402,7 +418,8 @@ class Books:
             currency = self._currencies.setdefault(body["payment_id"], body["currency"])
             if body["currency"] != currency:
                 yield f"{where}: {name} is in {body['currency']}, the payment in {currency}"
-        if name in POSTINGS and min(body.get("amount", 0), body.get("hold_released", 0)) < 0:
+        least = min(body.get("amount", 0), body.get("hold_released", 0))
+        if name in POSTINGS and name != "FeeCorrected" and least < 0:
             yield f"{where}: {name} has a negative amount"
 
     def _merchant(self, event: Event) -> Findings:
@@ -550,6 +567,101 @@ class Streams:
                 yield f"{where}: {name} names {cause} as its cause, which is nowhere"
             elif found in IDLE:
                 yield f"{where}: {name} is caused by {cause}, a {found}, which must do nothing"
+
+
+class Agreement:
+    """What reconciliation said against what stands there: matches that match, discrepancies that are there and end.
+
+    Kept apart from the books: cycles by what each side says of them, lines and payouts by what they are.
+    """
+
+    def __init__(self) -> None:
+        self._nets: dict[tuple[str, str], int] = defaultdict(int)
+        self._open: dict[tuple[str, str], str] = {}
+        self._asked: dict[str, Body] = {}
+
+    def take(self, event: Event) -> Findings:
+        """Add up what each side says, and judge what is said of it."""
+        name, body = event.name, event.body
+        match name:
+            case "ClearingCycleTotalled" if event.log == "reconciliation":
+                self._nets["ours", body["cycle"]] += body["net"]
+            case "NetworkSettlementAdvised":
+                self._nets["advised", body["cycle"]] = body["net"]
+            case "NetworkSettlementReceived":
+                self._nets["booked", body["cycle"]] += body["amount"]
+            case "SchemePeriodTotalled" if event.log == "reconciliation":
+                self._nets["ours", _period(body)] -= body["amount"]
+            case "SchemeInvoicePaid":
+                self._nets["booked", _period(body)] -= body["amount"]
+            case "PayoutAnnounced":
+                self._nets["ours", body["payout_id"]] = body["amount"]
+            case "PayoutPaid":
+                self._nets["booked", body["payout_id"]] += body["amount"]
+            case "ReconciliationMatched":
+                yield from self._matched(event)
+            case "DiscrepancyDetected":
+                self._open[event.log, body["item"]] = body["kind"]
+                if body["kind"] not in {"missing"} and body["ours"] == body["theirs"]:
+                    yield f"{event.where}: a discrepancy of {body['item']} between {body['ours']} and itself"
+            case "ResolutionRequested":
+                self._asked[event.event_id] = body
+            case "DiscrepancyResolved":
+                yield from self._resolved(event)
+            case "FeeCorrected" if body["new"] - body["old"] != body["amount"]:
+                yield f"{event.where}: {name} by {body['amount']} from {body['old']} to {body['new']}"
+            case _ if body.get("rule") == "approved" or name in {"SuspenseWrittenOff", "FeeCorrected"}:
+                yield from self._approved(event)
+            case _:
+                pass
+
+    def _matched(self, event: Event) -> Findings:
+        body = event.body
+        item, rule = body["item"], body["rule"]
+        if rule == "payout_return":
+            return
+        sides = ("ours", "advised", "booked") if rule == "three_way" else ("ours", "booked")
+        figures = [self._nets[side, item] for side in sides]
+        if max(figures) - min(figures) > body["tolerance"]:
+            yield f"{event.where}: {item} is matched by {rule}, of {figures}, within {body['tolerance']}"
+        self._open.pop((event.log, item), None)
+
+    def _resolved(self, event: Event) -> Findings:
+        body = event.body
+        if body["request_id"]:
+            yield from self._approved(event)
+        elif self._open.get((event.log, body["item"])) == "date":
+            yield f"{event.where}: nobody noted that {body['item']} came late"
+        self._open.pop((event.log, body["item"]), None)
+
+    def _approved(self, event: Event) -> Findings:
+        """Behind a correction stands a request of one person that another approved."""
+        request = self._asked.get(event.meta["causation_id"])
+        if request is None:
+            yield f"{event.where}: {event.name} without a request"
+        elif request["requested_by"] == request["approved_by"] or not request["approved_by"]:
+            yield f"{event.where}: {event.name} that {request['requested_by']} approved alone"
+        elif request["approved_by"] != event.body["approved_by"]:
+            yield f"{event.where}: {event.name} says that {event.body['approved_by']} approved it"
+        elif abs(_correction(event)) > request["limit"]:
+            yield f"{event.where}: {event.name} moves {_correction(event)}, above {request['limit']}"
+
+    def close(self, ended: bool) -> Findings:
+        """When all is over nothing differs any more."""
+        if ended:
+            for (log, item), kind in sorted(self._open.items()):
+                yield f"{log}: {item} is open: {kind}"
+
+
+def _period(body: Body) -> str:
+    return f"{body['network']}-{body['currency']}-{body['period']}"
+
+
+def _correction(event: Event) -> int:
+    body = event.body
+    if event.name == "DiscrepancyResolved":
+        return 0
+    return int(body["amount"])
 
 
 class Counts:
@@ -798,6 +910,7 @@ class Audit:
         self._streams = Streams()
         self._counts = Counts()
         self._lists = Lists()
+        self._agreement = Agreement()
         self._inputs = Inputs(holes)
         self._ends: Counter[tuple[str, int]] = Counter()
 
@@ -826,7 +939,15 @@ class Audit:
             return
         self.events += 1
         event = Event(where, topic, partition, name, content["meta"], content["body"])
-        parts = (self._streams, self._counts, self._inputs, self._books, self._risks, self._lists)
+        parts = (
+            self._streams,
+            self._counts,
+            self._inputs,
+            self._agreement,
+            self._books,
+            self._risks,
+            self._lists,
+        )
         for part in parts:
             self._find(part.take(event))
 
@@ -835,6 +956,7 @@ class Audit:
         inputs = self._inputs
         self._find(self._streams.close())
         self._find(self._counts.close(ended, inputs.put_aside))
+        self._find(self._agreement.close(ended))
         if inputs.given:
             self._find(inputs.close(ended))
         self._find(self._books.close(ended, inputs.stated if inputs.given and ended else None))

@@ -7,6 +7,7 @@ from events.authorization import DeclineReason, RetryAdvice, ReversalReason
 from events.base import Event
 from events.calendar import DAY, HOUR, day_number, start_of
 from events.clearing import Bearer, ClearingRejection, RecordKind
+from events.corrections import WriteOffRule
 from events.envelope import Recorded
 from events.partitions import TickPassed
 from events.refunds import RefundFailure
@@ -97,6 +98,12 @@ DULL: dict[str, Any] = {
 }
 _DULL_OF: dict[str, dict[str, Any]] = {
     "PaymentDeclined": {"reason": DeclineReason.DO_NOT_HONOUR, "response_code": "05"},
+    "FeeCorrected": {"old": 25, "new": 26, "amount": 1, "approved_by": "grace"},
+    "SettlementDifferenceWrittenOff": {"amount": 5, "rule": WriteOffRule.APPROVED, "approved_by": "grace"},
+    "SchemeInvoiceAdjusted": {"amount": 1, "rule": WriteOffRule.APPROVED, "approved_by": "grace"},
+    "PayoutDifferenceWrittenOff": {"amount": 1, "rule": WriteOffRule.APPROVED, "approved_by": "grace"},
+    "SuspenseWrittenOff": {"amount": 5, "approved_by": "grace"},
+    "SuspenseOffset": {"amount": 5, "by_statement_id": "bank-usd-2026-03-11", "by_line": 2},
     "RefundFailed": {"reason": RefundFailure.CLEARING_REJECTED},
     "ClearingRecordRejected": {"reason": ClearingRejection.DUPLICATE_PRESENTMENT, "representable": False},
     "InterchangeAssessed": {"amount": 25},
