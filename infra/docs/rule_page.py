@@ -142,7 +142,21 @@ _ORDER: Final = """\
 ## What is done
 
 Of the rules that fire, the first kind in this order decides. A rule in `shadow` is told and decides nothing. A rule is
-asked in the first phase in which everything that it reads is known, or in the later one that it names."""
+asked in the first phase in which everything that it reads is known, or in the later one that it names.
+
+- A published book comes into force at the tick that names its version, in every partition at the same one. A book that
+  cannot be used there (a list that has not come, a merchant's threshold of another type) is refused by an event,
+  `ReferenceRefused`, and what was in force stays.
+- Nobody can have a cardholder authenticate yet. A payment on which `request_3ds` decides gets the verdict `step_up`
+  and goes on as one to be reviewed does; where a `block` fires too, it is blocked, or the request would let through
+  what it was meant to keep out. The phase after authentication is not asked before there is one.
+- A merchant's limits of amount and of payments a day with one card bind whatever the rules say; they are told as
+  `merchant_max_amount` and `merchant_card_count_24h`.
+- The verdict's event has the values of all features, the rules that fired, those in shadow and those that failed;
+  `score` are the points of the rules that fired, 0 to 100.
+- The rules to start with are `infra/reference/rules.toml`. A pack of the first kind (a feature above a threshold) in an
+  older input is asked in this language, and its strongest verdict wins; a sum there was per currency, and is of all
+  currencies here."""
 
 _MERCHANTS: Final = """\
 ## A merchant's own

@@ -8,8 +8,8 @@ import tomllib
 from collections.abc import Iterable, Iterator
 from datetime import date
 from hashlib import sha256
-from importlib.resources import files
-from typing import Any, Final, NamedTuple, TypeVar
+from importlib.resources import as_file, files
+from typing import Any, Final, TypeVar
 
 import msgspec
 
@@ -23,16 +23,15 @@ from events.reference import (
     NetworkHealth,
     NetworkProfile,
     ReconciliationTerms,
-    Reference,
-    RulePack,
     VelocityLimits,
 )
 from events.requests import ReferencePublished
+from streams.edge.entries import STANDARD as STANDARD
+from streams.edge.entries import Entry as Entry
+from streams.edge.rulefiles import entries_to_publish, read_file
 
 PACKAGE: Final = "infra"
 FOLDER: Final = "reference"
-#: The id of an entry of which there is one for all.
-STANDARD: Final = "standard"
 
 _T = TypeVar("_T")
 
@@ -45,14 +44,6 @@ class _Merchants(msgspec.Struct, forbid_unknown_fields=True):
     merchant: list[MerchantTerms]
 
 
-class Entry(NamedTuple):
-    """One piece of reference data before it has a version."""
-
-    kind: str
-    ref_id: str
-    content: Reference
-
-
 def starter(merchants: Iterable[MerchantTerms] | None = None) -> list[Entry]:
     """Everything a processor needs before its first payment, with the dozen merchants or with others."""
     terms = starter_merchants() if merchants is None else merchants
@@ -60,7 +51,7 @@ def starter(merchants: Iterable[MerchantTerms] | None = None) -> list[Entry]:
         Entry("bins", STANDARD, starter_bins()),
         *(Entry("network", profile.network, profile) for profile in starter_networks()),
         Entry("fees", STANDARD, _load("fees.toml", FeeTable)),
-        Entry("rules", STANDARD, _load("rules.toml", RulePack)),
+        *starter_rules(),
         Entry("velocity", STANDARD, _load("velocity.toml", VelocityLimits)),
         *(Entry("holidays", holidays.currency, holidays) for holidays in starter_holidays()),
         Entry("reconciliation", STANDARD, _load("reconciliation.toml", ReconciliationTerms)),
@@ -91,6 +82,12 @@ def starter_bins() -> BinTable:
 def starter_networks() -> list[NetworkProfile]:
     """The networks, in the order of the file."""
     return _load("networks.toml", _Networks).network
+
+
+def starter_rules() -> list[Entry]:
+    """The house's rules, and the lists that they name."""
+    with as_file(files(PACKAGE).joinpath(FOLDER, "rules.toml")) as path:
+        return entries_to_publish(read_file(path))
 
 
 def starter_merchants() -> list[MerchantTerms]:

@@ -93,20 +93,11 @@ _JUDGES: Final[dict[str, Judge]] = {}
 
 
 def verdict_of(rules: InForce, outcome: Outcome) -> Verdict:
-    """What an outcome comes to.
-
-    Where the first kind of pack is in force, the strongest of all. Else the first kind of action in the fixed order,
-    with one exception: nobody can have a cardholder authenticate yet, so where a request for that stands before a
-    block, the payment is blocked, or the request would let through what it was meant to keep out.
-    """
-    kinds = outcome.kinds
-    if not kinds:
-        return Verdict.ALLOW
-    if rules.first is not None:
-        return max((_VERDICTS[kind] for kind in kinds), key=_SEVERITY.__getitem__)
-    if kinds[:2] == (Action.REQUEST_3DS, Action.BLOCK):
-        return Verdict.BLOCK
-    return _VERDICTS[kinds[0]]
+    """What an outcome comes to: what its action says, or with a pack of the first kind the strongest of all."""
+    if rules.first is not None and outcome.kinds:
+        return max((_VERDICTS[kind] for kind in outcome.kinds), key=_SEVERITY.__getitem__)
+    action = outcome.action
+    return _VERDICTS[action] if action is not None else Verdict.ALLOW
 
 
 def score_of(outcome: Outcome) -> int:

@@ -38,7 +38,13 @@ class Outcome(NamedTuple):
 
     @property
     def action(self) -> Action | None:
-        """What is to be done: the first of the kinds; None where no rule in force fired."""
+        """What is to be done: the first of the kinds; None where no rule in force fired.
+
+        With one exception. Nobody can have a cardholder authenticate yet, so where a request for that stands before
+        a block, the block decides: the request would let through what it was meant to keep out.
+        """
+        if self.kinds[:2] == (Action.REQUEST_3DS, Action.BLOCK):
+            return Action.BLOCK
         return self.kinds[0] if self.kinds else None
 
 

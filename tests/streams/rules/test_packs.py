@@ -184,7 +184,7 @@ ON_TOP = [
         book(rule("card.new", REQUEST), merchant="shop"),
         "shop",
         {"card__new": True, "card__count_1h": 6},
-        REQUEST,
+        BLOCK,
         ("rule", "shop/rule"),
     ),
 ]
@@ -205,6 +205,7 @@ ORDER = [
     ([REVIEW, BLOCK], BLOCK),
     ([REVIEW, BLOCK, ALLOW], ALLOW),
     ([BLOCK, ALLOW, REVIEW, REQUEST], REQUEST),
+    ([BLOCK, REVIEW, REQUEST], BLOCK),
     ([REVIEW, ALLOW], ALLOW),
     ([], None),
 ]
@@ -212,7 +213,10 @@ ORDER = [
 
 @pytest.mark.parametrize(("kinds", "expected"), ORDER)
 def test_actions_have_a_fixed_order(kinds: list[Action], expected: Action | None) -> None:
-    """Request 3-D Secure, allow, block, review; wherever the rules stand. All that fired are told, points add up."""
+    """Request 3-D Secure, allow, block, review; wherever the rules stand. All that fired are told, points add up.
+
+    A request does not stand in the way of a block, while nobody can authenticate.
+    """
     rules = [rule("card.new", kind, rule_id=kind.value.replace("_", "-"), points=7) for kind in kinds]
     judge = Judge(read_pack(book(*rules, rule("not card.new", rule_id="other"))), {})
     outcome = judge.judge(BEFORE, "shop", payment(card__new=True))
