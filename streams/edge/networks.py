@@ -35,8 +35,11 @@ from events.partitions import (
     ReferenceApplied,
     TickPassed,
 )
+from events.reconciliation import DiscrepancyDetected, DiscrepancyResolved
 from events.reference import NetworkHealth, decode_reference
+from streams.edge.desk import Desk, hear, requests
 from streams.edge.dice import MILLION, chance, digits, weighted
+from streams.edge.faults import FEE_WRONG_BY, NO_FAULTS, FaultKind, Plan, befalls
 from streams.edge.issuers import Planned, plan
 from streams.hosts.edges import Outgoing
 
@@ -376,6 +379,9 @@ class Presented(NamedTuple):
     interchange: int
     scheme_fee: int
     period: str
+    #: Planted: nobody answers, or it is answered and settled twice.
+    lost: bool = False
+    twice: bool = False
 
     @property
     def accepted(self) -> bool:
@@ -391,8 +397,12 @@ def priced(amount: int, price: Price) -> int:
     return whole + up + price.fixed
 
 
-def present(seed: int, record: ClearingRecordCreated, recorded_at: int) -> Presented:
+def present(
+    seed: int, record: ClearingRecordCreated, recorded_at: int, faults: Plan = NO_FAULTS
+) -> Presented:
     """What the network says to a clearing record that left at ``recorded_at``. The bank's settlement agrees."""
+    if _befalls(seed, faults, FaultKind.RECORD_LOST, record):
+        return Presented(ClearingRejection.NOT_RECEIVED, "", 0, 0, 0, 0, "", lost=True)
     rejection = _rejection(seed, record)
     if rejection is not ClearingRejection.NONE:
         return Presented(rejection, "", 0, 0, 0, 0, "")
@@ -403,7 +413,16 @@ def present(seed: int, record: ClearingRecordCreated, recorded_at: int) -> Prese
     if record.kind is RecordKind.REFUND:
         return Presented(rejection, cycle, 0, record.amount, -interchange, 0, iso_week(day_on))
     scheme_fee = sum(priced(record.amount, price) for price in tariff.scheme)
-    return Presented(rejection, cycle, record.amount, 0, interchange, scheme_fee, iso_week(day_on))
+    if _befalls(seed, faults, FaultKind.WRONG_FEE, record):
+        interchange += FEE_WRONG_BY
+    twice = _befalls(seed, faults, FaultKind.RECORD_TWICE, record)
+    return Presented(
+        rejection, cycle, record.amount, 0, interchange, scheme_fee, iso_week(day_on), twice=twice
+    )
+
+
+def _befalls(seed: int, faults: Plan, kind: FaultKind, record: ClearingRecordCreated) -> bool:
+    return bool(faults) and befalls(faults, kind, record, chance(seed, kind, record.record_id))
 
 
 def _rejection(seed: int, record: ClearingRecordCreated) -> ClearingRejection:
@@ -423,6 +442,7 @@ class ClearingHouseState(msgspec.Struct):
     """
 
     waited_for: bool = True
+    desk: Desk = msgspec.field(default_factory=Desk)
     planned: dict[str, list[Planned]] = {}
 
 
@@ -434,9 +454,14 @@ class ClearingHouse:
 
     HEARS: tuple[type[Event], ...] = (LogOpened, ClearingRecordCreated, TickPassed)
 
-    def __init__(self, partition: int, seed: int) -> None:
+    def __init__(self, partition: int, seed: int, faults: Plan = NO_FAULTS) -> None:
+        """With planted faults, the simulated desk looks into what they lead to, and its requests travel with the
+        network's notices."""
         self.partition = partition
         self.seed = seed
+        self.faults = faults
+        if faults:
+            self.HEARS = (*ClearingHouse.HEARS, DiscrepancyDetected, DiscrepancyResolved)
         self.name = f"network/{partition}"
         self.state = ClearingHouseState()
 
@@ -446,19 +471,29 @@ class ClearingHouse:
     def see(self, topic: str, partition: int, recorded: Recorded) -> list[Outgoing]:
         match recorded.body:
             case ClearingRecordCreated() as record:
-                said = present(self.seed, record, recorded.meta.recorded_at)
+                said = present(self.seed, record, recorded.meta.recorded_at, self.faults)
                 self._plan(record, said, day_of(recorded.meta.recorded_at))
-                return [self._send(handover(self.name, recorded, self._answer(record, said)))]
+                answer = self._send(handover(self.name, recorded, self._answer(record, said)))
+                return [answer] * (0 if said.lost else 2 if said.twice else 1)
+            case DiscrepancyDetected() | DiscrepancyResolved():
+                hear(self.state.desk, partition, recorded)
+                return []
             case LogOpened() as opened:
                 self.state.waited_for = opened.clock is ClockKind.VIRTUAL
                 return []
             case TickPassed() as passed:
-                out = self._due(recorded, day_of(passed.at))
+                out = [*self._due(recorded, day_of(passed.at)), *self._asked(passed.at)]
                 if self.state.waited_for:
                     out.append(self._send(Marker(self.name, passed.tick, passed.at, 0)))
                 return out
             case _:
                 return []
+
+    def _asked(self, now: int) -> list[Outgoing]:
+        return [
+            self._send(Handover(self.name, case.event_id, "", now, now, True, body))
+            for case, body in requests(self.state.desk, now)
+        ]
 
     def _send(self, message: Handover | Marker) -> Outgoing:
         return Outgoing("network.notices", self.partition, message)

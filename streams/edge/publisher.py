@@ -182,8 +182,11 @@ class Terms(msgspec.Struct):
                 pass
 
 
-def schedule(rows: Iterable[InputRow], every: int = TICK, tail: int = TAIL_TICK) -> Schedule:
-    """Walk through an input and say when it begins and with which tick it ends."""
+def schedule(
+    rows: Iterable[InputRow], every: int = TICK, tail: int = TAIL_TICK, extra_days: int = 0
+) -> Schedule:
+    """Walk through an input and say when it begins and with which tick it ends: so many days later than an honest
+    outside needs."""
     walk = Walk(PublisherState(), every)
     terms = Terms()
     first_at: int | None = None
@@ -206,7 +209,7 @@ def schedule(rows: Iterable[InputRow], every: int = TICK, tail: int = TAIL_TICK)
                 raise Refused(f"row {walk.state.rows}: {error}") from error
     if first_at is None:
         raise Refused("the input has no rows")
-    ends_at = horizon(last_at, terms)
+    ends_at = horizon(last_at, terms) + extra_days * DAY
     fine_until = min(ends_at, start_of(day_of(last_at) + 1 + FINE_DAYS))
     fine_ticks = fine_until // tail - last_at // tail
     plan = Schedule(

@@ -55,6 +55,7 @@ from events.requests import (
 from events.wire import encode_message
 from streams.edge import bank, networks
 from streams.edge.bank import Bank
+from streams.edge.faults import NO_FAULTS, Plan
 from streams.edge.networks import Adapter, ClearingHouse, Presented
 from streams.edge.reference import Entry, published, starter
 from streams.hosts.actors import Actor, EdgeActor, IndexActor
@@ -111,9 +112,14 @@ class Story:
     """A house of ``partitions`` indexes, its outside, and the hand that leads both. A context manager."""
 
     def __init__(
-        self, reference: Iterable[Entry] | None = None, *, partitions: int = 1, every: int = HOUR
+        self,
+        reference: Iterable[Entry] | None = None,
+        *,
+        partitions: int = 1,
+        every: int = HOUR,
+        faults: Plan = NO_FAULTS,
     ) -> None:
-        """``every``: how far ticks are apart, microseconds."""
+        """``every``: how far ticks are apart, microseconds. ``faults`` are planted in networks and bank."""
         self.now = START
         self.partitions = partitions
         #: Every event of every log, in the order in which they were committed.
@@ -128,9 +134,9 @@ class Story:
         self._changes: dict[type[Event], Callable[[Any], Sequence[Event]]] = {}
         self._patches = ExitStack()
         run = Run(partitions, ClockKind.VIRTUAL, START, 0, "{}")
-        edges: list[Edge] = [Bank(partitions, 1)]
+        edges: list[Edge] = [Bank(partitions, 1, faults)]
         for number in range(partitions):
-            edges += [Adapter(number, 1), ClearingHouse(number, 1)]
+            edges += [Adapter(number, 1), ClearingHouse(number, 1, faults)]
         self._actors: list[Actor] = [EdgeActor(self.log, _ByHand(edge, self)) for edge in edges]
         self._actors += [IndexActor(self.log, n, run, KEYS, self._hear) for n in range(partitions)]
         self.publish(*(entries() if reference is None else reference))
@@ -138,10 +144,12 @@ class Story:
     def __enter__(self) -> "Story":
         present = networks.present
 
-        def by_hand(seed: int, record: ClearingRecordCreated, recorded_at: int) -> Presented:
+        def by_hand(
+            seed: int, record: ClearingRecordCreated, recorded_at: int, faults: Plan = NO_FAULTS
+        ) -> Presented:
             reason = self._refused.get((record.source_id, record.presentment))
             return (
-                present(seed, record, recorded_at)
+                present(seed, record, recorded_at, faults)
                 if reason is None
                 else Presented(reason, "", 0, 0, 0, 0, "")
             )
