@@ -53,6 +53,10 @@ test: .venv/test.stamp .venv/real.stamp ## run the tests; with Java and Maven on
 test-real: .venv/test.stamp .venv/real.stamp ## a grocer's year against sums made without our code (minutes)
 	@$(BIN)/python -m pytest -m year tests/real $(PYTEST_ARGS)
 
+.PHONY: torture
+torture: .venv/test.stamp ## kill, freeze and cut off houses on Kafka (minutes; TORTURE_ARGS="--brokers 3 --seed 8")
+	@$(BIN)/python -m tests.torture $(TORTURE_ARGS)
+
 .PHONY: check
 check: .venv/test.stamp ## lint, format, types, guards, generated files
 	$(BIN)/ruff check --quiet .

@@ -1,0 +1,3 @@
+from tests.torture.command import main
+
+raise SystemExit(main())
