@@ -153,6 +153,15 @@ from events.requests import ReferencePublished
 from events.requests import RefundRequest
 from events.requests import Tick
 from events.requests import VoidRequest
+from events.review import ReviewClosed
+from events.review import ReviewClosure
+from events.review import ReviewDecided
+from events.review import ReviewDecision
+from events.review import ReviewOpened
+from events.review import ReviewProposed
+from events.review import ReviewRefusal
+from events.review import ReviewRefused
+from events.review import ReviewedBy
 from events.risk import Mode
 from events.risk import ModelScore
 from events.risk import Phase
@@ -221,6 +230,18 @@ _READ_RELEASE_CAUSE: Final[dict[str, ReleaseCause]] = {str(value): value for val
 
 _WRITE_LISTED_BY: Final[dict[ListedBy, bytes]] = {value: TEXTS[value] for value in ListedBy}
 _READ_LISTED_BY: Final[dict[str, ListedBy]] = {str(value): value for value in ListedBy}
+
+_WRITE_REVIEW_DECISION: Final[dict[ReviewDecision, bytes]] = {value: TEXTS[value] for value in ReviewDecision}
+_READ_REVIEW_DECISION: Final[dict[str, ReviewDecision]] = {str(value): value for value in ReviewDecision}
+
+_WRITE_REVIEWED_BY: Final[dict[ReviewedBy, bytes]] = {value: TEXTS[value] for value in ReviewedBy}
+_READ_REVIEWED_BY: Final[dict[str, ReviewedBy]] = {str(value): value for value in ReviewedBy}
+
+_WRITE_REVIEW_REFUSAL: Final[dict[ReviewRefusal, bytes]] = {value: TEXTS[value] for value in ReviewRefusal}
+_READ_REVIEW_REFUSAL: Final[dict[str, ReviewRefusal]] = {str(value): value for value in ReviewRefusal}
+
+_WRITE_REVIEW_CLOSURE: Final[dict[ReviewClosure, bytes]] = {value: TEXTS[value] for value in ReviewClosure}
+_READ_REVIEW_CLOSURE: Final[dict[str, ReviewClosure]] = {str(value): value for value in ReviewClosure}
 
 _WRITE_ROUTE_REASON: Final[dict[RouteReason, bytes]] = {value: TEXTS[value] for value in RouteReason}
 _READ_ROUTE_REASON: Final[dict[str, RouteReason]] = {str(value): value for value in RouteReason}
@@ -2233,6 +2254,295 @@ def _read_hotlist_released(data: bytes, text: str, end: int) -> tuple[HotlistRel
     if not author_.isascii():
         author_ = read_utf8(data, start, end)
     return HotlistReleased(item_, listed_by_, cause_, reason_, author_), end
+
+
+def _write_review_opened(value: ReviewOpened) -> bytes:
+    return b"".join((
+        TEXTS[value.payment_id],
+        TEXTS[value.merchant],
+        TEXTS[value.queue],
+        LONGS[value.priority],
+        b"\x01" if value.four_eyes else b"\x00",
+        LONGS[value.score],
+        write_list([TEXTS[entry] for entry in value.rules]),
+        LONGS[value.deadline_at],
+        _WRITE_REVIEW_DECISION[value.falls_to],
+    ))
+
+
+def _read_review_opened(data: bytes, text: str, end: int) -> tuple[ReviewOpened, int]:
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    payment_id_ = text[start:end]
+    if not payment_id_.isascii():
+        payment_id_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    merchant_ = text[start:end]
+    if not merchant_.isascii():
+        merchant_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    queue_ = text[start:end]
+    if not queue_.isascii():
+        queue_ = read_utf8(data, start, end)
+    octet = data[end]
+    if octet < 128:
+        priority_ = SMALL[octet]
+        end += 1
+    else:
+        priority_, end = read_long(data, end)
+    octet = data[end]
+    if octet > 1:
+        raise not_a_boolean(octet)
+    four_eyes_ = octet == 1
+    end += 1
+    octet = data[end]
+    if octet < 128:
+        score_ = SMALL[octet]
+        end += 1
+    else:
+        score_, end = read_long(data, end)
+    rules_: list[str] = []
+    rules_count, end = read_count(data, end)
+    for _ in range(rules_count):
+        octet = data[end]
+        start = end + 1
+        end = start + (octet >> 1)
+        if octet & 129:
+            start, end = read_span(data, start - 1)
+        rules_entry = text[start:end]
+        if not rules_entry.isascii():
+            rules_entry = read_utf8(data, start, end)
+        rules_.append(rules_entry)
+    if rules_count:
+        end = read_end(data, end)
+    instant = INSTANTS.get(data[end:end + 8])
+    if instant is None:
+        deadline_at_, end = read_instant(data, end)
+    else:
+        deadline_at_ = instant
+        end += 8
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    falls_to_ = _READ_REVIEW_DECISION[text[start:end]]
+    return ReviewOpened(payment_id_, merchant_, queue_, priority_, four_eyes_, score_, rules_, deadline_at_, falls_to_), end
+
+
+def _write_review_proposed(value: ReviewProposed) -> bytes:
+    return b"".join((
+        TEXTS[value.payment_id],
+        TEXTS[value.analyst],
+        _WRITE_REVIEW_DECISION[value.decision],
+        TEXTS[value.note_sha256],
+    ))
+
+
+def _read_review_proposed(data: bytes, text: str, end: int) -> tuple[ReviewProposed, int]:
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    payment_id_ = text[start:end]
+    if not payment_id_.isascii():
+        payment_id_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    analyst_ = text[start:end]
+    if not analyst_.isascii():
+        analyst_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    decision_ = _READ_REVIEW_DECISION[text[start:end]]
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    note_sha256_ = text[start:end]
+    if not note_sha256_.isascii():
+        note_sha256_ = read_utf8(data, start, end)
+    return ReviewProposed(payment_id_, analyst_, decision_, note_sha256_), end
+
+
+def _write_review_decided(value: ReviewDecided) -> bytes:
+    return b"".join((
+        TEXTS[value.payment_id],
+        TEXTS[value.merchant],
+        TEXTS[value.queue],
+        _WRITE_REVIEW_DECISION[value.decision],
+        _WRITE_REVIEWED_BY[value.reviewed_by],
+        TEXTS[value.analyst],
+        TEXTS[value.proposed_by],
+        TEXTS[value.note_sha256],
+    ))
+
+
+def _read_review_decided(data: bytes, text: str, end: int) -> tuple[ReviewDecided, int]:
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    payment_id_ = text[start:end]
+    if not payment_id_.isascii():
+        payment_id_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    merchant_ = text[start:end]
+    if not merchant_.isascii():
+        merchant_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    queue_ = text[start:end]
+    if not queue_.isascii():
+        queue_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    decision_ = _READ_REVIEW_DECISION[text[start:end]]
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    reviewed_by_ = _READ_REVIEWED_BY[text[start:end]]
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    analyst_ = text[start:end]
+    if not analyst_.isascii():
+        analyst_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    proposed_by_ = text[start:end]
+    if not proposed_by_.isascii():
+        proposed_by_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    note_sha256_ = text[start:end]
+    if not note_sha256_.isascii():
+        note_sha256_ = read_utf8(data, start, end)
+    return ReviewDecided(payment_id_, merchant_, queue_, decision_, reviewed_by_, analyst_, proposed_by_, note_sha256_), end
+
+
+def _write_review_refused(value: ReviewRefused) -> bytes:
+    return b"".join((
+        TEXTS[value.payment_id],
+        TEXTS[value.analyst],
+        _WRITE_REVIEW_DECISION[value.decision],
+        _WRITE_REVIEW_REFUSAL[value.reason],
+    ))
+
+
+def _read_review_refused(data: bytes, text: str, end: int) -> tuple[ReviewRefused, int]:
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    payment_id_ = text[start:end]
+    if not payment_id_.isascii():
+        payment_id_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    analyst_ = text[start:end]
+    if not analyst_.isascii():
+        analyst_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    decision_ = _READ_REVIEW_DECISION[text[start:end]]
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    reason_ = _READ_REVIEW_REFUSAL[text[start:end]]
+    return ReviewRefused(payment_id_, analyst_, decision_, reason_), end
+
+
+def _write_review_closed(value: ReviewClosed) -> bytes:
+    return b"".join((
+        TEXTS[value.payment_id],
+        TEXTS[value.merchant],
+        TEXTS[value.queue],
+        _WRITE_REVIEW_CLOSURE[value.cause],
+    ))
+
+
+def _read_review_closed(data: bytes, text: str, end: int) -> tuple[ReviewClosed, int]:
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    payment_id_ = text[start:end]
+    if not payment_id_.isascii():
+        payment_id_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    merchant_ = text[start:end]
+    if not merchant_.isascii():
+        merchant_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    queue_ = text[start:end]
+    if not queue_.isascii():
+        queue_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    cause_ = _READ_REVIEW_CLOSURE[text[start:end]]
+    return ReviewClosed(payment_id_, merchant_, queue_, cause_), end
 
 
 def _write_route_candidate(value: RouteCandidate) -> bytes:
@@ -7466,6 +7776,11 @@ EVENT_WRITERS: Final[dict[type[Any], tuple[bytes, Callable[[Any], bytes]]]] = {
     HotlistAnnounced: (b"\x00\x00\x00\x00\x5d", _write_hotlist_announced),
     HotlistApplied: (b"\x00\x00\x00\x00\x5e", _write_hotlist_applied),
     HotlistReleased: (b"\x00\x00\x00\x00\x5f", _write_hotlist_released),
+    ReviewOpened: (b"\x00\x00\x00\x00\x6f", _write_review_opened),
+    ReviewProposed: (b"\x00\x00\x00\x00\x70", _write_review_proposed),
+    ReviewDecided: (b"\x00\x00\x00\x00\x71", _write_review_decided),
+    ReviewRefused: (b"\x00\x00\x00\x00\x72", _write_review_refused),
+    ReviewClosed: (b"\x00\x00\x00\x00\x73", _write_review_closed),
     RouteSelected: (b"\x00\x00\x00\x00\x11", _write_route_selected),
     RouteFailedOver: (b"\x00\x00\x00\x00\x12", _write_route_failed_over),
     RouteExhausted: (b"\x00\x00\x00\x00\x13", _write_route_exhausted),
@@ -7559,6 +7874,11 @@ EVENT_READERS: Final[dict[bytes, Callable[[bytes, str, int], tuple[Any, int]]]] 
     b"\x00\x00\x00\x00\x5d": _read_hotlist_announced,
     b"\x00\x00\x00\x00\x5e": _read_hotlist_applied,
     b"\x00\x00\x00\x00\x5f": _read_hotlist_released,
+    b"\x00\x00\x00\x00\x6f": _read_review_opened,
+    b"\x00\x00\x00\x00\x70": _read_review_proposed,
+    b"\x00\x00\x00\x00\x71": _read_review_decided,
+    b"\x00\x00\x00\x00\x72": _read_review_refused,
+    b"\x00\x00\x00\x00\x73": _read_review_closed,
     b"\x00\x00\x00\x00\x11": _read_route_selected,
     b"\x00\x00\x00\x00\x12": _read_route_failed_over,
     b"\x00\x00\x00\x00\x13": _read_route_exhausted,
@@ -7678,6 +7998,11 @@ SCHEMA_IDS: Final[dict[type[Any], int]] = {
     HotlistAnnounced: 93,
     HotlistApplied: 94,
     HotlistReleased: 95,
+    ReviewOpened: 111,
+    ReviewProposed: 112,
+    ReviewDecided: 113,
+    ReviewRefused: 114,
+    ReviewClosed: 115,
     RouteSelected: 17,
     RouteFailedOver: 18,
     RouteExhausted: 19,

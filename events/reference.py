@@ -5,12 +5,13 @@ units of the payment's currency, times of day minutes after midnight UTC.
 """
 
 from enum import StrEnum
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal
 
 import msgspec
 
 from events.errors import ValidationError
 from events.hotlist import Dimension, Measure, Standing, Window
+from events.review import ReviewDecision
 from events.risk import Phase, Verdict
 
 
@@ -259,6 +260,36 @@ class ReconciliationTerms(Reference, frozen=True):
     memory_days: int
 
 
+class ReviewQueue(Reference, frozen=True):
+    """Where a review of at least ``from_score`` waits, for ``minutes`` at most, and what it falls to then.
+
+    A smaller ``priority`` comes first. With ``four_eyes`` two people have to agree.
+    """
+
+    queue: Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9-]{1,40}$")]
+    from_score: Annotated[int, msgspec.Meta(ge=0, le=100)]
+    priority: int
+    minutes: Annotated[int, msgspec.Meta(ge=1, le=60 * 24 * 5)]
+    four_eyes: bool
+    falls_to: Literal["approve", "decline"]
+
+
+class ReviewQueues(Reference, frozen=True):
+    """The queues in force; of several that fit the first takes it."""
+
+    version: int
+    queues: tuple[ReviewQueue, ...]
+
+
+class ReviewInstruction(Reference, frozen=True):
+    """What an analyst wants of a payment. ``note_sha256`` is the hash of the reasons, which are kept elsewhere."""
+
+    payment_id: Annotated[str, msgspec.Meta(min_length=1, max_length=80)]
+    decision: ReviewDecision
+    analyst: Annotated[str, msgspec.Meta(min_length=1, max_length=80)]
+    note_sha256: Annotated[str, msgspec.Meta(pattern=r"^([0-9a-f]{64})?$")]
+
+
 KINDS: Final[dict[str, type[Reference]]] = {
     "merchant": MerchantTerms,
     "bins": BinTable,
@@ -272,6 +303,8 @@ KINDS: Final[dict[str, type[Reference]]] = {
     "velocity": VelocityLimits,
     "hotlist": HotlistEntry,
     "reconciliation": ReconciliationTerms,
+    "queues": ReviewQueues,
+    "review": ReviewInstruction,
 }
 
 

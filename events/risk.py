@@ -26,7 +26,7 @@ class Verdict(StrEnum):
     ALLOW = "allow"
     """Go on."""
     REVIEW = "review"
-    """Go on, and mark it: nobody is asked, for there is no review queue yet."""
+    """Go on, and let a person look at it before it is captured, where a queue is in force."""
     STEP_UP = "step_up"
     """The cardholder should authenticate first. Nobody can ask for that yet: it goes on as one to be reviewed."""
     BLOCK = "block"

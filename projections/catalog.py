@@ -5,7 +5,7 @@ The order matters to views alone: a view may read what stands above it.
 
 from typing import Final
 
-from projections import audit, disputes, hotlist, ledger, merchants, payments, reconciliation, risk
+from projections import audit, disputes, hotlist, ledger, merchants, payments, reconciliation, review, risk
 from projections.port import Projection
 
 CATALOG: Final[tuple[Projection, ...]] = (
@@ -16,6 +16,7 @@ CATALOG: Final[tuple[Projection, ...]] = (
     payments,
     risk,
     hotlist,
+    review,
     reconciliation,
 )
 

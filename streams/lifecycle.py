@@ -7,6 +7,9 @@ before that tick still counts, for follow-ups are decided before deadlines.
 A void is for the whole payment: once a clearing record of it has left, or money is on its way back to the card,
 there is nothing whole left to void, and a refund is the way.
 
+A payment that a person looks at (:mod:`streams.review`) is not captured while he does: what is captured by itself waits
+for the decision, and a merchant's capture is parked. One that is turned down is let go like by a void.
+
 Captures and voids are decided here and refunds by their own processor, which stands behind this one in the
 topology: of a capture and a refund between the same two ticks the capture comes first, whatever their times say.
 
@@ -43,6 +46,7 @@ from events.lifecycle import (
 )
 from events.refunds import RefundApproved, RefundFailed
 from events.requests import CaptureMode, Operation
+from events.review import ReviewClosed, ReviewDecided, ReviewDecision, ReviewOpened
 from streams.features import followups
 from streams.features.days import Day, before, forget, put_aside
 from streams.features.followups import Bag, FollowUp
@@ -63,8 +67,11 @@ HEARS: Final[tuple[type[Event], ...]] = (
     RefundApproved,
     RefundFailed,
     ClearingRecordCreated,
+    ReviewOpened,
+    ReviewDecided,
+    ReviewClosed,
 )
-DECIDES: Final[tuple[type[Event], ...]] = (PaymentAuthorized,)
+DECIDES: Final[tuple[type[Event], ...]] = (PaymentAuthorized, ReviewDecided)
 
 MEMORY_DAYS: Final = 30
 """How many whole days of logical time the ending of a payment is kept."""
@@ -108,7 +115,7 @@ class Payment(msgspec.Struct, gc=False):
 
     ``idempotency_key`` is kept for the capture of a payment in automatic mode, and empty in manual mode. ``unsent``
     are the captures whose clearing records have not left, ``sent`` whether any has. ``refunded`` is what was promised
-    back to the card.
+    back to the card. ``held_back``: a person looks at it; ``turned_down``: he has said no.
     """
 
     merchant: str
@@ -121,6 +128,8 @@ class Payment(msgspec.Struct, gc=False):
     valid_until_at: int = 0
     unsent: dict[str, int] = {}
     sent: bool = False
+    held_back: bool = False
+    turned_down: bool = False
 
 
 class Closed(msgspec.Struct, frozen=True, gc=False):
@@ -156,21 +165,37 @@ def initial() -> State:
 
 
 def decide(state: State, recorded: Recorded) -> list[Event]:
-    """Capture an authorized payment in automatic mode, all of what was approved."""
-    body = recorded.body
-    assert isinstance(body, PaymentAuthorized)
-    key = state.payments[body.payment_id].idempotency_key
-    if not key:
+    """What is captured by itself, or let go, when the issuer or whoever looks at the payment has answered."""
+    match recorded.body:
+        case PaymentAuthorized() as body:
+            payment = state.payments[body.payment_id]
+            if payment.turned_down:
+                return _let_go(payment, body.payment_id)
+            return _capture_by_itself(payment, body.payment_id)
+        case ReviewDecided() as body:
+            looked_at = state.payments.get(body.payment_id)
+            if looked_at is None or looked_at.standing is not Standing.AUTHORIZED:
+                return []
+            if looked_at.turned_down:
+                return _let_go(looked_at, body.payment_id)
+            return _capture_by_itself(looked_at, body.payment_id)
+        case _:
+            return []
+
+
+def _capture_by_itself(payment: Payment, payment_id: str) -> list[Event]:
+    """Capture all that is held of a payment in automatic mode, unless a person looks at it."""
+    if not payment.idempotency_key or payment.held_back:
         return []
     return [
         PaymentCaptured(
-            body.payment_id,
-            body.merchant,
-            body.network,
-            operation_id("cap", body.merchant, key),
-            body.approved_amount,
-            body.currency,
-            body.approved_amount,
+            payment_id,
+            payment.merchant,
+            payment.network,
+            operation_id("cap", payment.merchant, payment.idempotency_key),
+            payment.held,
+            payment.currency,
+            payment.held,
             True,
         )
     ]
@@ -206,7 +231,8 @@ def fire(state: State, work: Work, now: int) -> list[Event]:
     if refused is not None:
         return [_rejected(wanted, refused)]
     assert payment is not None
-    if payment.standing is Standing.OPEN:
+    held_back = payment.held_back and wanted.operation is Operation.CAPTURE
+    if payment.standing is Standing.OPEN or held_back:
         return [followups.park(state.waiting, wanted)]
     if wanted.operation is Operation.VOID:
         return _void(payment, wanted)
@@ -257,9 +283,14 @@ def _void(payment: Payment, wanted: FollowUp) -> list[Event]:
         return [_rejected(wanted, _VOID_REFUSED[payment.standing])]
     if payment.refunded > 0:
         return [_rejected(wanted, OperationRejection.ALREADY_CAPTURED)]
+    return _let_go(payment, wanted.payment_id)
+
+
+def _let_go(payment: Payment, payment_id: str) -> list[Event]:
+    """Undo the captures that have not left, and release what is held."""
     voided: list[Event] = [
         CaptureVoided(
-            wanted.payment_id,
+            payment_id,
             payment.merchant,
             payment.network,
             capture_id,
@@ -269,7 +300,7 @@ def _void(payment: Payment, wanted: FollowUp) -> list[Event]:
         for capture_id in sorted(payment.unsent)
     ]
     voided.append(
-        PaymentVoided(wanted.payment_id, payment.merchant, payment.network, payment.held, payment.currency)
+        PaymentVoided(payment_id, payment.merchant, payment.network, payment.held, payment.currency)
     )
     return voided
 
@@ -307,7 +338,8 @@ def evolve(state: State, recorded: Recorded) -> State:
             payment.standing = Standing.AUTHORIZED
             payment.network = _shared(body.network)
             payment.held = body.approved_amount
-            if not payment.idempotency_key:
+            # What waits for a person may wait for longer than the issuer does.
+            if not payment.idempotency_key or payment.held_back:
                 payment.valid_until_at = body.valid_until_at
                 _schedule(state, body.payment_id, body.valid_until_at)
             followups.release(state.waiting, body.payment_id)
@@ -342,6 +374,18 @@ def evolve(state: State, recorded: Recorded) -> State:
             del payment.unsent[body.source_id]
             payment.sent = True
             _close_when_cleared(state, recorded, body.payment_id, payment)
+        case ReviewOpened() as body:
+            looked_at = state.payments.get(body.payment_id)
+            if looked_at is not None:
+                looked_at.held_back = True
+        case ReviewDecided() | ReviewClosed() as body:
+            looked_at = state.payments.get(body.payment_id)
+            if looked_at is not None:
+                looked_at.held_back = False
+                looked_at.turned_down = (
+                    isinstance(body, ReviewDecided) and body.decision is ReviewDecision.DECLINE
+                )
+                followups.release(state.waiting, body.payment_id)
         case _:
             pass
     return state

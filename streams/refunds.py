@@ -21,8 +21,10 @@ from events.base import Event
 from events.calendar import day_of
 from events.clearing import CaptureWrittenOff, ClearingRecordRejected, RecordKind, RefundCleared
 from events.envelope import Recorded
+from events.identity import operation_id
 from events.lifecycle import CaptureVoided, OperationRejection, PaymentCaptured, PaymentRequested
 from events.refunds import RefundApproved, RefundFailed, RefundFailure, RefundRejected, RefundRequested
+from events.review import ReviewDecided, ReviewDecision
 from streams.features import followups
 from streams.features.days import Day, before, forget, put_aside
 from streams.features.followups import Bag, FollowUp
@@ -42,7 +44,7 @@ HEARS: Final[tuple[type[Event], ...]] = (
     RefundCleared,
     RefundFailed,
 )
-DECIDES: Final[tuple[type[Event], ...]] = (ClearingRecordRejected,)
+DECIDES: Final[tuple[type[Event], ...]] = (ClearingRecordRejected, ReviewDecided)
 
 WINDOW_DAYS: Final = 180
 """How many whole days of logical time after its outcome a payment can be refunded."""
@@ -100,8 +102,10 @@ def initial() -> State:
 
 
 def decide(state: State, recorded: Recorded) -> list[Event]:
-    """A refund whose clearing record was refused for good has failed."""
+    """A refund whose clearing record was refused for good has failed; what a reviewer gives back is approved."""
     body = recorded.body
+    if isinstance(body, ReviewDecided):
+        return _given_back(state, body)
     assert isinstance(body, ClearingRecordRejected)
     if body.kind is not RecordKind.REFUND or body.representable:
         return []
@@ -115,6 +119,23 @@ def decide(state: State, recorded: Recorded) -> list[Event]:
             refund.amount,
             refund.currency,
             RefundFailure.CLEARING_REJECTED,
+        )
+    ]
+
+
+def _given_back(state: State, body: ReviewDecided) -> list[Event]:
+    """All that is left of what was captured, for a payment that somebody regrets to have approved."""
+    payment = state.payments.get(body.payment_id)
+    if body.decision is not ReviewDecision.REFUND or payment is None or payment.captured <= payment.refunded:
+        return []
+    return [
+        RefundApproved(
+            body.payment_id,
+            payment.merchant,
+            payment.network,
+            operation_id("ref", payment.merchant, f"review/{body.payment_id}"),
+            payment.captured - payment.refunded,
+            payment.currency,
         )
     ]
 

@@ -45,6 +45,9 @@ DECIDES: Final[tuple[type[Event], ...]] = (PaymentRequested, ReferenceApplied)
 MERCHANT_MAX_AMOUNT: Final = "merchant_max_amount"
 MERCHANT_CARD_COUNT_24H: Final = "merchant_card_count_24h"
 
+LISTED_POINTS: Final = 20
+"""What each key adds to the score that is listed to be looked at."""
+
 FORGET: Final = "forget"
 _COUNT_AT_MERCHANT: Final = PLACES["card_merchant.count_24h"]
 _NO_TERMS: Final = Terms()
@@ -98,8 +101,9 @@ def _assess(state: State, body: PaymentRequested) -> RiskAssessed:
         rules.append(hit.rule)
         if hit.standing is Standing.BLOCK:
             verdict, score = Verdict.BLOCK, HIGHEST_SCORE
-        elif verdict is Verdict.ALLOW:
-            verdict = Verdict.REVIEW
+        else:
+            verdict = Verdict.REVIEW if verdict is Verdict.ALLOW else verdict
+            score = min(HIGHEST_SCORE, score + LISTED_POINTS)
     return RiskAssessed(
         body.payment_id,
         body.merchant,

@@ -32,7 +32,7 @@ from events.calendar import (
 )
 from events.errors import Refused, ValidationError
 from events.identity import partition_of_name, slot_of_name
-from events.reference import Holidays, MerchantTerms, NetworkProfile, decode_reference
+from events.reference import Holidays, MerchantTerms, NetworkProfile, ReviewQueues, decode_reference
 from events.requests import InputRow, PaymentRequest, ReferencePublished, Tick
 
 TICK: Final = 15 * MINUTE
@@ -167,6 +167,7 @@ class Terms(msgspec.Struct):
 
     hold_days: int = 0
     settlement_days: int = 0
+    review_minutes: int = 0
     holidays: frozenset[int] = NO_HOLIDAYS
 
     def hear(self, entry: ReferencePublished) -> None:
@@ -176,6 +177,9 @@ class Terms(msgspec.Struct):
                 self.hold_days = max(self.hold_days, profile.hold_days)
             case MerchantTerms() as terms:
                 self.settlement_days = max(self.settlement_days, terms.settlement_days)
+            case ReviewQueues() as queues:
+                longest = max((queue.minutes for queue in queues.queues), default=0)
+                self.review_minutes = max(self.review_minutes, longest)
             case Holidays() as holidays:
                 self.holidays = self.holidays | frozenset(holidays.days_on)
             case _:
@@ -227,7 +231,8 @@ def schedule(
 
 def horizon(last_at: int, terms: Terms) -> int:
     """The instant by which everything that a row at ``last_at`` can lead to is over. On the hour."""
-    last_on, holidays = day_of(last_at), terms.holidays
+    # What waits for a person is captured when he has decided, or nobody in time.
+    last_on, holidays = day_of(last_at + terms.review_minutes * MINUTE), terms.holidays
     cycle_on = last_on + DAYS_TO_FIRST_CUT_OFF + DAYS_TO_SECOND_PRESENTMENT + DAYS_OF_LAGS
     net_on = add_business_days(cycle_on, BUSINESS_DAYS_TO_NET, holidays)
     week_end_on = cycle_on - weekday(cycle_on) + 6

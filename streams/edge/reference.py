@@ -23,6 +23,7 @@ from events.reference import (
     NetworkHealth,
     NetworkProfile,
     ReconciliationTerms,
+    ReviewQueues,
     VelocityLimits,
 )
 from events.requests import ReferencePublished
@@ -52,6 +53,7 @@ def starter(merchants: Iterable[MerchantTerms] | None = None) -> list[Entry]:
         *(Entry("network", profile.network, profile) for profile in starter_networks()),
         Entry("fees", STANDARD, _load("fees.toml", FeeTable)),
         *starter_rules(),
+        Entry("queues", STANDARD, _load("queues.toml", ReviewQueues)),
         Entry("velocity", STANDARD, _load("velocity.toml", VelocityLimits)),
         *(Entry("holidays", holidays.currency, holidays) for holidays in starter_holidays()),
         Entry("reconciliation", STANDARD, _load("reconciliation.toml", ReconciliationTerms)),

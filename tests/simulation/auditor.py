@@ -150,6 +150,9 @@ ONCE = {
     "CaptureRequested": ("capture_id",),
     "RefundRequested": ("refund_id",),
     "RiskAssessed": ("payment_id", "phase"),
+    "ReviewOpened": ("payment_id",),
+    "ReviewDecided": ("payment_id", "decision"),
+    "ReviewClosed": ("payment_id",),
     "RequestAccepted": ("merchant", "idempotency_key"),
     "AuthorizationSubmitted": ("payment_id", "attempt"),
     "ReversalSubmitted": ("payment_id", "reason", "attempt"),
@@ -196,6 +199,7 @@ IDLE = frozenset(
         "EventDeadLettered",
         "OperationRejected",
         "RefundRejected",
+        "ReviewRefused",
         "ResolutionRejected",
         "FraudReportRefused",
     }
@@ -711,6 +715,64 @@ class Counts:
                 yield f"{payment} has {self._outcomes[payment]} outcomes"
 
 
+# --- what people look at --------------------------------------------------------------------------------
+
+
+class Reviews:
+    """That nothing is captured while somebody looks at it, or after he said no; and who may say so."""
+
+    def __init__(self) -> None:
+        self._open: dict[str, Body] = {}
+        self._proposed: dict[str, tuple[str, str]] = {}
+        self._turned_down: set[str] = set()
+        self._approved: set[str] = set()
+
+    def take(self, event: Event) -> Findings:
+        """Follow each review."""
+        where, name, body = event.where, event.name, event.body
+        payment = body.get("payment_id", "")
+        match name:
+            case "ReviewOpened":
+                self._open[payment] = body
+            case "ReviewProposed":
+                self._proposed[payment] = (body["analyst"], body["decision"])
+            case "ReviewDecided":
+                yield from self._decided(event)
+            case "ReviewClosed":
+                if self._open.pop(payment, None) is None:
+                    yield f"{where}: the review of {payment} is closed and was not open"
+            case "PaymentCaptured" if payment in self._open or payment in self._turned_down:
+                yield f"{where}: {payment} is captured, and a review of it is open or has turned it down"
+            case _:
+                pass
+
+    def _decided(self, event: Event) -> Findings:
+        where, body = event.where, event.body
+        payment, decision = body["payment_id"], body["decision"]
+        if decision == "refund":
+            if payment not in self._approved:
+                yield f"{where}: {payment} is given back by a review that had not approved it"
+            return
+        opened = self._open.pop(payment, None)
+        if opened is None:
+            yield f"{where}: {payment} is decided and was not under review"
+            return
+        (self._approved if decision == "approve" else self._turned_down).add(payment)
+        if body["reviewed_by"] == "deadline":
+            late = event.meta["recorded_at"] >= opened["deadline_at"]
+            if not late or decision != opened["falls_to"]:
+                yield f"{where}: {payment} falls to {decision} before its deadline, or to what it should not"
+        elif opened["four_eyes"]:
+            first, wanted = self._proposed.get(payment, ("", ""))
+            if first in {"", body["analyst"]} or first != body["proposed_by"] or wanted != decision:
+                yield f"{where}: {payment} is decided by {body['analyst']} without another who agrees"
+
+    def close(self, ended: bool) -> Findings:
+        """Every review comes to its end."""
+        if ended:
+            yield from (f"the review of {payment} is still open" for payment in sorted(self._open))
+
+
 # --- what is seen too often -----------------------------------------------------------------------------
 
 #: How far from the transport's stamp a producer's time is believed, and how wide windows are; microseconds.
@@ -913,6 +975,7 @@ class Audit:
         self._counts = Counts()
         self._lists = Lists()
         self._agreement = Agreement()
+        self._reviews = Reviews()
         self._inputs = Inputs(holes)
         self._ends: Counter[tuple[str, int]] = Counter()
 
@@ -949,6 +1012,7 @@ class Audit:
             self._books,
             self._risks,
             self._lists,
+            self._reviews,
         )
         for part in parts:
             self._find(part.take(event))
@@ -959,6 +1023,7 @@ class Audit:
         self._find(self._streams.close())
         self._find(self._counts.close(ended, inputs.put_aside))
         self._find(self._agreement.close(ended))
+        self._find(self._reviews.close(ended))
         if inputs.given:
             self._find(inputs.close(ended))
         self._find(self._books.close(ended, inputs.stated if inputs.given and ended else None))

@@ -23,6 +23,14 @@ from events.messages import Marker
 from events.partitions import MarkersTaken, TickPassed
 from events.reconciliation import BankLineRecorded, NetworkSettlementReceived, PayoutPaid, SchemeInvoicePaid
 from events.refunds import RefundApproved
+from events.review import (
+    ReviewClosed,
+    ReviewDecided,
+    ReviewDecision,
+    ReviewedBy,
+    ReviewOpened,
+    ReviewProposed,
+)
 from events.risk import RiskAssessed, Verdict
 from events.settlement import FundsMadeAvailable, MerchantBalanceAdjusted, PayoutInitiated
 from events.wire import decode_event, encode_event, encode_message
@@ -189,6 +197,29 @@ def by_hotlist(assessed: RiskAssessed) -> bool:
     )
 
 
+def approved(one: ReviewDecided) -> bool:
+    """A payment that was then captured by itself."""
+    bodies = [recorded.body for recorded in decoded().values()]
+    captured = {found.payment_id for found in bodies if isinstance(found, PaymentCaptured)}
+    return one.decision is ReviewDecision.APPROVE and one.payment_id in captured
+
+
+def by_two(one: ReviewDecided) -> bool:
+    """Decided by two people."""
+    return bool(one.proposed_by)
+
+
+def lapsed(one: ReviewOpened) -> bool:
+    """Decided by its deadline."""
+    bodies = [recorded.body for recorded in decoded().values()]
+    return any(
+        isinstance(found, ReviewDecided)
+        and found.payment_id == one.payment_id
+        and found.reviewed_by is ReviewedBy.DEADLINE
+        for found in bodies
+    )
+
+
 PLANTED: dict[str, tuple[Change, str]] = {
     # postings and limits
     "legs": (body(FundsMadeAvailable, amount=more(1)), "do not sum to zero"),
@@ -249,6 +280,14 @@ PLANTED: dict[str, tuple[Change, str]] = {
     ),
     "not blocked": (body(RiskAssessed, by_hotlist, verdict=Verdict.REVIEW), "is not blocked"),
     "not named": (body(RiskAssessed, by_hotlist, rules=[]), "names [] as listed"),
+    # reviews
+    "captured unseen": (gone(ReviewDecided, approved), "a review of it is open or has turned it down"),
+    "decided alone": (body(ReviewDecided, by_two, proposed_by=""), "without another who agrees"),
+    "decided by one twice": (body(ReviewProposed, analyst="ben"), "without another who agrees"),
+    "fell too early": (body(ReviewOpened, lapsed, deadline_at=2**60), "before its deadline"),
+    "fell elsewhere": (body(ReviewOpened, lapsed, falls_to=ReviewDecision.REFUND), "to what it should not"),
+    "never ended": (gone(ReviewClosed), "is still open"),
+    "not reviewed": (gone(ReviewOpened), "was not"),
     # inputs
     "not taken": (gone(RequestReceived), "is taken after"),
     "taken again": (twice(RequestReceived), "is taken again"),

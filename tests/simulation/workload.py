@@ -15,6 +15,9 @@ from events.reference import (
     MerchantTerms,
     NetworkProfile,
     Reference,
+    ReviewInstruction,
+    ReviewQueue,
+    ReviewQueues,
     VelocityLimit,
     VelocityLimits,
 )
@@ -27,6 +30,7 @@ from events.requests import (
     RefundRequest,
     VoidRequest,
 )
+from events.review import ReviewDecision
 from streams.edge.reference import Entry, health, published, starter
 
 START = start_of(day_number(2026, 3, 2)) + 18 * HOUR
@@ -52,17 +56,27 @@ def _terms(merchant: str) -> MerchantTerms:
     )
 
 
-#: Low enough that six cards behind three addresses and four devices pass them again and again.
+#: Low enough that six cards behind two addresses and four devices pass them again and again.
 LIMITS = VelocityLimits(
     2,
     (
-        VelocityLimit("ip-cards-1h", Dimension.IP, Measure.CARDS, Window.HOUR, 1, Standing.REVIEW, 60),
+        VelocityLimit("ip-cards-1h", Dimension.IP, Measure.CARDS, Window.HOUR, 2, Standing.REVIEW, 60),
         VelocityLimit("device-count-1h", Dimension.DEVICE, Measure.COUNT, Window.HOUR, 4, Standing.BLOCK, 45),
         VelocityLimit(
             "till-cards-1h", Dimension.MERCHANT, Measure.CARDS, Window.HOUR, 4, Standing.REVIEW, 30
         ),
     ),
 )
+
+#: One for two people, which lets go of what nobody looks at, and one for one.
+QUEUES = ReviewQueues(
+    2,
+    (
+        ReviewQueue("pairs", 40, 1, 75, True, "decline"),
+        ReviewQueue("singles", 0, 2, 45, False, "approve"),
+    ),
+)
+APPROVE, DECLINE, REFUND = ReviewDecision
 
 
 def _changed(content: Reference) -> Reference:
@@ -71,6 +85,8 @@ def _changed(content: Reference) -> Reference:
             return msgspec.structs.replace(content, hold_days=1)
         case VelocityLimits():
             return LIMITS
+        case ReviewQueues():
+            return QUEUES
         case _:
             return content
 
@@ -90,6 +106,7 @@ def listed(device: str, standing: Standing | None, until_at: int) -> Entry:
 class _Maker:
     def __init__(self, seed: int) -> None:
         self.random = Random(seed)
+        self.entries: list[tuple[int, Entry]] = []
         self.rows: list[tuple[int, int, object]] = []
         self.number = 0
 
@@ -117,7 +134,7 @@ class _Maker:
             Channel.ECOMMERCE,
             mode,
             f"dev-{card % 4}",
-            f"ip-{card % 3}",
+            f"ip-{card % 2}",
             "",
             at,
             "simulation",
@@ -127,8 +144,23 @@ class _Maker:
         if random.random() < 0.08:  # another body under the same key: a conflict, or the corrected request
             self.add(at + 20 * MINUTE, msgspec.structs.replace(request, amount=777))
         name = payment_id(merchant, key, token)
+        self.look_at(at, name, self.number % 6)
         for _ in range(random.choice((0, 0, 1, 1, 2))):
             self.follow_up(at + random.randrange(0, 90) * MINUTE, merchant, name, amount, currency)
+
+    def look_at(self, at: int, payment: str, kind: int) -> None:
+        """What analysts want of a payment, whether it is under review or not."""
+        wanted = (
+            ((20, APPROVE, "ana"),),
+            ((25, DECLINE, "ben"), (30, DECLINE, "ana")),
+            ((15, APPROVE, "ana"), (16, APPROVE, "ana"), (35, APPROVE, "ben")),
+            ((10, DECLINE, "ben"), (20, APPROVE, "ana"), (32, APPROVE, "ben"), (100, REFUND, "ana")),
+            ((90, APPROVE, "ben"), (95, REFUND, "ben")),
+            (),
+        )[kind]
+        for minutes, decision, analyst in wanted:
+            content = ReviewInstruction(payment, decision, analyst, "")
+            self.entries.append((at + minutes * MINUTE, Entry("review", payment, content)))
 
     def follow_up(self, at: int, merchant: str, name: str, amount: int, currency: str) -> None:
         random = self.random
@@ -166,9 +198,10 @@ def rows(seed: int) -> list[InputRow]:
         (90 * MINUTE, listed("dev-1", None, START + 100 * MINUTE)),
         (120 * MINUTE, health("visa", healthy=True, note="simulated")),
     )
-    for offset, entry in later:
+    maker.entries += [(START + offset, entry) for offset, entry in later]
+    for at, entry in sorted(maker.entries, key=lambda item: item[0]):
         version += 1
         for message in published([entry], version):
-            maker.add(START + offset, message)
+            maker.add(at, message)
     maker.rows.sort(key=lambda item: item[:2])
     return made + [InputRow(at, entry) for at, _, entry in maker.rows]  # type: ignore[arg-type]
