@@ -48,7 +48,7 @@ def ours(kafka: str, tmp_path_factory: pytest.TempPathFactory) -> Ours:
     if all(missing(peer) for peer in PEERS):
         pytest.skip("NO PEERS, SO NOTHING IS COMPARED: " + "; ".join({missing(peer) for peer in PEERS}))
     names = {work.id_of(body): work.name_of(body) for body in BODIES}
-    system = Tallystick(kafka, tmp_path_factory.mktemp("peers") / "ours", "peers-ours", OURS, names)
+    system = Tallystick(kafka, tmp_path_factory.mktemp("peers") / "ours", "peers-ours", OURS[0], names)
     return Ours(kafka, outcomes_of(system, kafka))
 
 

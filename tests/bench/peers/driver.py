@@ -6,7 +6,7 @@ sent, whenever it was, to the moment at which its outcome was read committed (op
 
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -17,10 +17,11 @@ from events.requests import PaymentRequest
 from tests.bench.peers.systems import System
 from tests.bench.peers.work import PARTITIONS, Outcome, name_of, now, stamped
 
-#: Requests of one burst are this far apart by their own time: in order, and all within a window.
-BURST_APART: Final = 1_000
+#: Microseconds between the requests of one burst by their own time: in order, and before those of whatever follows.
+BURST_APART: Final = 10
 _FETCH: Final = 2_000
 _WAIT_SECONDS: Final = 0.002
+_FLUSH_SECONDS: Final = 5.0
 #: No system of this machine takes this long for anything that it is asked here.
 PATIENCE_SECONDS: Final = 150.0
 
@@ -60,9 +61,12 @@ class Driver:
         )
         self._consumer = _consumer(bootstrap, system.outcomes_topic)
         self._seen: set[str] = set()
+        #: Outcomes that stood in the topic more than once when they were collected.
+        self.repeated = 0
 
     def close(self) -> None:
         """Let go of the broker."""
+        self._producer.flush(_FLUSH_SECONDS)
         self._consumer.close()
 
     def warm_up(self, bodies: Sequence[PaymentRequest]) -> None:
@@ -76,11 +80,21 @@ class Driver:
         """All at once."""
         return self._timed(bodies, None)
 
-    def paced(self, bodies: Sequence[PaymentRequest], rate: float) -> Timed:
-        """So many a second, whatever comes back."""
-        return self._timed(bodies, rate)
+    def paced(
+        self,
+        bodies: Sequence[PaymentRequest],
+        rate: float,
+        meanwhile: Callable[[float], None] = lambda _: None,
+    ) -> Timed:
+        """So many a second, whatever comes back. ``meanwhile`` is told the seconds since the first, all the time."""
+        return self._timed(bodies, rate, meanwhile)
 
-    def _timed(self, bodies: Sequence[PaymentRequest], rate: float | None) -> Timed:
+    def _timed(
+        self,
+        bodies: Sequence[PaymentRequest],
+        rate: float | None,
+        meanwhile: Callable[[float], None] = lambda _: None,
+    ) -> Timed:
         apart = BURST_APART if rate is None else int(1e6 / rate)
         # A repeat of what an earlier phase sent would be stamped anew, and so be another body under the same key.
         news = [body for body in bodies if name_of(body) not in self._seen]
@@ -105,6 +119,7 @@ class Driver:
                 if moment is not None:
                     at.append(time.monotonic() - began)
                     latencies.append((at[-1] - moment) * 1_000)
+            meanwhile(time.monotonic() - began)
             self._look(patience_ends, len(moments) - len(latencies))
         processor = sum(map(processor_seconds, self._system.pids())) - before
         return Timed(len(moments), at[-1], latencies, at, processor)
@@ -144,12 +159,10 @@ class Driver:
 
     def collect(self) -> set[Outcome]:
         """Every outcome that stands in the topic, read again from its beginning. Raises where a payment has two."""
-        consumer = _consumer(self._bootstrap, self._system.outcomes_topic)
-        try:
-            found = list(self._system.outcomes_of(_up_to_the_end(consumer, self._system.outcomes_topic)))
-        finally:
-            consumer.close()
+        records = committed(self._bootstrap, self._system.outcomes_topic)
+        found = list(self._system.outcomes_of(records))
         outcomes = set(found)
+        self.repeated = len(found) - len(outcomes)
         if len({one.payment for one in outcomes}) != len(outcomes):
             raise RuntimeError(f"{self._system.name} gives a payment two different outcomes")
         return outcomes
@@ -161,6 +174,15 @@ def values_of(messages: Sequence[Any]) -> Iterator[bytes]:
         if message.error():
             raise RuntimeError(str(message.error()))
         yield message.value()
+
+
+def committed(bootstrap: str, topic: str) -> Iterator[bytes]:
+    """The values of all records of a topic that are committed by now."""
+    consumer = _consumer(bootstrap, topic)
+    try:
+        yield from _up_to_the_end(consumer, topic)
+    finally:
+        consumer.close()
 
 
 def _consumer(bootstrap: str, topic: str) -> Consumer:

@@ -12,6 +12,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -19,13 +20,15 @@ from types import MappingProxyType
 from typing import Any, Final, NamedTuple, Protocol, Self
 
 import msgspec
+from confluent_kafka import ConsumerGroupState
 from confluent_kafka.admin import AdminClient, NewTopic
 
 from events.authorization import AuthorizationOutcomeUnknown, PaymentAuthorized, PaymentDeclined
 from events.requests import PaymentRequest
 from events.risk import RiskAssessed
 from events.wire import HEADER_BYTES, decode_event, headers_of
-from infra.clusterjob import ClusterJob, make_topics
+from infra.clusterjob import ClusterJob
+from infra.clusterjob import make_topics as make_own_topics
 from infra.projecting import Projecting
 from infra.stores import in_file
 from infra.supervisor import Supervisor
@@ -49,6 +52,8 @@ _TOLD_HEADERS: Final = headers_of((*_OUTCOMES, RiskAssessed))
 _WORDS: Final = {PaymentAuthorized: "authorized", PaymentDeclined: "declined"}
 _TOPICS: Final = ("requests", "payments", "submissions", "replies", "outcomes", "refused")
 _STOP_SECONDS: Final = 15.0
+_JOIN_SECONDS: Final = 90.0
+_LOOK_SECONDS: Final = 0.2
 
 
 class Tuning(NamedTuple):
@@ -73,6 +78,8 @@ class System(Protocol):
 
     name: str
     tuning: Tuning
+    #: Payments that come through before anything is measured.
+    first_payments: int
     #: Where requests go in, and where outcomes can be read.
     requests_topic: str
     outcomes_topic: str
@@ -107,6 +114,7 @@ class Tallystick:
     """Worker, adapter, simulated counterparties and projector, as operators start them, by the clock on the wall."""
 
     name = "tallystick"
+    first_payments = 300
 
     def __init__(
         self, bootstrap: str, folder: Path, prefix: str, tuning: Tuning, names: Mapping[str, str]
@@ -133,7 +141,7 @@ class Tallystick:
 
     def __enter__(self) -> Self:
         self._folder.mkdir(parents=True)
-        make_topics(self.job)
+        make_own_topics(self.job)
         open_keys(self.job.keys)
         self._running.enter_context(self.house)
         self._running.enter_context(Projecting(self.job.cluster.address, self.job.store, self.job.partitions))
@@ -199,6 +207,9 @@ class Peer:
     """A peer's processes and the line to the networks beside it. Settings go by the environment."""
 
     name = ""
+    #: The end of its consumer group's name.
+    group = ""
+    first_payments = 300
 
     def __init__(self, bootstrap: str, folder: Path, prefix: str, tuning: Tuning) -> None:
         self.tuning = tuning
@@ -213,7 +224,7 @@ class Peer:
 
     def __enter__(self) -> Self:
         self._folder.mkdir(parents=True)
-        _make_topics(self._bootstrap, [f"{self._prefix}.{name}" for name in _TOPICS])
+        make_topics(self._bootstrap, [f"{self._prefix}.{name}" for name in _TOPICS])
         terms = self._folder / "terms.json"
         terms.write_text(json.dumps(work.terms()), "utf-8")
         environment = {
@@ -238,7 +249,22 @@ class Peer:
         for number in range(self.tuning.processes):
             state = {"PEER_STATE": str(self._folder / f"state-{number}")}
             self._start(f"{self.name}-{number}", self.command(number), {**environment, **state})
+        if self.tuning.processes > 1:
+            self._until_joined()
         return self
+
+    def _until_joined(self) -> None:
+        """Wait for all processes to share the partitions: who joins later makes those before it start again."""
+        admin = AdminClient({"bootstrap.servers": self._bootstrap})
+        group = f"{self._prefix}.{self.group}"
+        patience_ends = time.monotonic() + _JOIN_SECONDS
+        while time.monotonic() < patience_ends:
+            self.look()
+            told = admin.describe_consumer_groups([group])[group].result()
+            if told.state is ConsumerGroupState.STABLE and len(told.members) == self.tuning.processes:
+                return
+            time.sleep(_LOOK_SECONDS)
+        raise RuntimeError(f"the processes of {self.name} have not come together")
 
     def _start(self, name: str, command: list[str], environment: Mapping[str, str]) -> None:
         with (self._folder / f"{name}.log").open("wb") as output:
@@ -287,22 +313,19 @@ class Faust(Peer):
     """faust-streaming: at least once."""
 
     name = "faust"
+    group = "faust"
 
     def command(self, number: int) -> list[str]:
-        return [
-            str(BENCH_PYTHON),
-            str(HERE / "faust" / "program.py"),
-            "worker",
-            "-l",
-            "warn",
-            "--without-web",
-        ]
+        loop = ["--loop", self.tuning.environment.get("PEER_LOOP", "aio")]
+        program = [str(BENCH_PYTHON), str(HERE / "faust" / "program.py"), *loop]
+        return [*program, "worker", "-l", "warn", "--without-web"]
 
 
 class Quix(Peer):
     """Quix Streams: exactly once."""
 
     name = "quix"
+    group = "quix"
 
     def command(self, number: int) -> list[str]:
         return [str(BENCH_PYTHON), str(HERE / "quix" / "program.py")]
@@ -312,6 +335,9 @@ class KafkaStreams(Peer):
     """Kafka Streams on the JVM: exactly_once_v2."""
 
     name = "kafka_streams"
+    group = "streams"
+    #: The Java machine compiles for good what has run ten thousand times.
+    first_payments = 6_000
 
     def command(self, number: int) -> list[str]:
         classpath = f"{JAR_FOLDER}/kafka-streams-peer-1.jar:{JAR_FOLDER}/dependency/*"
@@ -333,7 +359,8 @@ def missing(peer: type[Peer]) -> str:
     return "" if BENCH_PYTHON.exists() else "there is no .venv-bench: `make bench-peers` makes it"
 
 
-def _make_topics(bootstrap: str, names: Sequence[str]) -> None:
+def make_topics(bootstrap: str, names: Sequence[str]) -> None:
+    """Topics of two partitions, set as the broker sets them."""
     admin = AdminClient({"bootstrap.servers": bootstrap})
     made = admin.create_topics([NewTopic(name, PARTITIONS, 1) for name in names], operation_timeout=30)
     for future in made.values():
