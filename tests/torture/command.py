@@ -95,10 +95,9 @@ def run(
         place.mkdir(parents=True, exist_ok=True)
         each = (1 if short else 20) if hits is None else hits
         found = run_all(
-            Order(payments or (40 if short else 400), seed, 1 if short else 6, place / f"s{seed}"),
+            Order(payments or (40 if short else 400), seed, 1 if short else 6, place / f"s{seed}", each=each),
             int(brokers),
             names,
-            each,
             planted=planted,
         )
     save(found, result)
@@ -107,7 +106,7 @@ def run(
     sys.exit(0 if found.holds else 1)
 
 
-def run_all(order: Order, brokers: int, names: list[str], each: int, *, planted: bool) -> Result:
+def run_all(order: Order, brokers: int, names: list[str], *, planted: bool) -> Result:
     """Every round in its turn, on one cluster."""
     began = time.monotonic()
     rounds: list[Round] = []
@@ -120,7 +119,7 @@ def run_all(order: Order, brokers: int, names: list[str], each: int, *, planted:
             if why_not:
                 left_out[name] = why_not
             elif name == faults.Points.name:
-                rounds += _until_hit(order, cluster, each)
+                rounds += _until_hit(order, cluster)
             else:
                 rounds.append(_round(order, cluster, kind))
         if planted and brokers == 1:
@@ -142,12 +141,12 @@ def run_all(order: Order, brokers: int, names: list[str], each: int, *, planted:
     )
 
 
-def _until_hit(order: Order, cluster: Cluster, each: int) -> list[Round]:
+def _until_hit(order: Order, cluster: Cluster) -> list[Round]:
     """Rounds until every process has died at every point so often."""
     hits = Counter[tuple[str, str]]()
     rounds: list[Round] = []
     wanted = [(kind, point) for kind, points in POINTS_OF.items() for point in points]
-    while (not rounds or any(hits[one] < each for one in wanted)) and len(rounds) < _MOST_ROUNDS:
+    while (not rounds or any(hits[one] < order.each for one in wanted)) and len(rounds) < _MOST_ROUNDS:
         one = _round(replace(order, hits=hits), cluster, faults.Points)
         rounds.append(one)
         for named, count in one.hits.items():

@@ -15,7 +15,7 @@ from events.partitions import ClockKind
 from events.requests import InputRow
 from infra.clusterjob import ClusterJob, worker_command
 from infra.commandline import UNAVAILABLE
-from infra.crashing import VARIABLE
+from infra.crashing import POINTS_OF, VARIABLE
 from tests.torture.cluster import SESSION_MS, Cluster
 from tests.torture.house import Tormented, kind_of
 
@@ -33,6 +33,8 @@ class Scene:
     chance: random.Random
     #: How often a fault strikes, where it counts.
     dose: int
+    #: How often each process is to be killed at each point.
+    each: int
     #: What was seen that must not be.
     complaints: list[str] = field(default_factory=list)
 
@@ -121,16 +123,20 @@ class Dosed(Fault):
 
 
 class Points(Fault):
-    """Everybody is killed at a named point, and whoever comes after them at another, until the house has arrived."""
+    """Everybody is killed at a named point, and whoever comes after them at another, until each has seen enough."""
 
     name = "points"
     words = "kill -9 at every named point of every process"
 
     def environments(self) -> Mapping[str, Mapping[str, str]]:
-        house = self.scene.house
-        house.arm = house.armed
+        self.scene.house.arm = self._arm
         names = ["worker-1", "worker-2", "adapter", "counterparties", "publisher", "projector"]
-        return {name: house.armed(name) for name in names}
+        return {name: self._arm(name) for name in names}
+
+    def _arm(self, name: str) -> Mapping[str, str]:
+        house, kind = self.scene.house, kind_of(name)
+        left = any(house.hits[kind, point] < self.scene.each for point in POINTS_OF[kind])
+        return house.armed(name) if left else {}
 
 
 class Moments(Dosed):

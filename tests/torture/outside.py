@@ -1,9 +1,9 @@
 """What happens to a house from outside: its brokers, its wires, its disks, its networks, its clock."""
 
 import asyncio
-import os
 import signal
 import subprocess
+import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -51,6 +51,10 @@ class Held(Dosed):
         self.begin()
         self._since = time.monotonic()
         return False  # It counts when it is over.
+
+    def clean(self) -> None:
+        if self._since:
+            self.end()
 
     def begin(self) -> None:
         """From now on it is so."""
@@ -164,13 +168,19 @@ class FullDisk(Held):
             _run("mount", "-o", f"remount,{how}", str(folder))
 
     def clean(self) -> None:
+        super().clean()
         for folder in self._folders():
             _run("umount", "--lazy", str(folder))
 
     @classmethod
     def why_not(cls) -> str:
-        folder = Path("/proc/self/fd")
-        return "" if os.geteuid() == 0 and folder.exists() else "mounting a disk of its own takes root"
+        with tempfile.TemporaryDirectory() as place:
+            try:
+                _run("mount", "-t", "tmpfs", "tallystick-torture", place)
+                _run("umount", place)
+            except (OSError, subprocess.CalledProcessError):
+                return "nobody may mount a disk here"
+        return ""
 
 
 def _fill(ballast: Path) -> None:

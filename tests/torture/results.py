@@ -72,18 +72,22 @@ def table(results: Iterable[Result], words: dict[str, str]) -> list[str]:
     """Faults by outcomes, in Markdown: one line for each kind of fault, its rounds added up."""
     lines = [
         "| what was done | blows | payments | lost, doubled or wrong | back at work (ms, middle / longest) |",
-        "|---|--:|--:|--:|--:|",
+        "|---|---|--:|--:|--:|",
     ]
     rounds = [one for result in results for one in result.rounds]
     for fault in dict.fromkeys(one.fault for one in rounds):
         same = [one for one in rounds if one.fault == fault]
-        blows = sum(sum(one.blows.values()) for one in same)
+        blows = Counter[str]()
+        for one in same:
+            blows.update(one.blows)
         payments = sum(one.payments for one in same)
         wrong = sum(len(one.complaints) for one in same)
         longest = max(one.recovery.max for one in same)
         middle = sorted(one.recovery.p50 for one in same)[len(same) // 2]
         recovered = f"{middle:,} / {longest:,}" if longest else ""
-        lines.append(f"| {words[fault]} | {blows:,} | {payments:,} | {wrong} | {recovered} |")
+        named = ", ".join(f"{what} ({count})" for what, count in sorted(blows.items()))
+        done = f"{blows.total():,} kills" if any(one.hits for one in same) else named
+        lines.append(f"| {words[fault]} | {done} | {payments:,} | {wrong} | {recovered} |")
     return lines
 
 
@@ -114,6 +118,13 @@ def paragraph(results: list[Result], words: dict[str, str]) -> str:
         f"Open transactions hid committed records from readers for {longest:,} ms at most"
         f" ({calm:,} ms where nobody died)."
     )
+    waits = [one.outcome for one in rounds if one.outcome.count]
+    if waits:
+        worst = max(waits, key=lambda wait: wait.max)
+        said.append(
+            f"By the clock on the wall a request had its outcome after {worst.p50:,} ms in the middle and"
+            f" {worst.max:,} ms at most."
+        )
     planted = [one for result in results for one in result.planted]
     if planted:
         caught = sum(bool(one.by) for one in planted)

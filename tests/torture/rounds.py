@@ -69,7 +69,8 @@ class Order:
     rate: int = 60
     #: No round takes this long, on any machine.
     patience: float = 600.0
-    #: What is known of kills at points in earlier rounds.
+    #: How often each process is to be killed at each of its points, and what earlier rounds have done of it.
+    each: int = 1
     hits: Counter[tuple[str, str]] | None = None
 
 
@@ -87,7 +88,7 @@ def torture(order: Order, brokers: Cluster, kind: type[Fault], say: Callable[[st
     with Tormented(job.state / "output", chance) as house:
         house.hits.update(order.hits or {})
         before = Counter(house.hits)
-        scene = Scene(house, job, brokers, chance, order.dose)
+        scene = Scene(house, job, brokers, chance, order.dose, order.each)
         fault = kind(scene)
         exposure.start()
         try:
@@ -97,9 +98,10 @@ def torture(order: Order, brokers: Cluster, kind: type[Fault], say: Callable[[st
                 serve_on_the_wall(scene, fault, path, order, say)
         except TallystickError as error:
             scene.complaints.append(f"the house did not come to its end: {error}")
-        house.stop()
-        stands = exposure.stop()
-        fault.clean()
+        finally:
+            house.stop()
+            fault.clean()
+            stands = exposure.stop()
         if not fault.done:
             scene.complaints.append(f"the house came to its end before all of {fault.name} was done to it")
         wanted = asked(path)

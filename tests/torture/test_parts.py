@@ -133,7 +133,7 @@ def test_a_result_is_kept_and_shown(tmp_path: Path) -> None:
     assert not made_up(complaints=["lost"], by="the auditor").holds
     assert not made_up(complaints=[], by="").holds
     text = paragraph([good], {"none": "nothing", "points": "kills"})
-    assert "| kills | 3 | 40 | 0 | 1,500 / 2,500 |" in text.splitlines()
+    assert "| kills | 3 kills | 40 | 0 | 1,500 / 2,500 |" in text.splitlines()
     assert "Of 1 defects planted in the engine 1 were caught." in text
     readme = tmp_path / "README.md"
     begin, end = "<!-- torture: made by `python -m tests.torture --readme` -->", "<!-- /torture -->"

@@ -1,7 +1,7 @@
 """A house by the clock on the wall: requests come at a steady rate, whoever dies, and nobody waits."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -28,7 +28,7 @@ def serve_on_the_wall(
     """Until the fault has struck, and everything that is published has been answered."""
     job, house = scene.job, scene.house
     wanted = asked(path)
-    start(job, house)
+    start(job, house, fault.environments())
     paced = ["--clock", "wall", "--now", "--rate", str(order.rate)]
     house.start("publisher", "publish", str(path), "--log", job.address, "--keys", str(job.keys), *paced)
     began, read_at = time.monotonic(), 0.0
@@ -49,16 +49,16 @@ def serve_on_the_wall(
             time.sleep(_LOOK_SECONDS)
 
 
-def start(job: ClusterJob, house: Tormented) -> None:
+def start(job: ClusterJob, house: Tormented, environments: Mapping[str, Mapping[str, str]]) -> None:
     """Everything that serves."""
     log = ["--log", job.address]
-    for number in range(1, job.workers + 1):
-        house.start(f"worker-{number}", *worker(job, f"worker-{number}"))
+    commands = {f"worker-{number}": worker(job, f"worker-{number}") for number in range(1, job.workers + 1)}
     for edge in ("adapter", "counterparties"):
-        record = ["--network-record", str(job.state / "network")] if edge == "adapter" else []
-        state = ["--seed", str(job.seed), "--state", str(job.state / edge)]
-        house.start(edge, edge, *log, *state, *record)
-    house.start("projector", "project", "run", *log, "--store", str(job.store))
+        commands[edge] = [edge, *log, "--seed", str(job.seed), "--state", str(job.state / edge)]
+    commands["adapter"] += ["--network-record", str(job.state / "network")]
+    commands["projector"] = ["project", "run", *log, "--store", str(job.store)]
+    for name, command in commands.items():
+        house.start(name, *command, environment=environments.get(name))
 
 
 def worker(job: ClusterJob, name: str) -> list[str]:
