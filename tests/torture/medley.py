@@ -21,7 +21,7 @@ class Medley(Fault):
     """Everything in virtual time but the named points, with networks that answer late, twice or never."""
 
     name = "medley"
-    words = "all of these in one house, one after the other"
+    words = "one thing after the other in one house"
     brokers = (1,)
     #: So many ticks that there are some between two blows.
     every = 2 * HOUR
@@ -72,7 +72,7 @@ class OnTheWallMedley(Medley):
     """What is done by the clock on the wall."""
 
     name = "wall-medley"
-    words = "the same by the clock on the wall, which jumps"
+    words = "the same in a house by the clock on the wall"
     clock = ClockKind.WALL
     parts = (SetClock, OnTheWall)
 

@@ -69,14 +69,16 @@ def load(path: Path) -> Result:
 
 
 def table(results: Iterable[Result], words: dict[str, str]) -> list[str]:
-    """Faults by outcomes, in Markdown: one line for each kind of fault, its rounds added up."""
+    """Faults by outcomes, in Markdown: a line for each kind of fault in the order of ``words``, rounds added up."""
     lines = [
         "| what was done | blows | payments | lost, doubled or wrong | back at work (ms, middle / longest) |",
         "|---|---|--:|--:|--:|",
     ]
     rounds = [one for result in results for one in result.rounds]
-    for fault in dict.fromkeys(one.fault for one in rounds):
+    for fault, said in words.items():
         same = [one for one in rounds if one.fault == fault]
+        if not same:
+            continue
         blows = Counter[str]()
         for one in same:
             blows.update(one.blows)
@@ -87,7 +89,7 @@ def table(results: Iterable[Result], words: dict[str, str]) -> list[str]:
         recovered = f"{middle:,} / {longest:,}" if longest else ""
         named = ", ".join(f"{what} ({count})" for what, count in sorted(blows.items()))
         done = f"{blows.total():,} kills" if any(one.hits for one in same) else named
-        lines.append(f"| {words[fault]} | {done} | {payments:,} | {wrong} | {recovered} |")
+        lines.append(f"| {said} | {done} | {payments:,} | {wrong} | {recovered} |")
     return lines
 
 
@@ -106,7 +108,8 @@ def paragraph(results: list[Result], words: dict[str, str]) -> str:
     points = hits(results)
     rounds = [one for result in results for one in result.rounds]
     longest = max(one.exposure.max for one in rounds)
-    calm = max((one.exposure.max for one in rounds if one.fault == "none"), default=0)
+    calm = [one.exposure.max for one in rounds if one.fault == "none"]
+    beside = f" ({max(calm):,} ms where nobody died)" if calm else ""
     said = []
     if points:
         fewest = min(points.values())
@@ -114,10 +117,7 @@ def paragraph(results: list[Result], words: dict[str, str]) -> str:
             f"Killed at {len(points)} named points, {sum(points.values()):,} times in all, each at least {fewest}"
             f" time{'s' * (fewest > 1)}."
         )
-    said.append(
-        f"Open transactions hid committed records from readers for {longest:,} ms at most"
-        f" ({calm:,} ms where nobody died)."
-    )
+    said.append(f"Open transactions hid committed records from readers for {longest:,} ms at most{beside}.")
     waits = [one.outcome for one in rounds if one.outcome.count]
     if waits:
         worst = max(waits, key=lambda wait: wait.max)
