@@ -71,7 +71,7 @@ def lines(figures: Mapping[str, Any]) -> Iterator[str]:
     yield from _recovery(figures["recovery"])
     yield from ("", "## Cost and length of the log", "")
     yield "What an event costs on the wall's clock while the embedded log grows to that of 50,000 payments."
-    yield from ("", "![Cost and length](benchmark/cost-and-length.svg)", "", "## Other figures", "")
+    yield from ("", "![Cost and length](benchmark/cost-and-length.png)", "", "## Other figures", "")
     yield from ("| figure | |", "|---|---:|")
     yield from (f"| {meaning} | {figures[name]:,} |" for name, meaning in _OTHERS.items() if name in figures)
 
@@ -99,7 +99,7 @@ def _authorizations(figures: Mapping[str, Any]) -> Iterator[str]:
         "Latencies at half of each system's own rate, open loop: from the moment at which a request was",
     )
     yield "to be sent to the moment at which its outcome was read committed. Each system in its fastest tuning."
-    yield from ("", "![Load and latency](benchmark/load-and-latency.svg)", "")
+    yield from ("", "![Load and latency](benchmark/load-and-latency.png)", "")
     yield "All tunings; processor time is that of the deciding processes, without broker and network."
     yield from ("", "| system | tuning | settings | a second | core µs a payment | p99 at half | repeated |")
     yield "|---|---|---|---:|---:|---:|---:|"
@@ -131,4 +131,4 @@ def _recovery(told: Mapping[str, Any]) -> Iterator[str]:
         f"dead one); {told['recovered_seconds']} s after the kill everybody is answered as fast as before. Each "
         f"payment has one outcome, {told['repeated']} have two."
     )
-    yield from ("", "![Kill and recovery](benchmark/kill-and-recovery.svg)")
+    yield from ("", "![Kill and recovery](benchmark/kill-and-recovery.png)")

@@ -192,7 +192,7 @@ def _consumer(bootstrap: str, topic: str) -> Consumer:
             "group.id": f"{topic}.measured",
             "enable.auto.commit": False,
             "isolation.level": "read_committed",
-            "fetch.wait.max.ms": 5,
+            "fetch.wait.max.ms": 20,
             "auto.offset.reset": "earliest",
         }
     )
