@@ -166,9 +166,12 @@ class CaptureWrittenOff(Event, frozen=True):
 class ClearingCycleTotalled(Event, frozen=True):
     """What this partition expects of one cycle since the tick before.
 
-    ``presented`` and ``refunded`` are settlement amounts, ``interchange`` what the network keeps;
-    ``net`` = presented - refunded - interchange. Minor units of ``currency``.
+    ``presented`` and ``refunded`` are settlement amounts, ``interchange`` what the network keeps, ``disputed`` what
+    issuers took in disputes less what came back of it; ``net`` = presented - refunded - interchange - disputed.
+    Minor units of ``currency``.
     """
+
+    VERSION: ClassVar[int] = 2
 
     network: str
     currency: str
@@ -179,6 +182,7 @@ class ClearingCycleTotalled(Event, frozen=True):
     refunded: int
     interchange: int
     net: int
+    disputed: int = 0
 
 
 class SchemePeriodTotalled(Event, frozen=True):

@@ -85,3 +85,16 @@ class FeeCorrected(Event, frozen=True):
     currency: str
     cycle: str
     approved_by: str
+
+
+class DisputeFeeCharged(Event, frozen=True):
+    """What the merchant pays for a dispute, by its plan; won or lost."""
+
+    KEY: ClassVar[tuple[str, ...]] = PAYMENT
+
+    payment_id: str
+    merchant: str
+    case_id: str
+    amount: int
+    currency: str
+    plan_version: int

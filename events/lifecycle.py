@@ -34,6 +34,8 @@ class OperationRejection(StrEnum):
     """There is no captured money to give back."""
     AMOUNT_ABOVE_CAPTURED = "amount_above_captured"
     """More than was captured and not yet refunded."""
+    AMOUNT_DISPUTED = "amount_disputed"
+    """What is left is held for a dispute, or was lost in one: the cardholder has it already, or may get it."""
 
 
 class PaymentRequested(Event, frozen=True):
@@ -94,6 +96,7 @@ class OperationRejected(Event, frozen=True):
     """A follow-up that cannot be done."""
 
     KEY: ClassVar[tuple[str, ...]] = PAYMENT
+    VERSION: ClassVar[int] = 2
 
     payment_id: str
     merchant: str

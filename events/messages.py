@@ -10,7 +10,7 @@ from events.authorization import NetworkNotSent, NetworkReplyReceived, NetworkRe
 from events.base import Message
 from events.clearing import ClearingCycleTotalled, ClearingRecordAnswered, SchemePeriodTotalled
 from events.corrections import ResolutionRequested
-from events.disputes import FraudReportReceived
+from events.disputes import DisputeEvidenceRequested, DisputeNoticeReceived, FraudReportReceived
 from events.hotlist import HotlistAnnounced, RiskSignalled
 from events.intake import RequestReceived
 from events.lifecycle import CaptureRequested, PaymentRequested, VoidRequested
@@ -23,7 +23,7 @@ from events.settlement import MerchantEntryReceived, PayoutOutcomeReceived
 class Handover(Message, frozen=True):
     """A fact for another log: the receiver records ``fact`` as its own event, once."""
 
-    VERSION: ClassVar[int] = 4
+    VERSION: ClassVar[int] = 5
 
     sender: str
     causation_id: str
@@ -52,6 +52,8 @@ class Handover(Message, frozen=True):
         | RiskSignalled
         | HotlistAnnounced
         | ResolutionRequested
+        | DisputeNoticeReceived
+        | DisputeEvidenceRequested
     )
 
 

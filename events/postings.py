@@ -14,6 +14,9 @@ from events.accounts import (
     AH,
     AR,
     BK,
+    DF,
+    DH,
+    DR,
     FX,
     IX,
     LO,
@@ -42,7 +45,15 @@ from events.corrections import (
     SuspenseOffset,
     SuspenseWrittenOff,
 )
+from events.disputes import (
+    DisputeFundsReturned,
+    DisputeFundsWithdrawn,
+    DisputeLost,
+    DisputeMerchantDebited,
+    DisputeWon,
+)
 from events.fees import (
+    DisputeFeeCharged,
     FeeCorrected,
     InterchangeAssessed,
     InterchangeReturned,
@@ -213,6 +224,40 @@ def _fee_charged(event: ProcessingFeeCharged) -> Legs:
     return _move(pending, (name(PF), ""), event.currency, event.amount)
 
 
+# --- disputes -----------------------------------------------------------------------------------------
+
+
+def _withdrawn(event: DisputeFundsWithdrawn) -> Legs:
+    return _move((name(DR), event.case_id), _dispute_cycle(event), event.currency, event.amount)
+
+
+def _returned(event: DisputeFundsReturned) -> Legs:
+    return _move(_dispute_cycle(event), (name(DR), event.case_id), event.currency, event.amount)
+
+
+def _dispute_cycle(event: DisputeFundsWithdrawn | DisputeFundsReturned) -> Side:
+    return name(NR, event.network, event.currency, event.cycle), event.cycle
+
+
+def _merchant_debited(event: DisputeMerchantDebited) -> Legs:
+    pending = (name(MP, event.merchant), f"dispute:{event.case_id}")
+    return _move(pending, (name(DH), event.case_id), event.currency, event.amount)
+
+
+def _won(event: DisputeWon) -> Legs:
+    pending = (name(MP, event.merchant), f"won:{event.case_id}")
+    return _move((name(DH), event.case_id), pending, event.currency, event.amount)
+
+
+def _lost(event: DisputeLost) -> Legs:
+    return _move((name(DH), event.case_id), (name(DR), event.case_id), event.currency, event.amount)
+
+
+def _dispute_fee_charged(event: DisputeFeeCharged) -> Legs:
+    pending = (name(MP, event.merchant), f"dispute_fee:{event.case_id}")
+    return _move(pending, (name(DF), ""), event.currency, event.amount)
+
+
 # --- the merchant's money -----------------------------------------------------------------------------
 
 
@@ -323,6 +368,12 @@ _RULES: Final[dict[type[Event], Callable[[Any], Legs]]] = {
     InterchangeReturned: _interchange_returned,
     SchemeFeeAssessed: _scheme_fee_assessed,
     ProcessingFeeCharged: _fee_charged,
+    DisputeFundsWithdrawn: _withdrawn,
+    DisputeFundsReturned: _returned,
+    DisputeMerchantDebited: _merchant_debited,
+    DisputeWon: _won,
+    DisputeLost: _lost,
+    DisputeFeeCharged: _dispute_fee_charged,
     FundsMadeAvailable: _made_available,
     MerchantBalanceAdjusted: _adjusted,
     PayoutInitiated: _payout_initiated,

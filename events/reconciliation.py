@@ -44,9 +44,10 @@ class BankLineRecorded(Event, frozen=True):
 
 
 class NetworkSettlementAdvised(Event, frozen=True):
-    """A network's own account of one cycle."""
+    """A network's own account of one cycle; ``disputed`` is what issuers took in disputes less what they gave back."""
 
     KEY: ClassVar[tuple[str, ...]] = ACCOUNT
+    VERSION: ClassVar[int] = 2
 
     account: str
     network: str
@@ -57,6 +58,7 @@ class NetworkSettlementAdvised(Event, frozen=True):
     refunded: int
     interchange: int
     net: int
+    disputed: int = 0
 
 
 class PayoutAnnounced(Event, frozen=True):

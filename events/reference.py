@@ -22,6 +22,7 @@ class Reference(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=Tru
 class MerchantTerms(Reference, frozen=True):
     """A merchant's contract: identity, price, limits, when and where it is paid.
 
+    ``dispute_fee`` is charged for every dispute.
     ``max_amount`` bounds one payment; ``card_count_24h`` bounds how often one card may pay here in 24 hours
     (0: no bound). ``settlement_days`` are business days between capture and availability.
     """
@@ -37,6 +38,7 @@ class MerchantTerms(Reference, frozen=True):
     max_amount: int
     card_count_24h: int
     blocked: bool
+    dispute_fee: int = 0
 
 
 class BinRange(Reference, frozen=True):

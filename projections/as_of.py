@@ -45,6 +45,7 @@ _LOG: Final[Mapping[str, str]] = {
     "velocity_crossings": "'velocity'",
     "hotlist_steps": "'payments'",
     "review_steps": "'payments'",
+    "dispute_steps": "'payments'",
     "merchant_facts": "CASE WHEN kind IN ('available', 'adjusted', 'paid_out', 'payout_credited')"
     " THEN 'settlement' ELSE 'payments' END",
     "payout_steps": "CASE WHEN step IN ('initiated', 'credited') THEN 'settlement' ELSE 'reconciliation' END",

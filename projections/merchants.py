@@ -10,7 +10,8 @@ from typing import Any, Final, NamedTuple
 from events.authorization import PaymentAuthorized, PaymentDeclined
 from events.base import Event
 from events.clearing import Bearer, CaptureWrittenOff
-from events.fees import ProcessingFeeCharged
+from events.disputes import DisputeMerchantDebited, DisputeWon
+from events.fees import DisputeFeeCharged, ProcessingFeeCharged
 from events.lifecycle import CaptureVoided, PaymentCaptured, PaymentRequested
 from events.reconciliation import PayoutPaid, PayoutReturned
 from events.refunds import RefundApproved, RefundFailed
@@ -25,7 +26,7 @@ from projections.batch import Batch, Slice
 from projections.port import Column, Rows, Table, View
 
 NAME: Final = "merchants"
-VERSION: Final = 1
+VERSION: Final = 2
 
 FACTS: Final = Table(
     "merchant_facts",
@@ -36,7 +37,8 @@ FACTS: Final = Table(
         Column(
             "kind",
             "TEXT",
-            "requested, authorized, declined, captured, capture_voided, refunded, refund_failed, fee, written_off;"
+            "requested, authorized, declined, captured, capture_voided, refunded, refund_failed, fee, disputed,"
+            " dispute_won, dispute_fee, written_off;"
             " available (an entry made available), adjusted (one that took effect at once), paid_out, payout_credited",
         ),
         Column("amount", "BIGINT", "minor units; an entry that is the merchant's debt is negative"),
@@ -104,6 +106,9 @@ VIEWS: Final = (
                 "refunded",
                 "refund_failed",
                 "fee",
+                "disputed",
+                "dispute_won",
+                "dispute_fee",
                 "written_off",
                 "available",
                 "adjusted",
@@ -115,16 +120,18 @@ VIEWS: Final = (
     ),
     View(
         "merchant_totals",
-        "Where each merchant's money is, in minor units: captured = refunded + fees + pending + available + reserve"
-        " + paid_out. Captured is net of voided captures and of those that no network paid (merchant_losses),"
-        " refunded of failed refunds; paid_out is what was sent to the bank and has not come back.",
+        "Where each merchant's money is, in minor units: captured = refunded + disputed + fees + pending + available"
+        " + reserve + paid_out. Captured is net of voided captures and of those that no network paid (merchant_losses),"
+        " refunded of failed refunds, disputed of what was won; paid_out is what was sent to the bank and has not come"
+        " back.",
         """
         SELECT merchant, currency, requested, authorized, declined,
                captured - capture_voided - written_off AS captured,
                refunded - refund_failed AS refunded,
-               fee AS fees,
-               captured - capture_voided - refunded + refund_failed - fee - written_off - available - adjusted
-                   AS pending,
+               disputed - dispute_won AS disputed,
+               fee + dispute_fee AS fees,
+               captured - capture_voided - refunded + refund_failed - fee - disputed + dispute_won - dispute_fee
+                   - written_off - available - adjusted AS pending,
                available + adjusted - paid_out + payout_credited AS available,
                0::BIGINT AS reserve,
                paid_out - payout_credited AS paid_out
@@ -182,17 +189,21 @@ VIEWS: Final = (
         "merchant_statement",
         "A merchant's days: what was taken over, adjusted and paid out, and the available balance at its end.",
         """
-        SELECT merchant, currency, day, captures, fees, refunds, other, payouts, returned_payouts,
-               sum(captures - fees - refunds + other - payouts + returned_payouts)
+        SELECT merchant, currency, day, captures, fees, refunds, disputes, other, payouts, returned_payouts,
+               sum(captures - fees - refunds - disputes + other - payouts + returned_payouts)
                    OVER (PARTITION BY merchant, currency ORDER BY day)::BIGINT AS balance
         FROM (
             SELECT merchant, currency, recorded_at::DATE AS day,
                    coalesce(sum(amount) FILTER (WHERE kind = 'available' AND item LIKE 'cap-%'), 0)::BIGINT AS captures,
                    coalesce(-sum(amount) FILTER (WHERE kind = 'available' AND item LIKE 'fee:%'), 0)::BIGINT AS fees,
                    coalesce(-sum(amount) FILTER (WHERE kind = 'adjusted' AND item LIKE 'ref-%'), 0)::BIGINT AS refunds,
+                   coalesce(-sum(amount) FILTER (WHERE kind = 'adjusted' AND (
+                       item LIKE 'dispute:%' OR item LIKE 'won:%' OR item LIKE 'dispute_fee:%')), 0)::BIGINT
+                       AS disputes,
                    coalesce(sum(amount) FILTER (WHERE kind IN ('available', 'adjusted') AND NOT (
                        kind = 'available' AND (item LIKE 'cap-%' OR item LIKE 'fee:%')
-                       OR kind = 'adjusted' AND item LIKE 'ref-%')), 0)::BIGINT AS other,
+                       OR kind = 'adjusted' AND (item LIKE 'ref-%' OR item LIKE 'dispute:%' OR item LIKE 'won:%'
+                                                 OR item LIKE 'dispute_fee:%'))), 0)::BIGINT AS other,
                    coalesce(sum(amount) FILTER (WHERE kind = 'paid_out'), 0)::BIGINT AS payouts,
                    coalesce(sum(amount) FILTER (WHERE kind = 'payout_credited'), 0)::BIGINT AS returned_payouts
             FROM merchant_facts
@@ -243,6 +254,9 @@ _KINDS: Final = (
     _Kind(ProcessingFeeCharged, "fee", item="capture_id", prefix="fee:"),
     _Kind(RefundApproved, "refunded", item="refund_id"),
     _Kind(RefundFailed, "refund_failed", item="refund_id", prefix="failed:"),
+    _Kind(DisputeMerchantDebited, "disputed", item="case_id", prefix="dispute:"),
+    _Kind(DisputeWon, "dispute_won", item="case_id", prefix="won:"),
+    _Kind(DisputeFeeCharged, "dispute_fee", item="case_id", prefix="dispute_fee:"),
     _Kind(MerchantBalanceAdjusted, "adjusted", payment="", item="item"),
     _Kind(PayoutInitiated, "paid_out", payment="", item="payout_id"),
     _Kind(PayoutReturnCredited, "payout_credited", payment="", item="payout_id"),

@@ -23,7 +23,14 @@ from events.clearing import (
     ClearingRecordRejected,
     RefundCleared,
 )
+from events.disputes import (
+    DisputeLost,
+    DisputeMerchantDebited,
+    DisputeWon,
+    EarlyFraudWarningReceived,
+)
 from events.fees import (
+    DisputeFeeCharged,
     InterchangeAssessed,
     InterchangeReturned,
     ProcessingFeeCharged,
@@ -44,7 +51,7 @@ from projections.batch import Batch
 from projections.port import Column, Rows, Table, View
 
 NAME: Final = "payments"
-VERSION: Final = 1
+VERSION: Final = 2
 
 REQUESTS: Final = Table(
     "payment_requests",
@@ -146,6 +153,11 @@ _STEPS: Final = (
     _Step(InterchangeReturned, "interchange_returned", item="record_id", reason="program"),
     _Step(SchemeFeeAssessed, "scheme_fee", item="record_id", reason="fee_id"),
     _Step(ProcessingFeeCharged, "fee", network="", item="capture_id"),
+    _Step(EarlyFraudWarningReceived, "fraud_warning", item="report_id", reason="fraud_type"),
+    _Step(DisputeMerchantDebited, "disputed", network="", item="case_id"),
+    _Step(DisputeWon, "dispute_won", item="case_id"),
+    _Step(DisputeLost, "dispute_lost", item="case_id"),
+    _Step(DisputeFeeCharged, "dispute_fee", network="", item="case_id"),
 )
 
 
@@ -198,12 +210,15 @@ VIEWS: Final = (
                coalesce(step.refunded_amount, 0) AS refunded_amount,
                coalesce(step.fee_amount, 0) AS fee_amount,
                coalesce(step.written_off_amount, 0) AS written_off_amount,
+               coalesce(step.disputed_amount, 0) AS disputed_amount,
+               coalesce(dispute.status, '') AS dispute_status, coalesce(dispute.stage, '') AS dispute_stage,
                coalesce(step.was_authorized, FALSE) AS was_authorized,
                coalesce(step.was_declined, FALSE) AS was_declined,
                coalesce(step.was_unknown, FALSE) AS was_unknown,
                coalesce(step.was_reversed, FALSE) AS was_reversed,
                coalesce(step.was_captured, FALSE) AS was_captured,
                coalesce(step.was_refunded, FALSE) AS was_refunded,
+               coalesce(step.was_disputed, FALSE) AS was_disputed,
                coalesce(step.was_voided, FALSE) AS was_voided,
                coalesce(step.was_expired, FALSE) AS was_expired,
                coalesce(step.was_cleared, FALSE) AS was_cleared,
@@ -222,6 +237,7 @@ VIEWS: Final = (
                    {_amount_of("refunded")} - {_amount_of("refund_failed")} AS refunded_amount,
                    {_amount_of("fee")} AS fee_amount,
                    {_amount_of("written_off")} AS written_off_amount,
+                   {_amount_of("disputed")} - {_amount_of("dispute_won")} AS disputed_amount,
                    {_was("submitted")} AS was_submitted,
                    {_was("authorized")} AS was_authorized,
                    {_was("declined")} AS was_declined,
@@ -229,12 +245,18 @@ VIEWS: Final = (
                    {_was("reversed")} AS was_reversed,
                    {_was("captured")} AS was_captured,
                    {_was("refunded")} AS was_refunded,
+                   {_was("disputed")} AS was_disputed,
                    {_was("voided")} AS was_voided,
                    {_was("expired")} AS was_expired,
                    {_was("cleared")} AS was_cleared,
                    max(recorded_at) AS last_at
             FROM payment_steps GROUP BY payment_id
         ) AS step ON step.payment_id = request.payment_id
+        LEFT JOIN (
+            SELECT payment_id, (array_agg(status ORDER BY opened_at DESC, case_id DESC))[1] AS status,
+                   (array_agg(stage ORDER BY opened_at DESC, case_id DESC))[1] AS stage
+            FROM disputes GROUP BY payment_id
+        ) AS dispute ON dispute.payment_id = request.payment_id
         LEFT JOIN payment_settlement AS settlement ON settlement.payment_id = request.payment_id
         """,
     ),

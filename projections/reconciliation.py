@@ -55,7 +55,8 @@ CYCLES: Final = Table(
         Column("presented", "BIGINT", "minor units"),
         Column("refunded", "BIGINT", "minor units"),
         Column("interchange", "BIGINT", "what the network keeps, minor units"),
-        Column("net", "BIGINT", "presented - refunded - interchange"),
+        Column("disputed", "BIGINT", "what issuers took in disputes less what they gave back, minor units"),
+        Column("net", "BIGINT", "presented - refunded - interchange - disputed"),
         *_EVENT,
     ),
     # Ours come in as many parts as there are partitions and ticks: two runs agree on the sums (view `cycles`).
@@ -68,6 +69,7 @@ CYCLES: Final = Table(
         "presented",
         "refunded",
         "interchange",
+        "disputed",
         "net",
     ),
     where="side = 'network'",
@@ -230,17 +232,19 @@ VIEWS: Final = (
                    coalesce(sum(presented) FILTER (WHERE side = 'ours'), 0)::BIGINT AS presented,
                    coalesce(sum(refunded) FILTER (WHERE side = 'ours'), 0)::BIGINT AS refunded,
                    coalesce(sum(interchange) FILTER (WHERE side = 'ours'), 0)::BIGINT AS interchange,
+                   coalesce(sum(disputed) FILTER (WHERE side = 'ours'), 0)::BIGINT AS disputed,
                    coalesce(sum(net) FILTER (WHERE side = 'ours'), 0)::BIGINT AS our_net,
                    coalesce(sum(net) FILTER (WHERE side = 'network'), 0)::BIGINT AS network_net,
                    coalesce(sum(net) FILTER (WHERE side = 'bank'), 0)::BIGINT AS received,
                    coalesce(sum(net) FILTER (WHERE side = 'off'), 0)::BIGINT AS written_off
             FROM (
-                SELECT side, cycle, network, currency, records, presented, refunded, interchange, net FROM cycle_totals
+                SELECT side, cycle, network, currency, records, presented, refunded, interchange, disputed, net
+                FROM cycle_totals
                 UNION ALL
-                SELECT 'bank', item, split_part(item, '-', 1), currency, 0, 0, 0, 0, amount
+                SELECT 'bank', item, split_part(item, '-', 1), currency, 0, 0, 0, 0, 0, amount
                 FROM bank_line_uses WHERE use = 'network_settlement'
                 UNION ALL
-                SELECT 'off', item, split_part(item, '-', 1), currency, 0, 0, 0, 0, amount
+                SELECT 'off', item, split_part(item, '-', 1), currency, 0, 0, 0, 0, 0, amount
                 FROM corrections WHERE kind = 'settlement_difference'
             ) AS sides
             GROUP BY cycle, network, currency

@@ -35,6 +35,7 @@ from events.clearing import (
     SchemePeriodTotalled,
 )
 from events.corrections import ResolutionRejected, ResolutionRequested
+from events.disputes import DisputeFundsReturned, DisputeFundsWithdrawn, DisputeNoticeReceived
 from events.envelope import Recorded
 from events.fees import FeeCorrected, InterchangeAssessed, InterchangeReturned, SchemeFeeAssessed
 from events.identity import arn, operation_id, slot_of_payment
@@ -67,6 +68,9 @@ HEARS: Final[tuple[type[Event], ...]] = (
     InterchangeReturned,
     SchemeFeeAssessed,
     FeeCorrected,
+    DisputeNoticeReceived,
+    DisputeFundsWithdrawn,
+    DisputeFundsReturned,
     ClearingCycleTotalled,
     SchemePeriodTotalled,
     DiscrepancyDetected,
@@ -130,6 +134,7 @@ class State(msgspec.Struct):
     of those ``answered`` the ones that the next tick hears. ``unanswered`` has record ids by the day on which we ask
     for them and by source, until they are answered or were asked for often enough.
     ``extras`` are answers to nothing.
+    ``noticed``: whether networks have spoken of disputes since the last tick, for the next may then move their money.
     """
 
     terms: Terms = msgspec.field(default_factory=Terms)
@@ -141,6 +146,7 @@ class State(msgspec.Struct):
     extras: dict[str, Answer] = {}
     differences: Differences = msgspec.field(default_factory=Differences)
     requests: Requests = msgspec.field(default_factory=Requests)
+    noticed: bool = False
     batches: dict[str, Batch] = {}
     totals: Totals = msgspec.field(default_factory=Totals)
     serials: dict[str, int] = {}
@@ -173,7 +179,7 @@ def due(state: State, now: int) -> list[Work]:
         works.append(Work(NOTICES, EXTRA, key, extra.causation_id, extra.occurred_at))
     for key, asked in state.requests.asked.items():
         works.append(Work(FOLLOW_UPS, RESOLVE, key, asked.causation_id, asked.occurred_at))
-    if state.answered or state.requests.asked or state.totals.cycles or state.totals.periods:
+    if state.answered or state.noticed or state.requests.asked or state.totals.cycles or state.totals.periods:
         works.append(Work(CUT_OFFS, TOTALS, "3"))
     works += _deadlines(state, day_of(now))
     for lane, records in state.waiting.items():
@@ -240,6 +246,7 @@ def fire(state: State, work: Work, now: int) -> list[Event]:
         case "batch":
             return _close(state, work.key.removeprefix("2/"), now)
         case _:
+            state.noticed = False
             return list(report(state.totals))
 
 
@@ -369,8 +376,10 @@ def evolve(state: State, recorded: Recorded) -> State:
         case InterchangeAssessed() | InterchangeReturned() as body:
             count(state.totals, body)
             differences.compare_interchange(state.differences, body, day_of(recorded.meta.recorded_at))
-        case SchemeFeeAssessed() | FeeCorrected() as body:
+        case SchemeFeeAssessed() | FeeCorrected() | DisputeFundsWithdrawn() | DisputeFundsReturned() as body:
             count(state.totals, body)
+        case DisputeNoticeReceived():
+            state.noticed = True
         case ClearingCycleTotalled() | SchemePeriodTotalled() as body:
             reported(state.totals, body)
         case DiscrepancyDetected() as body:

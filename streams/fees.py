@@ -2,7 +2,7 @@
 
 When a record is accepted, the issuer keeps interchange and the network notes a scheme fee to invoice by the week.
 When a refund is cleared, the issuer gives interchange back. The merchant pays for a capture when it is presented,
-once, also when it has to be presented again.
+once, also when it has to be presented again. A dispute has a price of its own, won or lost.
 
 All rates come from the fee table and the merchant's plan in force when the record settles or leaves. A share is
 rounded half to even (:func:`events.money.share`), then the fixed part is added.
@@ -21,9 +21,16 @@ from events.authorization import AuthorizationReversed, PaymentAuthorized, Payme
 from events.base import Event
 from events.calendar import day_of, iso_week, parse_day
 from events.clearing import ClearingRecordAccepted, ClearingRecordCreated, RecordKind, RefundCleared
+from events.disputes import DisputeMerchantDebited
 from events.envelope import Recorded
 from events.errors import ValidationError
-from events.fees import InterchangeAssessed, InterchangeReturned, ProcessingFeeCharged, SchemeFeeAssessed
+from events.fees import (
+    DisputeFeeCharged,
+    InterchangeAssessed,
+    InterchangeReturned,
+    ProcessingFeeCharged,
+    SchemeFeeAssessed,
+)
 from events.lifecycle import PaymentRequested
 from events.money import share
 from events.partitions import ReferenceApplied
@@ -47,7 +54,12 @@ HEARS: Final[tuple[type[Event], ...]] = (
     AuthorizationReversed,
     ReferenceApplied,
 )
-DECIDES: Final[tuple[type[Event], ...]] = (ClearingRecordCreated, ClearingRecordAccepted, RefundCleared)
+DECIDES: Final[tuple[type[Event], ...]] = (
+    ClearingRecordCreated,
+    ClearingRecordAccepted,
+    RefundCleared,
+    DisputeMerchantDebited,
+)
 
 MEMORY_DAYS: Final = 240
 """How many whole days of logical time after its authorization the profile of a payment is kept."""
@@ -67,11 +79,12 @@ class Profile(msgspec.Struct, frozen=True, gc=False):
 
 
 class Plan(msgspec.Struct, frozen=True, gc=False):
-    """What a merchant pays for a capture: minor units, and millionths of the amount."""
+    """What a merchant pays for a capture (minor units, and millionths of the amount) and for a dispute."""
 
     version: int
     fixed: int
     rate_ppm: int
+    dispute_fee: int
 
 
 class State(msgspec.Struct):
@@ -136,6 +149,12 @@ def decide(state: State, recorded: Recorded) -> list[Event]:
                 state.table_version,
             )
             return [returned]
+        case DisputeMerchantDebited() as body:
+            plan = state.plans.get(body.merchant)
+            if plan is None or plan.dispute_fee == 0:
+                return []
+            charged = (plan.dispute_fee, body.currency, plan.version)
+            return [DisputeFeeCharged(body.payment_id, body.merchant, body.case_id, *charged)]
         case _:
             return []
 
@@ -230,7 +249,9 @@ def _apply(state: State, body: ReferenceApplied) -> None:
             for scheme in table.scheme:
                 state.scheme.setdefault(scheme.network, []).append(scheme)
         case MerchantTerms() as terms:
-            state.plans[terms.merchant] = Plan(terms.plan_version, terms.fee_fixed, terms.fee_ppm)
+            state.plans[terms.merchant] = Plan(
+                terms.plan_version, terms.fee_fixed, terms.fee_ppm, terms.dispute_fee
+            )
         case BinTable() as bins:
             state.bins = blocks_of(bins.ranges)
         case _:

@@ -15,8 +15,9 @@ from events.clearing import (
     ClearingCycleTotalled,
     SchemePeriodTotalled,
 )
+from events.disputes import DisputeMerchantDebited, DisputeWon
 from events.envelope import Recorded
-from events.fees import ProcessingFeeCharged
+from events.fees import DisputeFeeCharged, ProcessingFeeCharged
 from events.hotlist import Dimension, HotlistAnnounced, RiskSignalled, VelocityLimitReached
 from events.identity import operation_id, partition_of_name, partition_of_slot, slot_of_payment
 from events.intake import RequestAccepted, RequestForwarded, RequestReceived
@@ -122,6 +123,9 @@ _CAUSES: Final[dict[type[Event], EntryCause]] = {
     RefundApproved: EntryCause.REFUND,
     RefundFailed: EntryCause.REFUND_FAILED,
     CaptureWrittenOff: EntryCause.WRITE_OFF,
+    DisputeMerchantDebited: EntryCause.DISPUTE,
+    DisputeWon: EntryCause.DISPUTE_WON,
+    DisputeFeeCharged: EntryCause.DISPUTE_FEE,
 }
 
 _PENDING: Final = "liab:merchant_pending:"

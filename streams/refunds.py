@@ -2,7 +2,8 @@
 
 A refund is decided at the tick (see :mod:`streams.features.followups`), behind the captures and voids of the same
 interval. An approved one leaves with the next clearing batch; when its record is refused for good it has failed, and
-the merchant has the money again.
+the merchant has the money again. What is held for a dispute or was lost in one cannot be refunded: the cardholder would
+have it twice.
 
 What was captured and refunded of a payment is kept for :data:`WINDOW_DAYS` days after its outcome: the time in which
 a refund may be asked for. After that the payment is unknown here. A refund under way is kept until it is cleared or
@@ -20,6 +21,7 @@ from events.authorization import AuthorizationReversed, PaymentAuthorized, Payme
 from events.base import Event
 from events.calendar import day_of
 from events.clearing import CaptureWrittenOff, ClearingRecordRejected, RecordKind, RefundCleared
+from events.disputes import DisputeMerchantDebited, DisputeWon
 from events.envelope import Recorded
 from events.identity import operation_id
 from events.lifecycle import CaptureVoided, OperationRejection, PaymentCaptured, PaymentRequested
@@ -43,6 +45,8 @@ HEARS: Final[tuple[type[Event], ...]] = (
     RefundApproved,
     RefundCleared,
     RefundFailed,
+    DisputeMerchantDebited,
+    DisputeWon,
 )
 DECIDES: Final[tuple[type[Event], ...]] = (ClearingRecordRejected, ReviewDecided)
 
@@ -64,7 +68,10 @@ class Outcome(StrEnum):
 
 
 class Payment(msgspec.Struct, gc=False):
-    """What can be refunded of a payment: ``captured`` less ``refunded``, minor units of ``currency``."""
+    """What can be refunded of a payment, minor units of ``currency``: ``captured`` less ``refunded`` and ``disputed``.
+
+    ``disputed`` is held for a dispute or was lost in one.
+    """
 
     merchant: str
     currency: str
@@ -72,6 +79,7 @@ class Payment(msgspec.Struct, gc=False):
     outcome: Outcome = Outcome.OPEN
     captured: int = 0
     refunded: int = 0
+    disputed: int = 0
 
 
 class Refund(msgspec.Struct, frozen=True, gc=False):
@@ -180,6 +188,8 @@ def _refund(payment: Payment, wanted: FollowUp) -> RefundApproved | RefundReject
         return _rejected(wanted, OperationRejection.NOTHING_CAPTURED)
     if wanted.amount > payment.captured - payment.refunded:
         return _rejected(wanted, OperationRejection.AMOUNT_ABOVE_CAPTURED)
+    if wanted.amount > payment.captured - payment.refunded - payment.disputed:
+        return _rejected(wanted, OperationRejection.AMOUNT_DISPUTED)
     return RefundApproved(
         wanted.payment_id,
         payment.merchant,
@@ -233,6 +243,10 @@ def evolve(state: State, recorded: Recorded) -> State:
             payment = state.payments.get(body.payment_id)
             if payment is not None:
                 payment.refunded -= body.amount
+        case DisputeMerchantDebited() | DisputeWon() as body:
+            payment = state.payments.get(body.payment_id)
+            if payment is not None:
+                payment.disputed += body.amount if isinstance(body, DisputeMerchantDebited) else -body.amount
         case _:
             pass
     return state
@@ -250,7 +264,7 @@ def summary(state: State) -> Iterator[str]:
         payment = state.payments[payment_id]
         yield (
             f"refundable {payment_id} {payment.outcome} {payment.merchant} {payment.currency} "
-            f"captured {payment.captured} refunded {payment.refunded}"
+            f"captured {payment.captured} refunded {payment.refunded} disputed {payment.disputed}"
         )
     for refund_id in sorted(state.refunds):
         refund = state.refunds[refund_id]

@@ -13,7 +13,7 @@ from events.authorization import NetworkNotSent, NetworkReplyReceived, NetworkRe
 from events.base import Event
 from events.clearing import ClearingCycleTotalled, ClearingRecordAnswered, SchemePeriodTotalled
 from events.corrections import ResolutionRequested
-from events.disputes import FraudReportReceived
+from events.disputes import DisputeEvidenceRequested, DisputeNoticeReceived, FraudReportReceived
 from events.hotlist import HotlistAnnounced, RiskSignalled
 from events.intake import RequestReceived
 from events.lifecycle import CaptureRequested, PaymentRequested, VoidRequested
@@ -116,9 +116,13 @@ PAYMENTS: Final = EngineSpec(
     inputs=("reference", "network.replies", "network.notices", "risk.hotlist", "payments.inbox"),
     facts={
         "network.replies": frozenset({NetworkReplyReceived, NetworkReplyTimedOut, NetworkNotSent}),
-        "network.notices": frozenset({ClearingRecordAnswered, FraudReportReceived, ResolutionRequested}),
         "risk.hotlist": frozenset({HotlistAnnounced}),
-        "payments.inbox": frozenset({PaymentRequested, CaptureRequested, VoidRequested, RefundRequested}),
+        "network.notices": frozenset(
+            {ClearingRecordAnswered, FraudReportReceived, DisputeNoticeReceived, ResolutionRequested}
+        ),
+        "payments.inbox": frozenset(
+            {PaymentRequested, CaptureRequested, VoidRequested, RefundRequested, DisputeEvidenceRequested}
+        ),
     },
     upstreams=(
         Upstream("intake", Scope.ALL),

@@ -166,7 +166,7 @@ def _next_payout(one: Statement) -> str:
 
 
 def _days(days: list[dict[str, Any]], currency: str) -> Any:
-    columns = ("captures", "fees", "refunds", "other", "payouts", "returned_payouts", "balance")
+    columns = ("captures", "fees", "refunds", "disputes", "other", "payouts", "returned_payouts", "balance")
     lines = [(day["day"], *(money(day[column], currency) for column in columns)) for day in days]
     shown = tuple(column.replace("_", " ") for column in columns)
     return table("Settled", ("day", *shown), lines, right=shown)

@@ -158,10 +158,16 @@ def _head(found: dict[str, Any], *, simulated: bool) -> Table:
                 ("authorized", "authorized_amount"),
                 ("captured", "captured_amount"),
                 ("refunded", "refunded_amount"),
+                ("disputed", "disputed_amount"),
                 ("fees", "fee_amount"),
                 ("written off", "written_off_amount"),
             )
             if found[column]
+        ),
+        *(
+            [("dispute", f"{found['dispute_status']}, {found['dispute_stage']}")]
+            if found["dispute_status"]
+            else []
         ),
         *([("simulated", "producers, networks and bank are simulators")] if simulated else []),
     ]

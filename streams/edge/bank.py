@@ -36,7 +36,8 @@ from events.calendar import (
     start_of,
     weekday,
 )
-from events.clearing import ClearingRecordCreated
+from events.clearing import ClearingRecordCreated, RecordKind
+from events.disputes import DisputeEvidenceSubmitted
 from events.envelope import Recorded
 from events.identity import partition_of_name
 from events.messages import Handover, Marker
@@ -70,6 +71,7 @@ from streams.edge.faults import (
     Planted,
     happens,
 )
+from streams.edge.issuers import Planned, answer, moved, plan
 from streams.edge.networks import Announcements, present
 from streams.hosts.edges import Outgoing
 
@@ -98,6 +100,7 @@ class Cycle(msgspec.Struct):
     interchange: int = 0
     twice: int = 0
     twice_interchange: int = 0
+    disputed: int = 0
 
 
 class Invoice(msgspec.Struct):
@@ -160,6 +163,7 @@ class Bank:
 
     HEARS: tuple[type[Event], ...] = (
         ClearingRecordCreated,
+        DisputeEvidenceSubmitted,
         PayoutInitiated,
         TickPassed,
         ReferenceApplied,
@@ -187,6 +191,8 @@ class Bank:
         match recorded.body:
             case ClearingRecordCreated() as record:
                 self._settle(record, recorded.meta.recorded_at)
+            case DisputeEvidenceSubmitted() as submitted:
+                self._dispute(submitted, answer(self.seed, submitted, day_of(recorded.meta.recorded_at)))
             case PayoutInitiated() as payout:
                 self._take_payout(payout, recorded)
             case DiscrepancyDetected() | DiscrepancyResolved():
@@ -223,6 +229,17 @@ class Bank:
             name = f"{record.network} {record.currency} {said.period}"
             empty = Invoice(record.network, record.currency, said.period, sunday_on)
             self.state.invoices.setdefault(name, empty).amount += said.scheme_fee
+        if record.kind is RecordKind.PRESENTMENT:
+            self._dispute(record, plan(self.seed, record, day_on))
+
+    def _dispute(self, about: ClearingRecordCreated | DisputeEvidenceSubmitted, plans: list[Planned]) -> None:
+        """What issuers will take and give back, each in the cycle of its day."""
+        for planned in plans:
+            amount = moved(planned)
+            if amount:
+                name = f"{about.network}-{about.currency}-{iso_day(planned.on)}"
+                empty = Cycle(about.network, about.currency, planned.on)
+                self.state.cycles.setdefault(name, empty).disputed += amount
 
     def _take_payout(self, payout: PayoutInitiated, recorded: Recorded) -> None:
         # The returned money is paid again, and that second payout always arrives: every run comes to an end.
@@ -430,5 +447,6 @@ def _advice(name: str, cycle: Cycle) -> NetworkSettlementAdvised:
         cycle.presented,
         cycle.refunded,
         cycle.interchange,
-        cycle.presented - cycle.refunded - cycle.interchange,
+        cycle.presented - cycle.refunded - cycle.interchange - cycle.disputed,
+        cycle.disputed,
     )

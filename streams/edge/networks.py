@@ -25,6 +25,7 @@ from events.authorization import (
 from events.base import Event
 from events.calendar import day_of, iso_day, iso_week
 from events.clearing import ClearingRecordAnswered, ClearingRecordCreated, ClearingRejection, RecordKind
+from events.disputes import DisputeEvidenceSubmitted
 from events.envelope import Recorded
 from events.messages import Handover, Marker
 from events.partitions import (
@@ -40,7 +41,7 @@ from events.reference import NetworkHealth, decode_reference
 from streams.edge.desk import Desk, hear, requests
 from streams.edge.dice import MILLION, chance, digits, weighted
 from streams.edge.faults import FEE_WRONG_BY, NO_FAULTS, FaultKind, Plan, befalls
-from streams.edge.issuers import Planned, plan
+from streams.edge.issuers import Planned, answer, plan
 from streams.hosts.edges import Outgoing
 
 #: From this attempt on a reversal is always acknowledged, so that every run comes to an end.
@@ -436,7 +437,7 @@ def _rejection(seed: int, record: ClearingRecordCreated) -> ClearingRejection:
 
 
 class ClearingHouseState(msgspec.Struct):
-    """Each record is answered as it is seen; what its issuer will say of it waits for its day.
+    """Each record is answered as it is seen; what its issuer will say of it, or to evidence, waits for its day.
 
     ``waited_for``: whether the log waits for markers, as in virtual time. ``planned`` is kept by day (since 1970).
     """
@@ -452,7 +453,7 @@ class ClearingHouse:
     The answers to the records of tick t stand before its marker t, so they take effect at tick t + lag.
     """
 
-    HEARS: tuple[type[Event], ...] = (LogOpened, ClearingRecordCreated, TickPassed)
+    HEARS: tuple[type[Event], ...] = (LogOpened, ClearingRecordCreated, DisputeEvidenceSubmitted, TickPassed)
 
     def __init__(self, partition: int, seed: int, faults: Plan = NO_FAULTS) -> None:
         """With planted faults, the simulated desk looks into what they lead to, and its requests travel with the
@@ -473,10 +474,13 @@ class ClearingHouse:
             case ClearingRecordCreated() as record:
                 said = present(self.seed, record, recorded.meta.recorded_at, self.faults)
                 self._plan(record, said, day_of(recorded.meta.recorded_at))
-                answer = self._send(handover(self.name, recorded, self._answer(record, said)))
-                return [answer] * (0 if said.lost else 2 if said.twice else 1)
+                answered = self._send(handover(self.name, recorded, self._answer(record, said)))
+                return [answered] * (0 if said.lost else 2 if said.twice else 1)
             case DiscrepancyDetected() | DiscrepancyResolved():
                 hear(self.state.desk, partition, recorded)
+                return []
+            case DisputeEvidenceSubmitted() as submitted:
+                self._keep(answer(self.seed, submitted, day_of(recorded.meta.recorded_at)))
                 return []
             case LogOpened() as opened:
                 self.state.waited_for = opened.clock is ClockKind.VIRTUAL
@@ -500,8 +504,11 @@ class ClearingHouse:
 
     def _plan(self, record: ClearingRecordCreated, said: Presented, day_on: int) -> None:
         if said.accepted and record.kind is RecordKind.PRESENTMENT:
-            for planned in plan(self.seed, record, day_on):
-                self.state.planned.setdefault(str(planned.on), []).append(planned)
+            self._keep(plan(self.seed, record, day_on))
+
+    def _keep(self, plans: list[Planned]) -> None:
+        for planned in plans:
+            self.state.planned.setdefault(str(planned.on), []).append(planned)
 
     def _due(self, recorded: Recorded, day_on: int) -> list[Outgoing]:
         """What issuers say up to a day, in the order of days."""

@@ -5,7 +5,7 @@ belong to it. Ticks come on every quarter-hour while the input lasts, and once m
 within one of them (what a limit decides about the second may depend on the first, so they must not share an
 interval). Behind the last row the hours tick on for some days, then every sixth of them, until every obligation that
 the input can have made is over: holds run out, refused records are presented again, payouts come back and are paid
-again, invoices are paid.
+again, invoices are paid, disputes are decided.
 
 How many ticks that makes is a function of the input alone. :func:`schedule` finds it in one pass beforehand, for
 the first record of every log holds it; :class:`Publisher` then does the same walk and publishes.
@@ -34,6 +34,7 @@ from events.errors import Refused, ValidationError
 from events.identity import partition_of_name, slot_of_name
 from events.reference import Holidays, MerchantTerms, NetworkProfile, ReviewQueues, decode_reference
 from events.requests import InputRow, PaymentRequest, ReferencePublished, Tick
+from streams.edge import issuers
 
 TICK: Final = 15 * MINUTE
 TAIL_TICK: Final = HOUR
@@ -234,11 +235,12 @@ def horizon(last_at: int, terms: Terms) -> int:
     # What waits for a person is captured when he has decided, or nobody in time.
     last_on, holidays = day_of(last_at + terms.review_minutes * MINUTE), terms.holidays
     cycle_on = last_on + DAYS_TO_FIRST_CUT_OFF + DAYS_TO_SECOND_PRESENTMENT + DAYS_OF_LAGS
-    net_on = add_business_days(cycle_on, BUSINESS_DAYS_TO_NET, holidays)
+    disputed_on = cycle_on + issuers.LONGEST_DAYS
+    net_on = add_business_days(disputed_on, BUSINESS_DAYS_TO_NET, holidays)
     week_end_on = cycle_on - weekday(cycle_on) + 6
     invoice_on = on_or_after(week_end_on + DAYS_FROM_WEEK_END_TO_INVOICE, holidays)
-    # A capture of the last row waits for its settlement days; a refund that fails is the merchant's only then.
-    available_on = max(cycle_on, add_business_days(last_on + 1, terms.settlement_days, holidays))
+    # A capture of the last row waits for its settlement days; what is won in a dispute is the merchant's only then.
+    available_on = max(disputed_on, add_business_days(last_on + 1, terms.settlement_days, holidays))
     paid_on = next_business_day(available_on + DAYS_TO_PAYOUT_RUN, holidays)
     returned_on = add_business_days(paid_on, BUSINESS_DAYS_TO_RETURN, holidays) + DAYS_OF_LAGS
     paid_again_on = next_business_day(returned_on + DAYS_TO_PAYOUT_RUN, holidays)

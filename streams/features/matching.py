@@ -48,6 +48,7 @@ class Figures(msgspec.Struct):
     refunded: int = 0
     interchange: int = 0
     net: int = 0
+    disputed: int = 0
 
 
 class Settlement(msgspec.Struct):
@@ -162,6 +163,8 @@ def _difference(
             return DiscrepancyKind.AMOUNT, ours.refunded, advised.refunded
         if differ(ours.interchange, advised.interchange, tolerance):
             return DiscrepancyKind.FEE, ours.interchange, advised.interchange
+        if differ(ours.disputed, advised.disputed, tolerance):
+            return DiscrepancyKind.AMOUNT, ours.disputed, advised.disputed
         if differ(ours.net, advised.net, tolerance):
             return DiscrepancyKind.AMOUNT, ours.net, advised.net
     if differ(ours.net, booked, tolerance):

@@ -76,7 +76,9 @@ def remember(state: State, recorded: Recorded) -> None:
             _add_up(state, body)
         case NetworkSettlementAdvised() as body:
             settlement = _cycle(state, body)
-            settlement.advised = Figures(body.presented, body.refunded, body.interchange, body.net)
+            settlement.advised = Figures(
+                body.presented, body.refunded, body.interchange, body.net, body.disputed
+            )
             state.changed[body.cycle] = True
         case PayoutAnnounced() as body:
             state.payouts[body.payout_id] = Payout(
@@ -166,6 +168,7 @@ def _add_up(state: State, body: ClearingCycleTotalled | SchemePeriodTotalled) ->
     ours.presented += body.presented
     ours.refunded += body.refunded
     ours.interchange += body.interchange
+    ours.disputed += body.disputed
     ours.net += body.net
     state.changed[body.cycle] = True
 

@@ -15,6 +15,7 @@ from events.clearing import (
     RefundCleared,
     SchemePeriodTotalled,
 )
+from events.disputes import DisputeFundsReturned, DisputeFundsWithdrawn
 from events.fees import FeeCorrected, InterchangeAssessed, InterchangeReturned, SchemeFeeAssessed
 
 
@@ -27,6 +28,7 @@ class Cycle(msgspec.Struct):
     presented: int = 0
     refunded: int = 0
     interchange: int = 0
+    disputed: int = 0
 
 
 class Period(msgspec.Struct):
@@ -53,6 +55,8 @@ Counted = (
     | InterchangeReturned
     | SchemeFeeAssessed
     | FeeCorrected
+    | DisputeFundsWithdrawn
+    | DisputeFundsReturned
 )
 
 
@@ -73,6 +77,10 @@ def count(totals: Totals, body: Counted) -> None:
         case FeeCorrected():
             cycle = totals.cycles.setdefault(body.cycle, Cycle(body.network, body.currency))
             cycle.interchange += body.amount
+        case DisputeFundsWithdrawn() | DisputeFundsReturned():
+            cycle = totals.cycles.setdefault(body.cycle, Cycle(body.network, body.currency))
+            taken = isinstance(body, DisputeFundsWithdrawn)
+            cycle.disputed += body.amount if taken else -body.amount
         case SchemeFeeAssessed():
             period = totals.periods.setdefault(
                 _period_key(body), Period(body.network, body.currency, body.period)
@@ -107,7 +115,8 @@ def _cycle_totals(totals: Totals) -> Iterator[Event]:
             cycle.presented,
             cycle.refunded,
             cycle.interchange,
-            cycle.presented - cycle.refunded - cycle.interchange,
+            cycle.presented - cycle.refunded - cycle.interchange - cycle.disputed,
+            cycle.disputed,
         )
 
 

@@ -377,7 +377,7 @@ def test_merchant_statement_accounts_for_every_cent(tallystick: Tallystick) -> N
     """Totals, days and payouts of one merchant."""
     told = json.loads(tallystick("merchant", "statement", "shop-0", "--json").out)
     [total] = told["totals"]
-    parts = ("refunded", "fees", "pending", "available", "reserve", "paid_out")
+    parts = ("refunded", "disputed", "fees", "pending", "available", "reserve", "paid_out")
     assert total["captured"] == sum(total[part] for part in parts) == 3_015
     assert [payout["status"] for payout in told["payouts"]] == ["paid"]
     assert [day["balance"] for day in told["days"]] == [0]

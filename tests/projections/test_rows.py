@@ -230,8 +230,8 @@ def test_merchant_totals_have_the_published_columns(stores: Stores) -> None:
     with stores.filled(Story()) as store:
         names, _ = store.fetch("SELECT * FROM merchant_totals")
         assert names == [
-            *("merchant", "currency", "requested", "authorized", "declined", "captured", "refunded", "fees"),
-            *("pending", "available", "reserve", "paid_out"),
+            *("merchant", "currency", "requested", "authorized", "declined", "captured", "refunded"),
+            *("disputed", "fees", "pending", "available", "reserve", "paid_out"),
         ]
 
 

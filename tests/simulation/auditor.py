@@ -65,7 +65,7 @@ Body = dict[str, Any]
 Leg = tuple[str, str, int]
 
 #: Accounts whose every item is back at zero when all is over.
-CLEARING = frozenset({"AR", "AH", "NU", "NR", "RT", "MP", "PT", "SP", "SU"})
+CLEARING = frozenset({"AR", "AH", "NU", "NR", "DR", "DH", "RT", "MP", "PT", "SP", "SU"})
 
 
 # --- postings, written down a second time ---------------------------------------------------------------
@@ -119,6 +119,12 @@ POSTINGS: dict[str, Callable[[Body], list[Leg]]] = {
     "InterchangeReturned": _moved("NR", "{cycle}", "IX", ""),
     "SchemeFeeAssessed": _moved("SF", "", "SP", "{network}-{currency}-{period}"),
     "ProcessingFeeCharged": _moved("MP", "fee:{capture_id}", "PF", ""),
+    "DisputeFundsWithdrawn": _moved("DR", "{case_id}", "NR", "{cycle}"),
+    "DisputeFundsReturned": _moved("NR", "{cycle}", "DR", "{case_id}"),
+    "DisputeMerchantDebited": _moved("MP", "dispute:{case_id}", "DH", "{case_id}"),
+    "DisputeWon": _moved("DH", "{case_id}", "MP", "won:{case_id}"),
+    "DisputeLost": _moved("DH", "{case_id}", "DR", "{case_id}"),
+    "DisputeFeeCharged": _moved("MP", "dispute_fee:{case_id}", "DF", ""),
     "FundsMadeAvailable": _entries,
     "MerchantBalanceAdjusted": _moved("MP", "{item}", "MA", "{merchant}"),
     "PayoutInitiated": _moved("MA", "{merchant}", "PT", "{payout_id}"),
@@ -138,11 +144,11 @@ POSTINGS: dict[str, Callable[[Body], list[Leg]]] = {
 
 #: Whose money it is: no event of another log may post to an account of these.
 OWNERS = {
-    "payments": frozenset({"AR", "AH", "NU", "NR", "RT", "MP", "SP"}),
+    "payments": frozenset({"AR", "AH", "NU", "NR", "DR", "DH", "RT", "MP", "SP"}),
     "settlement": frozenset({"MP", "MA", "PT"}),
     "reconciliation": frozenset({"BK", "SU", "NR", "SP", "PT"}),
 }
-EVERYBODYS = frozenset({"IX", "SF", "PF", "LO"})
+EVERYBODYS = frozenset({"IX", "SF", "PF", "DF", "LO"})
 
 #: What may happen once to each: an event, and the fields that name what it happens to.
 ONCE = {
@@ -176,6 +182,15 @@ ONCE = {
     "ProcessingFeeCharged": ("capture_id",),
     "EarlyFraudWarningReceived": ("payment_id", "report_id"),
     "FraudConfirmed": ("payment_id", "source", "label", "reference"),
+    "DisputeInquiryOpened": ("case_id",),
+    "DisputeInquiryClosed": ("case_id",),
+    "DisputeOpened": ("case_id",),
+    "DisputeMerchantDebited": ("case_id",),
+    "DisputeEvidenceSubmitted": ("case_id", "stage"),
+    "DisputeEscalated": ("case_id", "stage"),
+    "DisputeWon": ("case_id",),
+    "DisputeLost": ("case_id",),
+    "DisputeFeeCharged": ("case_id",),
     "MerchantEntryReceived": ("merchant", "currency", "item"),
     "MerchantBalanceAdjusted": ("merchant", "currency", "item"),
     "SettlementBatchClosed": ("merchant", "currency", "batch_id"),
@@ -202,6 +217,8 @@ IDLE = frozenset(
         "ReviewRefused",
         "ResolutionRejected",
         "FraudReportRefused",
+        "DisputeNoticeRefused",
+        "DisputeEvidenceRejected",
     }
 )
 
@@ -409,13 +426,22 @@ class Books:
                 sums["refunded"] += body["amount"]
             case "RefundFailed":
                 sums["refunded"] -= body["amount"]
+            case "ClearingRecordAccepted":
+                sums["cleared"] += body["amount"]
+            case "DisputeMerchantDebited":
+                sums["disputed"] += body["amount"]
+            case "DisputeWon":
+                sums["disputed"] -= body["amount"]
             case _:
                 pass
+        if name == "RefundApproved" and sums["refunded"] + sums["disputed"] > sums["captured"]:
+            yield f"{where}: {name} of {body['amount']} while {sums['disputed']} is disputed"
         sums["released"] += body.get("hold_released", 0)
         for smaller, larger in (
             ("authorized", "requested"),
             ("captured", "authorized"),
             ("refunded", "captured"),
+            ("disputed", "cleared"),
             ("released", "authorized"),
         ):
             if sums[smaller] > sums[larger]:
@@ -442,8 +468,12 @@ class Books:
                 sums["refunded"] += body["amount"]
             case "RefundFailed":
                 sums["refunded"] -= body["amount"]
-            case "ProcessingFeeCharged":
+            case "ProcessingFeeCharged" | "DisputeFeeCharged":
                 sums["fees"] += body["amount"]
+            case "DisputeMerchantDebited":
+                sums["disputed"] += body["amount"]
+            case "DisputeWon":
+                sums["disputed"] -= body["amount"]
             case "PayoutInitiated":
                 sums["paid_out"] += body["amount"]
                 left = -self._balances["MA", body["merchant"], body["currency"]]
@@ -478,7 +508,7 @@ class Books:
                 yield f"{account} of {item} is open with {balance} {currency}"
         for (merchant, currency), sums in sorted(self._merchants.items()):
             available = -self._balances["MA", merchant, currency]
-            placed = sums["refunded"] + sums["fees"] + available + sums["paid_out"]
+            placed = sums["refunded"] + sums["disputed"] + sums["fees"] + available + sums["paid_out"]
             if sums["captured"] != placed:
                 yield f"{merchant}: captured {sums['captured']} {currency}, placed {placed}"
 
@@ -535,6 +565,63 @@ class Risks:
         figures = [len(window) for window in reached] + [sum(window) for window in reached]
         if figures != features[: len(figures)]:
             yield f"{event.where}: {payment_id} was measured as {features[: len(figures)]}, and is {figures}"
+
+
+# --- disputes -------------------------------------------------------------------------------------------
+
+
+class Disputes:
+    """The money of each case: what the network holds of it, and whose it is in the end."""
+
+    def __init__(self) -> None:
+        self._cases: dict[str, Counter[str]] = {}
+        self._reply_by: dict[str, int] = {}
+
+    def take(self, event: Event) -> Findings:
+        """Follow a case from its opening to its end."""
+        name, body, where = event.name, event.body, event.where
+        if not name.startswith("Dispute") or name in {"DisputeNoticeReceived", "DisputeNoticeRefused"}:
+            return
+        case_id = body["case_id"]
+        if body.get("reply_by_at"):
+            self._reply_by[case_id] = body["reply_by_at"]
+        if name == "DisputeEvidenceExpired" and event.meta["recorded_at"] < self._reply_by[case_id]:
+            yield f"{where}: the time to answer {case_id} had not ended"
+        if name == "DisputeOpened":
+            self._cases[case_id] = Counter(disputed=body["amount"])
+        if name in _OF_CASES:
+            case = self._cases.get(case_id)
+            if case is None:
+                yield f"{where}: {name} of {case_id}, which nobody has opened"
+                return
+            case[_OF_CASES[name]] += body["amount"]
+            yield from self._balance(where, case_id, case)
+
+    def _balance(self, where: str, case_id: str, case: Counter[str]) -> Findings:
+        held, closed = case["withdrawn"] - case["returned"], case["won"] + case["lost"]
+        if not 0 <= held <= case["disputed"]:
+            yield f"{where}: the network holds {held} of {case['disputed']} in {case_id}"
+        if case["lost"] and case["lost"] != held:
+            yield f"{where}: {case['lost']} is lost in {case_id}, and the network holds {held}"
+        if closed > case["disputed"]:
+            yield f"{where}: {closed} of {case['disputed']} is decided in {case_id}"
+        if case["debited"] not in (0, case["disputed"]):
+            yield f"{where}: {case['debited']} of {case['disputed']} was debited in {case_id}"
+
+    def close(self, ended: bool) -> Findings:
+        """In the end every case is decided: won and lost make up what was disputed."""
+        for case_id, case in sorted(self._cases.items()):
+            if ended and case["won"] + case["lost"] != case["disputed"]:
+                yield f"{case_id}: {case['won']} won and {case['lost']} lost of {case['disputed']}"
+
+
+_OF_CASES = {
+    "DisputeFundsWithdrawn": "withdrawn",
+    "DisputeFundsReturned": "returned",
+    "DisputeMerchantDebited": "debited",
+    "DisputeWon": "won",
+    "DisputeLost": "lost",
+}
 
 
 # --- what happens, how often and why --------------------------------------------------------------------
@@ -970,6 +1057,7 @@ class Audit:
         self.events = 0
         self._reader = Reader()
         self._books = Books()
+        self._disputes = Disputes()
         self._risks = Risks()
         self._streams = Streams()
         self._counts = Counts()
@@ -1010,6 +1098,7 @@ class Audit:
             self._inputs,
             self._agreement,
             self._books,
+            self._disputes,
             self._risks,
             self._lists,
             self._reviews,
@@ -1026,6 +1115,7 @@ class Audit:
         self._find(self._reviews.close(ended))
         if inputs.given:
             self._find(inputs.close(ended))
+        self._find(self._disputes.close(ended))
         self._find(self._books.close(ended, inputs.stated if inputs.given and ended else None))
         return self.findings
 

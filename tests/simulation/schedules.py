@@ -45,7 +45,7 @@ HARSH = {
     "REFUSED_AGAIN": 300_000,
 }
 #: Issuers who report and dispute far more than the believable ones.
-QUARRELSOME = {"WARNED": 200_000}
+QUARRELSOME = {"WARNED": 200_000, "DISPUTED": 400_000}
 MOST_TURNS = 5_000_000
 
 

@@ -53,7 +53,7 @@ from events.requests import (
     VoidRequest,
 )
 from events.wire import encode_message
-from streams.edge import bank, networks
+from streams.edge import bank, issuers, networks
 from streams.edge.bank import Bank
 from streams.edge.faults import NO_FAULTS, Plan
 from streams.edge.networks import Adapter, ClearingHouse, Presented
@@ -154,6 +154,7 @@ class Story:
                 else Presented(reason, "", 0, 0, 0, 0, "")
             )
 
+        self._patches.enter_context(patch.multiple(issuers, DISPUTED=0, WARNED=0))
         self._patches.enter_context(patch.multiple(networks, **KIND, present=by_hand))
         self._patches.enter_context(patch.multiple(bank, PAYOUTS_RETURNED=0, present=by_hand))
         self.wait(ticks=1)  # What was published is in force from here on.

@@ -8,6 +8,7 @@ from events.base import Event
 from events.calendar import DAY, HOUR, day_number, start_of
 from events.clearing import Bearer, ClearingRejection, RecordKind
 from events.corrections import WriteOffRule
+from events.disputes import DisputeStage, DisputeStep
 from events.envelope import Recorded
 from events.partitions import TickPassed
 from events.refunds import RefundFailure
@@ -45,6 +46,7 @@ DULL: dict[str, Any] = {
     "capture_mode": CaptureMode.MANUAL,
     "card_id": CARD,
     "cause": EntryCause.CAPTURE,
+    "case_id": "dsp-1",
     "channel": Channel.ECOMMERCE,
     "chunk": 1,
     "chunks": 1,
@@ -52,6 +54,8 @@ DULL: dict[str, Any] = {
     "cvv_result": "M",
     "cycle": CYCLE,
     "device_ref": "",
+    "disputed": 0,
+    "documents": [],
     "due_on": 0,
     "email_ref": "",
     "fee_id": "VS-ASSESSMENT",
@@ -68,6 +72,7 @@ DULL: dict[str, Any] = {
     "line": 1,
     "merchant": SHOP,
     "net": 975,
+    "number": 1,
     "network": "visa",
     "network_transaction_id": "ntx-1",
     "note": "",
@@ -81,17 +86,21 @@ DULL: dict[str, Any] = {
     "program": "VS-BLENDED",
     "rate_ppm": 15_000,
     "reason": ReversalReason.TIMEOUT,
+    "reason_code": "10.4",
     "record_id": "clr-1",
     "records": 1,
     "reference": f"NET {CYCLE}",
     "refund_id": "ref-1",
     "refunded": 0,
     "rejection": ClearingRejection.NONE,
+    "reply_by_at": start_of(DAY_ON + 20),
     "response_code": "00",
     "return_code": "",
     "settlement_amount": 1_000,
     "settlement_currency": "USD",
     "source_id": "cap-1",
+    "stage": DisputeStage.CHARGEBACK,
+    "step": DisputeStep.CHARGEBACK,
     "statement_id": "bank-usd-2026-03-10",
     "valid_until_at": NOON + 7 * DAY,
     "value_on": DAY_ON + 1,

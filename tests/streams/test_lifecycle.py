@@ -133,9 +133,9 @@ def test_a_follow_up_is_decided_at_the_tick(given: list[Event], when: Event, the
 
 
 def test_every_reason_has_a_row() -> None:
-    """All that lifecycle may answer; the last two are about refunds."""
+    """All that lifecycle may answer; the others are about refunds."""
     reasons = {body.reason for *_, then in TABLE for body in then if isinstance(body, OperationRejected)}
-    assert reasons == set(R) - {R.NOTHING_CAPTURED, R.AMOUNT_ABOVE_CAPTURED}
+    assert reasons == set(R) - {R.NOTHING_CAPTURED, R.AMOUNT_ABOVE_CAPTURED, R.AMOUNT_DISPUTED}
 
 
 # --- automatic mode -------------------------------------------------------------------------------------

@@ -169,6 +169,9 @@ CAUSES = [
     (C.REFUND,         -400,   [make(MerchantBalanceAdjusted, item="it", cause=C.REFUND, amount=-400)]),
     (C.REFUND_FAILED,  400,    [make(MerchantBalanceAdjusted, item="it", cause=C.REFUND_FAILED, amount=400)]),
     (C.WRITE_OFF,      -1_000, [make(MerchantBalanceAdjusted, item="it", cause=C.WRITE_OFF, amount=-1_000)]),
+    (C.DISPUTE,        -1_000, [make(MerchantBalanceAdjusted, item="it", cause=C.DISPUTE, amount=-1_000)]),
+    (C.DISPUTE_WON,    1_000,  [make(MerchantBalanceAdjusted, item="it", cause=C.DISPUTE_WON, amount=1_000)]),
+    (C.DISPUTE_FEE,    -1_500, [make(MerchantBalanceAdjusted, item="it", cause=C.DISPUTE_FEE, amount=-1_500)]),
 ]
 # fmt: on
 
