@@ -20,7 +20,8 @@ Three ways to write what the outside says, from the nearest to the furthest: :me
 
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
-from typing import Any, Final, TypeVar
+from itertools import count
+from typing import Any, Final, NamedTuple, TypeVar
 from unittest.mock import patch
 
 import msgspec
@@ -35,8 +36,17 @@ from events.authorization import (
     ReversalSubmitted,
 )
 from events.base import Event, Message
-from events.calendar import DAY, HOUR, SECOND, day_number, start_of
+from events.calendar import DAY, HOUR, SECOND, day_number, iso_day, start_of
 from events.clearing import ClearingRecordCreated, ClearingRejection
+from events.disputes import (
+    DisputeEvidenceRequested,
+    DisputeEvidenceSubmitted,
+    DisputeNoticeReceived,
+    DisputeStage,
+    DisputeStep,
+    FraudProgram,
+    FraudReportReceived,
+)
 from events.envelope import Recorded
 from events.identity import card_id, operation_id, partition_of_name, payment_id
 from events.messages import Handover
@@ -108,6 +118,45 @@ def entries(*merchants: MerchantTerms) -> list[Entry]:
     return starter(merchants or (terms(SHOP), terms("other")))
 
 
+class Word(NamedTuple):
+    """What an issuer says some days later: about a case, or that the payment was fraud where there is no step.
+
+    ``reply_days``: how long the merchant has to answer; 0 where nothing is asked of it.
+    """
+
+    days: int
+    step: DisputeStep | None = None
+    amount: int = 0
+    reason_code: str = "13.1"
+    reply_days: int = 0
+
+    def planned(
+        self, day_on: int, number: int, about: tuple[str, str, str], currency: str
+    ) -> issuers.Planned:
+        payment, network, case_id = about
+        on = day_on + self.days
+        if self.step is None:
+            report = FraudReportReceived(
+                payment, network, f"frd-{case_id[4:]}", FraudProgram.TC40, "6", self.amount, currency
+            )
+            return issuers.Planned(on, report)
+        moves = self.amount and self.step is not DisputeStep.INQUIRY_OPENED
+        notice = DisputeNoticeReceived(
+            payment,
+            network,
+            case_id,
+            number,
+            self.step,
+            self.reason_code,
+            "7" * 23,
+            self.amount,
+            currency,
+            f"{network}-{currency}-{iso_day(on)}" if moves else "",
+            start_of(on + self.reply_days) if self.reply_days else 0,
+        )
+        return issuers.Planned(on, notice)
+
+
 class Story:
     """A house of ``partitions`` indexes, its outside, and the hand that leads both. A context manager."""
 
@@ -131,6 +180,8 @@ class Story:
         self._named = 0
         self._script: dict[tuple[type[Event], str, int], Answer] = {}
         self._refused: dict[tuple[str, int], ClearingRejection] = {}
+        self._complaints: dict[str, tuple[Word, ...]] = {}
+        self._replies: dict[tuple[str, DisputeStage], tuple[int, tuple[Word, ...]]] = {}
         self._changes: dict[type[Event], Callable[[Any], Sequence[Event]]] = {}
         self._patches = ExitStack()
         run = Run(partitions, ClockKind.VIRTUAL, START, 0, "{}")
@@ -154,7 +205,8 @@ class Story:
                 else Presented(reason, "", 0, 0, 0, 0, "")
             )
 
-        self._patches.enter_context(patch.multiple(issuers, DISPUTED=0, WARNED=0))
+        for edge in (networks, bank):
+            self._patches.enter_context(patch.multiple(edge, plan=self._plan, answer=self._answer))
         self._patches.enter_context(patch.multiple(networks, **KIND, present=by_hand))
         self._patches.enter_context(patch.multiple(bank, PAYOUTS_RETURNED=0, present=by_hand))
         self.wait(ticks=1)  # What was published is in force from here on.
@@ -266,6 +318,47 @@ class Story:
     ) -> None:
         """The network refuses the clearing record of a capture or a refund; the bank knows of it."""
         self._refused[source, presentment] = reason
+
+    def disputes(self, capture: str, *words: "Word") -> str:
+        """What the issuer will say of a capture, in days behind its clearing; the network's name for the case."""
+        self._complaints[capture] = words
+        return issuers.case_of("visa", capture)
+
+    def replies(self, capture: str, stage: DisputeStage, *words: "Word") -> None:
+        """What comes of evidence at this stage, in days behind it. Stages in their order."""
+        case_id = issuers.case_of("visa", capture)
+        said = sum(1 for word in self._complaints[capture] if word.step) + sum(
+            len(kept) for (case, _), (_, kept) in self._replies.items() if case == case_id
+        )
+        self._replies[case_id, stage] = (said, words)
+
+    def _plan(self, seed: int, record: ClearingRecordCreated, accepted_on: int) -> list[issuers.Planned]:
+        case_id = issuers.case_of(record.network, record.source_id)
+        words = self._complaints.get(record.source_id, ())
+        about = (record.payment_id, record.network, case_id)
+        # Reports have no number: the network counts what it says of the case.
+        numbers = count(1)
+        return [
+            word.planned(accepted_on, next(numbers) if word.step else 0, about, record.currency)
+            for word in words
+        ]
+
+    def _answer(
+        self, seed: int, submitted: DisputeEvidenceSubmitted, submitted_on: int
+    ) -> list[issuers.Planned]:
+        said, words = self._replies.get((submitted.case_id, submitted.stage), (0, ()))
+        about = (submitted.payment_id, submitted.network, submitted.case_id)
+        return [
+            word.planned(submitted_on, number, about, submitted.currency)
+            for number, word in enumerate(words, said + 1)
+        ]
+
+    def evidence(self, payment: str, case_id: str, *, merchant: str = SHOP, key: str = "") -> None:
+        """The merchant answers a dispute with one document."""
+        wanted = DisputeEvidenceRequested(
+            payment, merchant, key or self._key("evidence"), case_id, ["ab" * 32]
+        )
+        self.says("payments.inbox", wanted, sender="intake/0")
 
     def rewrites(self, kind: type[_E], change: Callable[[_E], Sequence[Event]]) -> None:
         """From here on every fact of this kind that an edge sends is replaced by these."""
