@@ -67,7 +67,27 @@ from events.corrections import SettlementDifferenceWrittenOff
 from events.corrections import SuspenseOffset
 from events.corrections import SuspenseWrittenOff
 from events.corrections import WriteOffRule
+from events.disputes import DisputeEscalated
+from events.disputes import DisputeEvidenceAccepted
+from events.disputes import DisputeEvidenceExpired
+from events.disputes import DisputeEvidenceRejected
+from events.disputes import DisputeEvidenceRequested
+from events.disputes import DisputeEvidenceSubmitted
+from events.disputes import DisputeFundsReturned
+from events.disputes import DisputeFundsWithdrawn
+from events.disputes import DisputeInquiryClosed
+from events.disputes import DisputeInquiryOpened
+from events.disputes import DisputeLost
+from events.disputes import DisputeMerchantDebited
+from events.disputes import DisputeNoticeReceived
+from events.disputes import DisputeNoticeRefused
+from events.disputes import DisputeOpened
+from events.disputes import DisputeStage
+from events.disputes import DisputeStep
+from events.disputes import DisputeWithdrawn
+from events.disputes import DisputeWon
 from events.disputes import EarlyFraudWarningReceived
+from events.disputes import EvidenceRejection
 from events.disputes import FraudConfirmed
 from events.disputes import FraudProgram
 from events.disputes import FraudReportReceived
@@ -78,6 +98,7 @@ from events.disputes import NoticeRefusal
 from events.envelope import Meta
 from events.envelope import Source
 from events.envelope import Versions
+from events.fees import DisputeFeeCharged
 from events.fees import FeeCorrected
 from events.fees import InterchangeAssessed
 from events.fees import InterchangeReturned
@@ -290,6 +311,15 @@ _READ_LABEL: Final[dict[str, Label]] = {str(value): value for value in Label}
 
 _WRITE_NOTICE_REFUSAL: Final[dict[NoticeRefusal, bytes]] = {value: TEXTS[value] for value in NoticeRefusal}
 _READ_NOTICE_REFUSAL: Final[dict[str, NoticeRefusal]] = {str(value): value for value in NoticeRefusal}
+
+_WRITE_DISPUTE_STEP: Final[dict[DisputeStep, bytes]] = {value: TEXTS[value] for value in DisputeStep}
+_READ_DISPUTE_STEP: Final[dict[str, DisputeStep]] = {str(value): value for value in DisputeStep}
+
+_WRITE_DISPUTE_STAGE: Final[dict[DisputeStage, bytes]] = {value: TEXTS[value] for value in DisputeStage}
+_READ_DISPUTE_STAGE: Final[dict[str, DisputeStage]] = {str(value): value for value in DisputeStage}
+
+_WRITE_EVIDENCE_REJECTION: Final[dict[EvidenceRejection, bytes]] = {value: TEXTS[value] for value in EvidenceRejection}
+_READ_EVIDENCE_REJECTION: Final[dict[str, EvidenceRejection]] = {str(value): value for value in EvidenceRejection}
 
 _WRITE_ENTRY_CAUSE: Final[dict[EntryCause, bytes]] = {value: TEXTS[value] for value in EntryCause}
 _READ_ENTRY_CAUSE: Final[dict[str, EntryCause]] = {str(value): value for value in EntryCause}
@@ -4538,6 +4568,7 @@ def _write_clearing_cycle_totalled(value: ClearingCycleTotalled) -> bytes:
         LONGS[value.refunded],
         LONGS[value.interchange],
         LONGS[value.net],
+        LONGS[value.disputed],
     ))
 
 
@@ -4604,7 +4635,13 @@ def _read_clearing_cycle_totalled(data: bytes, text: str, end: int) -> tuple[Cle
         end += 1
     else:
         net_, end = read_long(data, end)
-    return ClearingCycleTotalled(network_, currency_, cycle_, account_, records_, presented_, refunded_, interchange_, net_), end
+    octet = data[end]
+    if octet < 128:
+        disputed_ = SMALL[octet]
+        end += 1
+    else:
+        disputed_, end = read_long(data, end)
+    return ClearingCycleTotalled(network_, currency_, cycle_, account_, records_, presented_, refunded_, interchange_, net_, disputed_), end
 
 
 def _write_scheme_period_totalled(value: SchemePeriodTotalled) -> bytes:
@@ -4952,6 +4989,1116 @@ def _read_fraud_report_refused(data: bytes, text: str, end: int) -> tuple[FraudR
     if not currency_.isascii():
         currency_ = read_utf8(data, start, end)
     return FraudReportRefused(payment_id_, network_, report_id_, reason_, amount_, currency_), end
+
+
+def _write_dispute_notice_received(value: DisputeNoticeReceived) -> bytes:
+    return b"".join((
+        TEXTS[value.payment_id],
+        TEXTS[value.network],
+        TEXTS[value.case_id],
+        LONGS[value.number],
+        _WRITE_DISPUTE_STEP[value.step],
+        TEXTS[value.reason_code],
+        TEXTS[value.arn],
+        LONGS[value.amount],
+        TEXTS[value.currency],
+        TEXTS[value.cycle],
+        LONGS[value.reply_by_at],
+    ))
+
+
+def _read_dispute_notice_received(data: bytes, text: str, end: int) -> tuple[DisputeNoticeReceived, int]:
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    payment_id_ = text[start:end]
+    if not payment_id_.isascii():
+        payment_id_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    network_ = text[start:end]
+    if not network_.isascii():
+        network_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    case_id_ = text[start:end]
+    if not case_id_.isascii():
+        case_id_ = read_utf8(data, start, end)
+    octet = data[end]
+    if octet < 128:
+        number_ = SMALL[octet]
+        end += 1
+    else:
+        number_, end = read_long(data, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    step_ = _READ_DISPUTE_STEP[text[start:end]]
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    reason_code_ = text[start:end]
+    if not reason_code_.isascii():
+        reason_code_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    arn_ = text[start:end]
+    if not arn_.isascii():
+        arn_ = read_utf8(data, start, end)
+    octet = data[end]
+    if octet < 128:
+        amount_ = SMALL[octet]
+        end += 1
+    else:
+        amount_, end = read_long(data, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    currency_ = text[start:end]
+    if not currency_.isascii():
+        currency_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    cycle_ = text[start:end]
+    if not cycle_.isascii():
+        cycle_ = read_utf8(data, start, end)
+    instant = INSTANTS.get(data[end:end + 8])
+    if instant is None:
+        reply_by_at_, end = read_instant(data, end)
+    else:
+        reply_by_at_ = instant
+        end += 8
+    return DisputeNoticeReceived(payment_id_, network_, case_id_, number_, step_, reason_code_, arn_, amount_, currency_, cycle_, reply_by_at_), end
+
+
+def _write_dispute_notice_refused(value: DisputeNoticeRefused) -> bytes:
+    return b"".join((
+        TEXTS[value.payment_id],
+        TEXTS[value.network],
+        TEXTS[value.case_id],
+        LONGS[value.number],
+        _WRITE_DISPUTE_STEP[value.step],
+        _WRITE_NOTICE_REFUSAL[value.reason],
+        LONGS[value.amount],
+        TEXTS[value.currency],
+    ))
+
+
+def _read_dispute_notice_refused(data: bytes, text: str, end: int) -> tuple[DisputeNoticeRefused, int]:
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    payment_id_ = text[start:end]
+    if not payment_id_.isascii():
+        payment_id_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    network_ = text[start:end]
+    if not network_.isascii():
+        network_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    case_id_ = text[start:end]
+    if not case_id_.isascii():
+        case_id_ = read_utf8(data, start, end)
+    octet = data[end]
+    if octet < 128:
+        number_ = SMALL[octet]
+        end += 1
+    else:
+        number_, end = read_long(data, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    step_ = _READ_DISPUTE_STEP[text[start:end]]
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    reason_ = _READ_NOTICE_REFUSAL[text[start:end]]
+    octet = data[end]
+    if octet < 128:
+        amount_ = SMALL[octet]
+        end += 1
+    else:
+        amount_, end = read_long(data, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    currency_ = text[start:end]
+    if not currency_.isascii():
+        currency_ = read_utf8(data, start, end)
+    return DisputeNoticeRefused(payment_id_, network_, case_id_, number_, step_, reason_, amount_, currency_), end
+
+
+def _write_dispute_inquiry_opened(value: DisputeInquiryOpened) -> bytes:
+    return b"".join((
+        TEXTS[value.payment_id],
+        TEXTS[value.merchant],
+        TEXTS[value.network],
+        TEXTS[value.case_id],
+        TEXTS[value.reason_code],
+        LONGS[value.amount],
+        TEXTS[value.currency],
+        LONGS[value.reply_by_at],
+    ))
+
+
+def _read_dispute_inquiry_opened(data: bytes, text: str, end: int) -> tuple[DisputeInquiryOpened, int]:
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    payment_id_ = text[start:end]
+    if not payment_id_.isascii():
+        payment_id_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    merchant_ = text[start:end]
+    if not merchant_.isascii():
+        merchant_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    network_ = text[start:end]
+    if not network_.isascii():
+        network_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    case_id_ = text[start:end]
+    if not case_id_.isascii():
+        case_id_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    reason_code_ = text[start:end]
+    if not reason_code_.isascii():
+        reason_code_ = read_utf8(data, start, end)
+    octet = data[end]
+    if octet < 128:
+        amount_ = SMALL[octet]
+        end += 1
+    else:
+        amount_, end = read_long(data, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    currency_ = text[start:end]
+    if not currency_.isascii():
+        currency_ = read_utf8(data, start, end)
+    instant = INSTANTS.get(data[end:end + 8])
+    if instant is None:
+        reply_by_at_, end = read_instant(data, end)
+    else:
+        reply_by_at_ = instant
+        end += 8
+    return DisputeInquiryOpened(payment_id_, merchant_, network_, case_id_, reason_code_, amount_, currency_, reply_by_at_), end
+
+
+def _write_dispute_inquiry_closed(value: DisputeInquiryClosed) -> bytes:
+    return b"".join((
+        TEXTS[value.payment_id],
+        TEXTS[value.merchant],
+        TEXTS[value.network],
+        TEXTS[value.case_id],
+    ))
+
+
+def _read_dispute_inquiry_closed(data: bytes, text: str, end: int) -> tuple[DisputeInquiryClosed, int]:
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    payment_id_ = text[start:end]
+    if not payment_id_.isascii():
+        payment_id_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    merchant_ = text[start:end]
+    if not merchant_.isascii():
+        merchant_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    network_ = text[start:end]
+    if not network_.isascii():
+        network_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    case_id_ = text[start:end]
+    if not case_id_.isascii():
+        case_id_ = read_utf8(data, start, end)
+    return DisputeInquiryClosed(payment_id_, merchant_, network_, case_id_), end
+
+
+def _write_dispute_opened(value: DisputeOpened) -> bytes:
+    return b"".join((
+        TEXTS[value.payment_id],
+        TEXTS[value.merchant],
+        TEXTS[value.network],
+        TEXTS[value.case_id],
+        TEXTS[value.reason_code],
+        TEXTS[value.arn],
+        LONGS[value.amount],
+        TEXTS[value.currency],
+        TEXTS[value.cycle],
+        LONGS[value.reply_by_at],
+    ))
+
+
+def _read_dispute_opened(data: bytes, text: str, end: int) -> tuple[DisputeOpened, int]:
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    payment_id_ = text[start:end]
+    if not payment_id_.isascii():
+        payment_id_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    merchant_ = text[start:end]
+    if not merchant_.isascii():
+        merchant_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    network_ = text[start:end]
+    if not network_.isascii():
+        network_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    case_id_ = text[start:end]
+    if not case_id_.isascii():
+        case_id_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    reason_code_ = text[start:end]
+    if not reason_code_.isascii():
+        reason_code_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    arn_ = text[start:end]
+    if not arn_.isascii():
+        arn_ = read_utf8(data, start, end)
+    octet = data[end]
+    if octet < 128:
+        amount_ = SMALL[octet]
+        end += 1
+    else:
+        amount_, end = read_long(data, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    currency_ = text[start:end]
+    if not currency_.isascii():
+        currency_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    cycle_ = text[start:end]
+    if not cycle_.isascii():
+        cycle_ = read_utf8(data, start, end)
+    instant = INSTANTS.get(data[end:end + 8])
+    if instant is None:
+        reply_by_at_, end = read_instant(data, end)
+    else:
+        reply_by_at_ = instant
+        end += 8
+    return DisputeOpened(payment_id_, merchant_, network_, case_id_, reason_code_, arn_, amount_, currency_, cycle_, reply_by_at_), end
+
+
+def _write_dispute_funds_withdrawn(value: DisputeFundsWithdrawn) -> bytes:
+    return b"".join((
+        TEXTS[value.payment_id],
+        TEXTS[value.network],
+        TEXTS[value.case_id],
+        _WRITE_DISPUTE_STAGE[value.stage],
+        LONGS[value.amount],
+        TEXTS[value.currency],
+        TEXTS[value.cycle],
+    ))
+
+
+def _read_dispute_funds_withdrawn(data: bytes, text: str, end: int) -> tuple[DisputeFundsWithdrawn, int]:
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    payment_id_ = text[start:end]
+    if not payment_id_.isascii():
+        payment_id_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    network_ = text[start:end]
+    if not network_.isascii():
+        network_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    case_id_ = text[start:end]
+    if not case_id_.isascii():
+        case_id_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    stage_ = _READ_DISPUTE_STAGE[text[start:end]]
+    octet = data[end]
+    if octet < 128:
+        amount_ = SMALL[octet]
+        end += 1
+    else:
+        amount_, end = read_long(data, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    currency_ = text[start:end]
+    if not currency_.isascii():
+        currency_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    cycle_ = text[start:end]
+    if not cycle_.isascii():
+        cycle_ = read_utf8(data, start, end)
+    return DisputeFundsWithdrawn(payment_id_, network_, case_id_, stage_, amount_, currency_, cycle_), end
+
+
+def _write_dispute_merchant_debited(value: DisputeMerchantDebited) -> bytes:
+    return b"".join((
+        TEXTS[value.payment_id],
+        TEXTS[value.merchant],
+        TEXTS[value.case_id],
+        LONGS[value.amount],
+        TEXTS[value.currency],
+    ))
+
+
+def _read_dispute_merchant_debited(data: bytes, text: str, end: int) -> tuple[DisputeMerchantDebited, int]:
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    payment_id_ = text[start:end]
+    if not payment_id_.isascii():
+        payment_id_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    merchant_ = text[start:end]
+    if not merchant_.isascii():
+        merchant_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    case_id_ = text[start:end]
+    if not case_id_.isascii():
+        case_id_ = read_utf8(data, start, end)
+    octet = data[end]
+    if octet < 128:
+        amount_ = SMALL[octet]
+        end += 1
+    else:
+        amount_, end = read_long(data, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    currency_ = text[start:end]
+    if not currency_.isascii():
+        currency_ = read_utf8(data, start, end)
+    return DisputeMerchantDebited(payment_id_, merchant_, case_id_, amount_, currency_), end
+
+
+def _write_dispute_funds_returned(value: DisputeFundsReturned) -> bytes:
+    return b"".join((
+        TEXTS[value.payment_id],
+        TEXTS[value.network],
+        TEXTS[value.case_id],
+        _WRITE_DISPUTE_STAGE[value.stage],
+        LONGS[value.amount],
+        TEXTS[value.currency],
+        TEXTS[value.cycle],
+    ))
+
+
+def _read_dispute_funds_returned(data: bytes, text: str, end: int) -> tuple[DisputeFundsReturned, int]:
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    payment_id_ = text[start:end]
+    if not payment_id_.isascii():
+        payment_id_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    network_ = text[start:end]
+    if not network_.isascii():
+        network_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    case_id_ = text[start:end]
+    if not case_id_.isascii():
+        case_id_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    stage_ = _READ_DISPUTE_STAGE[text[start:end]]
+    octet = data[end]
+    if octet < 128:
+        amount_ = SMALL[octet]
+        end += 1
+    else:
+        amount_, end = read_long(data, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    currency_ = text[start:end]
+    if not currency_.isascii():
+        currency_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    cycle_ = text[start:end]
+    if not cycle_.isascii():
+        cycle_ = read_utf8(data, start, end)
+    return DisputeFundsReturned(payment_id_, network_, case_id_, stage_, amount_, currency_, cycle_), end
+
+
+def _write_dispute_evidence_requested(value: DisputeEvidenceRequested) -> bytes:
+    return b"".join((
+        TEXTS[value.payment_id],
+        TEXTS[value.merchant],
+        TEXTS[value.idempotency_key],
+        TEXTS[value.case_id],
+        write_list([TEXTS[entry] for entry in value.documents]),
+    ))
+
+
+def _read_dispute_evidence_requested(data: bytes, text: str, end: int) -> tuple[DisputeEvidenceRequested, int]:
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    payment_id_ = text[start:end]
+    if not payment_id_.isascii():
+        payment_id_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    merchant_ = text[start:end]
+    if not merchant_.isascii():
+        merchant_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    idempotency_key_ = text[start:end]
+    if not idempotency_key_.isascii():
+        idempotency_key_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    case_id_ = text[start:end]
+    if not case_id_.isascii():
+        case_id_ = read_utf8(data, start, end)
+    documents_: list[str] = []
+    documents_count, end = read_count(data, end)
+    for _ in range(documents_count):
+        octet = data[end]
+        start = end + 1
+        end = start + (octet >> 1)
+        if octet & 129:
+            start, end = read_span(data, start - 1)
+        documents_entry = text[start:end]
+        if not documents_entry.isascii():
+            documents_entry = read_utf8(data, start, end)
+        documents_.append(documents_entry)
+    if documents_count:
+        end = read_end(data, end)
+    return DisputeEvidenceRequested(payment_id_, merchant_, idempotency_key_, case_id_, documents_), end
+
+
+def _write_dispute_evidence_rejected(value: DisputeEvidenceRejected) -> bytes:
+    return b"".join((
+        TEXTS[value.payment_id],
+        TEXTS[value.merchant],
+        TEXTS[value.idempotency_key],
+        TEXTS[value.case_id],
+        _WRITE_EVIDENCE_REJECTION[value.reason],
+    ))
+
+
+def _read_dispute_evidence_rejected(data: bytes, text: str, end: int) -> tuple[DisputeEvidenceRejected, int]:
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    payment_id_ = text[start:end]
+    if not payment_id_.isascii():
+        payment_id_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    merchant_ = text[start:end]
+    if not merchant_.isascii():
+        merchant_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    idempotency_key_ = text[start:end]
+    if not idempotency_key_.isascii():
+        idempotency_key_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    case_id_ = text[start:end]
+    if not case_id_.isascii():
+        case_id_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    reason_ = _READ_EVIDENCE_REJECTION[text[start:end]]
+    return DisputeEvidenceRejected(payment_id_, merchant_, idempotency_key_, case_id_, reason_), end
+
+
+def _write_dispute_evidence_submitted(value: DisputeEvidenceSubmitted) -> bytes:
+    return b"".join((
+        TEXTS[value.payment_id],
+        TEXTS[value.merchant],
+        TEXTS[value.network],
+        TEXTS[value.case_id],
+        _WRITE_DISPUTE_STAGE[value.stage],
+        LONGS[value.amount],
+        TEXTS[value.currency],
+        write_list([TEXTS[entry] for entry in value.documents]),
+    ))
+
+
+def _read_dispute_evidence_submitted(data: bytes, text: str, end: int) -> tuple[DisputeEvidenceSubmitted, int]:
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    payment_id_ = text[start:end]
+    if not payment_id_.isascii():
+        payment_id_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    merchant_ = text[start:end]
+    if not merchant_.isascii():
+        merchant_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    network_ = text[start:end]
+    if not network_.isascii():
+        network_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    case_id_ = text[start:end]
+    if not case_id_.isascii():
+        case_id_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    stage_ = _READ_DISPUTE_STAGE[text[start:end]]
+    octet = data[end]
+    if octet < 128:
+        amount_ = SMALL[octet]
+        end += 1
+    else:
+        amount_, end = read_long(data, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    currency_ = text[start:end]
+    if not currency_.isascii():
+        currency_ = read_utf8(data, start, end)
+    documents_: list[str] = []
+    documents_count, end = read_count(data, end)
+    for _ in range(documents_count):
+        octet = data[end]
+        start = end + 1
+        end = start + (octet >> 1)
+        if octet & 129:
+            start, end = read_span(data, start - 1)
+        documents_entry = text[start:end]
+        if not documents_entry.isascii():
+            documents_entry = read_utf8(data, start, end)
+        documents_.append(documents_entry)
+    if documents_count:
+        end = read_end(data, end)
+    return DisputeEvidenceSubmitted(payment_id_, merchant_, network_, case_id_, stage_, amount_, currency_, documents_), end
+
+
+def _write_dispute_evidence_accepted(value: DisputeEvidenceAccepted) -> bytes:
+    return b"".join((
+        TEXTS[value.payment_id],
+        TEXTS[value.merchant],
+        TEXTS[value.network],
+        TEXTS[value.case_id],
+        _WRITE_DISPUTE_STAGE[value.stage],
+    ))
+
+
+def _read_dispute_evidence_accepted(data: bytes, text: str, end: int) -> tuple[DisputeEvidenceAccepted, int]:
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    payment_id_ = text[start:end]
+    if not payment_id_.isascii():
+        payment_id_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    merchant_ = text[start:end]
+    if not merchant_.isascii():
+        merchant_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    network_ = text[start:end]
+    if not network_.isascii():
+        network_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    case_id_ = text[start:end]
+    if not case_id_.isascii():
+        case_id_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    stage_ = _READ_DISPUTE_STAGE[text[start:end]]
+    return DisputeEvidenceAccepted(payment_id_, merchant_, network_, case_id_, stage_), end
+
+
+def _write_dispute_evidence_expired(value: DisputeEvidenceExpired) -> bytes:
+    return b"".join((
+        TEXTS[value.payment_id],
+        TEXTS[value.merchant],
+        TEXTS[value.network],
+        TEXTS[value.case_id],
+        _WRITE_DISPUTE_STAGE[value.stage],
+    ))
+
+
+def _read_dispute_evidence_expired(data: bytes, text: str, end: int) -> tuple[DisputeEvidenceExpired, int]:
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    payment_id_ = text[start:end]
+    if not payment_id_.isascii():
+        payment_id_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    merchant_ = text[start:end]
+    if not merchant_.isascii():
+        merchant_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    network_ = text[start:end]
+    if not network_.isascii():
+        network_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    case_id_ = text[start:end]
+    if not case_id_.isascii():
+        case_id_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    stage_ = _READ_DISPUTE_STAGE[text[start:end]]
+    return DisputeEvidenceExpired(payment_id_, merchant_, network_, case_id_, stage_), end
+
+
+def _write_dispute_escalated(value: DisputeEscalated) -> bytes:
+    return b"".join((
+        TEXTS[value.payment_id],
+        TEXTS[value.merchant],
+        TEXTS[value.network],
+        TEXTS[value.case_id],
+        _WRITE_DISPUTE_STAGE[value.stage],
+        LONGS[value.reply_by_at],
+    ))
+
+
+def _read_dispute_escalated(data: bytes, text: str, end: int) -> tuple[DisputeEscalated, int]:
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    payment_id_ = text[start:end]
+    if not payment_id_.isascii():
+        payment_id_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    merchant_ = text[start:end]
+    if not merchant_.isascii():
+        merchant_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    network_ = text[start:end]
+    if not network_.isascii():
+        network_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    case_id_ = text[start:end]
+    if not case_id_.isascii():
+        case_id_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    stage_ = _READ_DISPUTE_STAGE[text[start:end]]
+    instant = INSTANTS.get(data[end:end + 8])
+    if instant is None:
+        reply_by_at_, end = read_instant(data, end)
+    else:
+        reply_by_at_ = instant
+        end += 8
+    return DisputeEscalated(payment_id_, merchant_, network_, case_id_, stage_, reply_by_at_), end
+
+
+def _write_dispute_withdrawn(value: DisputeWithdrawn) -> bytes:
+    return b"".join((
+        TEXTS[value.payment_id],
+        TEXTS[value.merchant],
+        TEXTS[value.network],
+        TEXTS[value.case_id],
+        _WRITE_DISPUTE_STAGE[value.stage],
+    ))
+
+
+def _read_dispute_withdrawn(data: bytes, text: str, end: int) -> tuple[DisputeWithdrawn, int]:
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    payment_id_ = text[start:end]
+    if not payment_id_.isascii():
+        payment_id_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    merchant_ = text[start:end]
+    if not merchant_.isascii():
+        merchant_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    network_ = text[start:end]
+    if not network_.isascii():
+        network_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    case_id_ = text[start:end]
+    if not case_id_.isascii():
+        case_id_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    stage_ = _READ_DISPUTE_STAGE[text[start:end]]
+    return DisputeWithdrawn(payment_id_, merchant_, network_, case_id_, stage_), end
+
+
+def _write_dispute_won(value: DisputeWon) -> bytes:
+    return b"".join((
+        TEXTS[value.payment_id],
+        TEXTS[value.merchant],
+        TEXTS[value.network],
+        TEXTS[value.case_id],
+        LONGS[value.amount],
+        TEXTS[value.currency],
+    ))
+
+
+def _read_dispute_won(data: bytes, text: str, end: int) -> tuple[DisputeWon, int]:
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    payment_id_ = text[start:end]
+    if not payment_id_.isascii():
+        payment_id_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    merchant_ = text[start:end]
+    if not merchant_.isascii():
+        merchant_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    network_ = text[start:end]
+    if not network_.isascii():
+        network_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    case_id_ = text[start:end]
+    if not case_id_.isascii():
+        case_id_ = read_utf8(data, start, end)
+    octet = data[end]
+    if octet < 128:
+        amount_ = SMALL[octet]
+        end += 1
+    else:
+        amount_, end = read_long(data, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    currency_ = text[start:end]
+    if not currency_.isascii():
+        currency_ = read_utf8(data, start, end)
+    return DisputeWon(payment_id_, merchant_, network_, case_id_, amount_, currency_), end
+
+
+def _write_dispute_lost(value: DisputeLost) -> bytes:
+    return b"".join((
+        TEXTS[value.payment_id],
+        TEXTS[value.merchant],
+        TEXTS[value.network],
+        TEXTS[value.case_id],
+        LONGS[value.amount],
+        TEXTS[value.currency],
+    ))
+
+
+def _read_dispute_lost(data: bytes, text: str, end: int) -> tuple[DisputeLost, int]:
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    payment_id_ = text[start:end]
+    if not payment_id_.isascii():
+        payment_id_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    merchant_ = text[start:end]
+    if not merchant_.isascii():
+        merchant_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    network_ = text[start:end]
+    if not network_.isascii():
+        network_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    case_id_ = text[start:end]
+    if not case_id_.isascii():
+        case_id_ = read_utf8(data, start, end)
+    octet = data[end]
+    if octet < 128:
+        amount_ = SMALL[octet]
+        end += 1
+    else:
+        amount_, end = read_long(data, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    currency_ = text[start:end]
+    if not currency_.isascii():
+        currency_ = read_utf8(data, start, end)
+    return DisputeLost(payment_id_, merchant_, network_, case_id_, amount_, currency_), end
 
 
 def _write_interchange_assessed(value: InterchangeAssessed) -> bytes:
@@ -5354,6 +6501,65 @@ def _read_fee_corrected(data: bytes, text: str, end: int) -> tuple[FeeCorrected,
     if not approved_by_.isascii():
         approved_by_ = read_utf8(data, start, end)
     return FeeCorrected(payment_id_, network_, record_id_, old_, new_, amount_, currency_, cycle_, approved_by_), end
+
+
+def _write_dispute_fee_charged(value: DisputeFeeCharged) -> bytes:
+    return b"".join((
+        TEXTS[value.payment_id],
+        TEXTS[value.merchant],
+        TEXTS[value.case_id],
+        LONGS[value.amount],
+        TEXTS[value.currency],
+        LONGS[value.plan_version],
+    ))
+
+
+def _read_dispute_fee_charged(data: bytes, text: str, end: int) -> tuple[DisputeFeeCharged, int]:
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    payment_id_ = text[start:end]
+    if not payment_id_.isascii():
+        payment_id_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    merchant_ = text[start:end]
+    if not merchant_.isascii():
+        merchant_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    case_id_ = text[start:end]
+    if not case_id_.isascii():
+        case_id_ = read_utf8(data, start, end)
+    octet = data[end]
+    if octet < 128:
+        amount_ = SMALL[octet]
+        end += 1
+    else:
+        amount_, end = read_long(data, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    currency_ = text[start:end]
+    if not currency_.isascii():
+        currency_ = read_utf8(data, start, end)
+    octet = data[end]
+    if octet < 128:
+        plan_version_ = SMALL[octet]
+        end += 1
+    else:
+        plan_version_, end = read_long(data, end)
+    return DisputeFeeCharged(payment_id_, merchant_, case_id_, amount_, currency_, plan_version_), end
 
 
 def _write_merchant_entry_received(value: MerchantEntryReceived) -> bytes:
@@ -5946,6 +7152,7 @@ def _write_network_settlement_advised(value: NetworkSettlementAdvised) -> bytes:
         LONGS[value.refunded],
         LONGS[value.interchange],
         LONGS[value.net],
+        LONGS[value.disputed],
     ))
 
 
@@ -6012,7 +7219,13 @@ def _read_network_settlement_advised(data: bytes, text: str, end: int) -> tuple[
         end += 1
     else:
         net_, end = read_long(data, end)
-    return NetworkSettlementAdvised(account_, network_, cycle_, currency_, records_, presented_, refunded_, interchange_, net_), end
+    octet = data[end]
+    if octet < 128:
+        disputed_ = SMALL[octet]
+        end += 1
+    else:
+        disputed_, end = read_long(data, end)
+    return NetworkSettlementAdvised(account_, network_, cycle_, currency_, records_, presented_, refunded_, interchange_, net_, disputed_), end
 
 
 def _write_payout_announced(value: PayoutAnnounced) -> bytes:
@@ -7564,6 +8777,8 @@ _WRITE_HANDOVER_FACT: Final[dict[type[Any], tuple[bytes, Callable[[Any], bytes]]
     RiskSignalled: (b"\x22", _write_risk_signalled),
     HotlistAnnounced: (b"\x24", _write_hotlist_announced),
     ResolutionRequested: (b"\x26", _write_resolution_requested),
+    DisputeNoticeReceived: (b"\x28", _write_dispute_notice_received),
+    DisputeEvidenceRequested: (b"\x2a", _write_dispute_evidence_requested),
 }
 _READ_HANDOVER_FACT: Final[dict[int, Callable[[bytes, str, int], tuple[Any, int]]]] = {
     0: _read_request_received,
@@ -7586,10 +8801,12 @@ _READ_HANDOVER_FACT: Final[dict[int, Callable[[bytes, str, int], tuple[Any, int]
     34: _read_risk_signalled,
     36: _read_hotlist_announced,
     38: _read_resolution_requested,
+    40: _read_dispute_notice_received,
+    42: _read_dispute_evidence_requested,
 }
 
 
-def _write_handover_fact(value: RequestReceived | PaymentRequested | CaptureRequested | VoidRequested | RefundRequested | NetworkReplyReceived | NetworkReplyTimedOut | NetworkNotSent | ClearingRecordAnswered | MerchantEntryReceived | PayoutOutcomeReceived | ClearingCycleTotalled | SchemePeriodTotalled | PayoutAnnounced | BankLineRecorded | NetworkSettlementAdvised | FraudReportReceived | RiskSignalled | HotlistAnnounced | ResolutionRequested) -> bytes:
+def _write_handover_fact(value: RequestReceived | PaymentRequested | CaptureRequested | VoidRequested | RefundRequested | NetworkReplyReceived | NetworkReplyTimedOut | NetworkNotSent | ClearingRecordAnswered | MerchantEntryReceived | PayoutOutcomeReceived | ClearingCycleTotalled | SchemePeriodTotalled | PayoutAnnounced | BankLineRecorded | NetworkSettlementAdvised | FraudReportReceived | RiskSignalled | HotlistAnnounced | ResolutionRequested | DisputeNoticeReceived | DisputeEvidenceRequested) -> bytes:
     branch, write = _WRITE_HANDOVER_FACT[type(value)]
     return branch + write(value)
 
@@ -7764,7 +8981,7 @@ EVENT_WRITERS: Final[dict[type[Any], tuple[bytes, Callable[[Any], bytes]]]] = {
     CaptureRequested: (b"\x00\x00\x00\x00\x08", _write_capture_requested),
     VoidRequested: (b"\x00\x00\x00\x00\x09", _write_void_requested),
     OperationParked: (b"\x00\x00\x00\x00\x0a", _write_operation_parked),
-    OperationRejected: (b"\x00\x00\x00\x00\x0b", _write_operation_rejected),
+    OperationRejected: (b"\x00\x00\x00\x00\x74", _write_operation_rejected),
     PaymentCaptured: (b"\x00\x00\x00\x00\x0c", _write_payment_captured),
     CaptureVoided: (b"\x00\x00\x00\x00\x0d", _write_capture_voided),
     PaymentVoided: (b"\x00\x00\x00\x00\x0e", _write_payment_voided),
@@ -7797,7 +9014,7 @@ EVENT_WRITERS: Final[dict[type[Any], tuple[bytes, Callable[[Any], bytes]]]] = {
     LateApprovalReceived: (b"\x00\x00\x00\x00\x1e", _write_late_approval_received),
     RefundRequested: (b"\x00\x00\x00\x00\x1f", _write_refund_requested),
     RefundApproved: (b"\x00\x00\x00\x00\x20", _write_refund_approved),
-    RefundRejected: (b"\x00\x00\x00\x00\x21", _write_refund_rejected),
+    RefundRejected: (b"\x00\x00\x00\x00\x75", _write_refund_rejected),
     RefundFailed: (b"\x00\x00\x00\x00\x22", _write_refund_failed),
     ClearingRecordCreated: (b"\x00\x00\x00\x00\x23", _write_clearing_record_created),
     ClearingBatchClosed: (b"\x00\x00\x00\x00\x24", _write_clearing_batch_closed),
@@ -7806,27 +9023,45 @@ EVENT_WRITERS: Final[dict[type[Any], tuple[bytes, Callable[[Any], bytes]]]] = {
     RefundCleared: (b"\x00\x00\x00\x00\x27", _write_refund_cleared),
     ClearingRecordRejected: (b"\x00\x00\x00\x00\x62", _write_clearing_record_rejected),
     CaptureWrittenOff: (b"\x00\x00\x00\x00\x29", _write_capture_written_off),
-    ClearingCycleTotalled: (b"\x00\x00\x00\x00\x2a", _write_clearing_cycle_totalled),
+    ClearingCycleTotalled: (b"\x00\x00\x00\x00\x76", _write_clearing_cycle_totalled),
     SchemePeriodTotalled: (b"\x00\x00\x00\x00\x2b", _write_scheme_period_totalled),
     FraudReportReceived: (b"\x00\x00\x00\x00\x53", _write_fraud_report_received),
     EarlyFraudWarningReceived: (b"\x00\x00\x00\x00\x54", _write_early_fraud_warning_received),
-    FraudConfirmed: (b"\x00\x00\x00\x00\x55", _write_fraud_confirmed),
-    FraudReportRefused: (b"\x00\x00\x00\x00\x56", _write_fraud_report_refused),
+    FraudConfirmed: (b"\x00\x00\x00\x00\x77", _write_fraud_confirmed),
+    FraudReportRefused: (b"\x00\x00\x00\x00\x78", _write_fraud_report_refused),
+    DisputeNoticeReceived: (b"\x00\x00\x00\x00\x79", _write_dispute_notice_received),
+    DisputeNoticeRefused: (b"\x00\x00\x00\x00\x7a", _write_dispute_notice_refused),
+    DisputeInquiryOpened: (b"\x00\x00\x00\x00\x7b", _write_dispute_inquiry_opened),
+    DisputeInquiryClosed: (b"\x00\x00\x00\x00\x7c", _write_dispute_inquiry_closed),
+    DisputeOpened: (b"\x00\x00\x00\x00\x7d", _write_dispute_opened),
+    DisputeFundsWithdrawn: (b"\x00\x00\x00\x00\x7e", _write_dispute_funds_withdrawn),
+    DisputeMerchantDebited: (b"\x00\x00\x00\x00\x7f", _write_dispute_merchant_debited),
+    DisputeFundsReturned: (b"\x00\x00\x00\x00\x80", _write_dispute_funds_returned),
+    DisputeEvidenceRequested: (b"\x00\x00\x00\x00\x81", _write_dispute_evidence_requested),
+    DisputeEvidenceRejected: (b"\x00\x00\x00\x00\x82", _write_dispute_evidence_rejected),
+    DisputeEvidenceSubmitted: (b"\x00\x00\x00\x00\x83", _write_dispute_evidence_submitted),
+    DisputeEvidenceAccepted: (b"\x00\x00\x00\x00\x84", _write_dispute_evidence_accepted),
+    DisputeEvidenceExpired: (b"\x00\x00\x00\x00\x85", _write_dispute_evidence_expired),
+    DisputeEscalated: (b"\x00\x00\x00\x00\x86", _write_dispute_escalated),
+    DisputeWithdrawn: (b"\x00\x00\x00\x00\x87", _write_dispute_withdrawn),
+    DisputeWon: (b"\x00\x00\x00\x00\x88", _write_dispute_won),
+    DisputeLost: (b"\x00\x00\x00\x00\x89", _write_dispute_lost),
     InterchangeAssessed: (b"\x00\x00\x00\x00\x2c", _write_interchange_assessed),
     InterchangeReturned: (b"\x00\x00\x00\x00\x2d", _write_interchange_returned),
     SchemeFeeAssessed: (b"\x00\x00\x00\x00\x2e", _write_scheme_fee_assessed),
     ProcessingFeeCharged: (b"\x00\x00\x00\x00\x2f", _write_processing_fee_charged),
     FeeCorrected: (b"\x00\x00\x00\x00\x63", _write_fee_corrected),
-    MerchantEntryReceived: (b"\x00\x00\x00\x00\x30", _write_merchant_entry_received),
+    DisputeFeeCharged: (b"\x00\x00\x00\x00\x8a", _write_dispute_fee_charged),
+    MerchantEntryReceived: (b"\x00\x00\x00\x00\x8b", _write_merchant_entry_received),
     FundsMadeAvailable: (b"\x00\x00\x00\x00\x31", _write_funds_made_available),
-    MerchantBalanceAdjusted: (b"\x00\x00\x00\x00\x32", _write_merchant_balance_adjusted),
+    MerchantBalanceAdjusted: (b"\x00\x00\x00\x00\x8c", _write_merchant_balance_adjusted),
     SettlementBatchClosed: (b"\x00\x00\x00\x00\x33", _write_settlement_batch_closed),
     PayoutInitiated: (b"\x00\x00\x00\x00\x34", _write_payout_initiated),
     PayoutOutcomeReceived: (b"\x00\x00\x00\x00\x35", _write_payout_outcome_received),
     PayoutReturnCredited: (b"\x00\x00\x00\x00\x36", _write_payout_return_credited),
     ClearingResidualAged: (b"\x00\x00\x00\x00\x37", _write_clearing_residual_aged),
     BankLineRecorded: (b"\x00\x00\x00\x00\x38", _write_bank_line_recorded),
-    NetworkSettlementAdvised: (b"\x00\x00\x00\x00\x39", _write_network_settlement_advised),
+    NetworkSettlementAdvised: (b"\x00\x00\x00\x00\x8d", _write_network_settlement_advised),
     PayoutAnnounced: (b"\x00\x00\x00\x00\x3a", _write_payout_announced),
     NetworkSettlementReceived: (b"\x00\x00\x00\x00\x3b", _write_network_settlement_received),
     SchemeInvoicePaid: (b"\x00\x00\x00\x00\x3c", _write_scheme_invoice_paid),
@@ -7862,7 +9097,7 @@ EVENT_READERS: Final[dict[bytes, Callable[[bytes, str, int], tuple[Any, int]]]] 
     b"\x00\x00\x00\x00\x08": _read_capture_requested,
     b"\x00\x00\x00\x00\x09": _read_void_requested,
     b"\x00\x00\x00\x00\x0a": _read_operation_parked,
-    b"\x00\x00\x00\x00\x0b": _read_operation_rejected,
+    b"\x00\x00\x00\x00\x74": _read_operation_rejected,
     b"\x00\x00\x00\x00\x0c": _read_payment_captured,
     b"\x00\x00\x00\x00\x0d": _read_capture_voided,
     b"\x00\x00\x00\x00\x0e": _read_payment_voided,
@@ -7895,7 +9130,7 @@ EVENT_READERS: Final[dict[bytes, Callable[[bytes, str, int], tuple[Any, int]]]] 
     b"\x00\x00\x00\x00\x1e": _read_late_approval_received,
     b"\x00\x00\x00\x00\x1f": _read_refund_requested,
     b"\x00\x00\x00\x00\x20": _read_refund_approved,
-    b"\x00\x00\x00\x00\x21": _read_refund_rejected,
+    b"\x00\x00\x00\x00\x75": _read_refund_rejected,
     b"\x00\x00\x00\x00\x22": _read_refund_failed,
     b"\x00\x00\x00\x00\x23": _read_clearing_record_created,
     b"\x00\x00\x00\x00\x24": _read_clearing_batch_closed,
@@ -7904,27 +9139,45 @@ EVENT_READERS: Final[dict[bytes, Callable[[bytes, str, int], tuple[Any, int]]]] 
     b"\x00\x00\x00\x00\x27": _read_refund_cleared,
     b"\x00\x00\x00\x00\x62": _read_clearing_record_rejected,
     b"\x00\x00\x00\x00\x29": _read_capture_written_off,
-    b"\x00\x00\x00\x00\x2a": _read_clearing_cycle_totalled,
+    b"\x00\x00\x00\x00\x76": _read_clearing_cycle_totalled,
     b"\x00\x00\x00\x00\x2b": _read_scheme_period_totalled,
     b"\x00\x00\x00\x00\x53": _read_fraud_report_received,
     b"\x00\x00\x00\x00\x54": _read_early_fraud_warning_received,
-    b"\x00\x00\x00\x00\x55": _read_fraud_confirmed,
-    b"\x00\x00\x00\x00\x56": _read_fraud_report_refused,
+    b"\x00\x00\x00\x00\x77": _read_fraud_confirmed,
+    b"\x00\x00\x00\x00\x78": _read_fraud_report_refused,
+    b"\x00\x00\x00\x00\x79": _read_dispute_notice_received,
+    b"\x00\x00\x00\x00\x7a": _read_dispute_notice_refused,
+    b"\x00\x00\x00\x00\x7b": _read_dispute_inquiry_opened,
+    b"\x00\x00\x00\x00\x7c": _read_dispute_inquiry_closed,
+    b"\x00\x00\x00\x00\x7d": _read_dispute_opened,
+    b"\x00\x00\x00\x00\x7e": _read_dispute_funds_withdrawn,
+    b"\x00\x00\x00\x00\x7f": _read_dispute_merchant_debited,
+    b"\x00\x00\x00\x00\x80": _read_dispute_funds_returned,
+    b"\x00\x00\x00\x00\x81": _read_dispute_evidence_requested,
+    b"\x00\x00\x00\x00\x82": _read_dispute_evidence_rejected,
+    b"\x00\x00\x00\x00\x83": _read_dispute_evidence_submitted,
+    b"\x00\x00\x00\x00\x84": _read_dispute_evidence_accepted,
+    b"\x00\x00\x00\x00\x85": _read_dispute_evidence_expired,
+    b"\x00\x00\x00\x00\x86": _read_dispute_escalated,
+    b"\x00\x00\x00\x00\x87": _read_dispute_withdrawn,
+    b"\x00\x00\x00\x00\x88": _read_dispute_won,
+    b"\x00\x00\x00\x00\x89": _read_dispute_lost,
     b"\x00\x00\x00\x00\x2c": _read_interchange_assessed,
     b"\x00\x00\x00\x00\x2d": _read_interchange_returned,
     b"\x00\x00\x00\x00\x2e": _read_scheme_fee_assessed,
     b"\x00\x00\x00\x00\x2f": _read_processing_fee_charged,
     b"\x00\x00\x00\x00\x63": _read_fee_corrected,
-    b"\x00\x00\x00\x00\x30": _read_merchant_entry_received,
+    b"\x00\x00\x00\x00\x8a": _read_dispute_fee_charged,
+    b"\x00\x00\x00\x00\x8b": _read_merchant_entry_received,
     b"\x00\x00\x00\x00\x31": _read_funds_made_available,
-    b"\x00\x00\x00\x00\x32": _read_merchant_balance_adjusted,
+    b"\x00\x00\x00\x00\x8c": _read_merchant_balance_adjusted,
     b"\x00\x00\x00\x00\x33": _read_settlement_batch_closed,
     b"\x00\x00\x00\x00\x34": _read_payout_initiated,
     b"\x00\x00\x00\x00\x35": _read_payout_outcome_received,
     b"\x00\x00\x00\x00\x36": _read_payout_return_credited,
     b"\x00\x00\x00\x00\x37": _read_clearing_residual_aged,
     b"\x00\x00\x00\x00\x38": _read_bank_line_recorded,
-    b"\x00\x00\x00\x00\x39": _read_network_settlement_advised,
+    b"\x00\x00\x00\x00\x8d": _read_network_settlement_advised,
     b"\x00\x00\x00\x00\x3a": _read_payout_announced,
     b"\x00\x00\x00\x00\x3b": _read_network_settlement_received,
     b"\x00\x00\x00\x00\x3c": _read_scheme_invoice_paid,
@@ -7958,7 +9211,7 @@ MESSAGE_WRITERS: Final[dict[type[Any], tuple[bytes, Callable[[Any], bytes]]]] = 
     Tick: (b"\x00\x00\x00\x00\x4c", _write_tick),
     ReferencePublished: (b"\x00\x00\x00\x00\x4d", _write_reference_published),
     InputRow: (b"\x00\x00\x00\x00\x4e", _write_input_row),
-    Handover: (b"\x00\x00\x00\x00\x6e", _write_handover),
+    Handover: (b"\x00\x00\x00\x00\x8e", _write_handover),
     Marker: (b"\x00\x00\x00\x00\x50", _write_marker),
     DeadLetter: (b"\x00\x00\x00\x00\x51", _write_dead_letter),
 }
@@ -7970,7 +9223,7 @@ MESSAGE_READERS: Final[dict[bytes, Callable[[bytes, str, int], tuple[Any, int]]]
     b"\x00\x00\x00\x00\x4c": _read_tick,
     b"\x00\x00\x00\x00\x4d": _read_reference_published,
     b"\x00\x00\x00\x00\x4e": _read_input_row,
-    b"\x00\x00\x00\x00\x6e": _read_handover,
+    b"\x00\x00\x00\x00\x8e": _read_handover,
     b"\x00\x00\x00\x00\x50": _read_marker,
     b"\x00\x00\x00\x00\x51": _read_dead_letter,
 }
@@ -7986,7 +9239,7 @@ SCHEMA_IDS: Final[dict[type[Any], int]] = {
     CaptureRequested: 8,
     VoidRequested: 9,
     OperationParked: 10,
-    OperationRejected: 11,
+    OperationRejected: 116,
     PaymentCaptured: 12,
     CaptureVoided: 13,
     PaymentVoided: 14,
@@ -8019,7 +9272,7 @@ SCHEMA_IDS: Final[dict[type[Any], int]] = {
     LateApprovalReceived: 30,
     RefundRequested: 31,
     RefundApproved: 32,
-    RefundRejected: 33,
+    RefundRejected: 117,
     RefundFailed: 34,
     ClearingRecordCreated: 35,
     ClearingBatchClosed: 36,
@@ -8028,27 +9281,45 @@ SCHEMA_IDS: Final[dict[type[Any], int]] = {
     RefundCleared: 39,
     ClearingRecordRejected: 98,
     CaptureWrittenOff: 41,
-    ClearingCycleTotalled: 42,
+    ClearingCycleTotalled: 118,
     SchemePeriodTotalled: 43,
     FraudReportReceived: 83,
     EarlyFraudWarningReceived: 84,
-    FraudConfirmed: 85,
-    FraudReportRefused: 86,
+    FraudConfirmed: 119,
+    FraudReportRefused: 120,
+    DisputeNoticeReceived: 121,
+    DisputeNoticeRefused: 122,
+    DisputeInquiryOpened: 123,
+    DisputeInquiryClosed: 124,
+    DisputeOpened: 125,
+    DisputeFundsWithdrawn: 126,
+    DisputeMerchantDebited: 127,
+    DisputeFundsReturned: 128,
+    DisputeEvidenceRequested: 129,
+    DisputeEvidenceRejected: 130,
+    DisputeEvidenceSubmitted: 131,
+    DisputeEvidenceAccepted: 132,
+    DisputeEvidenceExpired: 133,
+    DisputeEscalated: 134,
+    DisputeWithdrawn: 135,
+    DisputeWon: 136,
+    DisputeLost: 137,
     InterchangeAssessed: 44,
     InterchangeReturned: 45,
     SchemeFeeAssessed: 46,
     ProcessingFeeCharged: 47,
     FeeCorrected: 99,
-    MerchantEntryReceived: 48,
+    DisputeFeeCharged: 138,
+    MerchantEntryReceived: 139,
     FundsMadeAvailable: 49,
-    MerchantBalanceAdjusted: 50,
+    MerchantBalanceAdjusted: 140,
     SettlementBatchClosed: 51,
     PayoutInitiated: 52,
     PayoutOutcomeReceived: 53,
     PayoutReturnCredited: 54,
     ClearingResidualAged: 55,
     BankLineRecorded: 56,
-    NetworkSettlementAdvised: 57,
+    NetworkSettlementAdvised: 141,
     PayoutAnnounced: 58,
     NetworkSettlementReceived: 59,
     SchemeInvoicePaid: 60,
@@ -8079,18 +9350,27 @@ SCHEMA_IDS: Final[dict[type[Any], int]] = {
     Tick: 76,
     ReferencePublished: 77,
     InputRow: 78,
-    Handover: 110,
+    Handover: 142,
     Marker: 80,
     DeadLetter: 81,
 }
 OLDER: Final[dict[int, tuple[type[Any], int]]] = {
+    11: (OperationRejected, 1),
     16: (RiskAssessed, 1),
+    33: (RefundRejected, 1),
     37: (ClearingRecordAnswered, 1),
     40: (ClearingRecordRejected, 1),
+    42: (ClearingCycleTotalled, 1),
+    48: (MerchantEntryReceived, 1),
+    50: (MerchantBalanceAdjusted, 1),
+    57: (NetworkSettlementAdvised, 1),
     63: (ReconciliationMatched, 1),
     64: (DiscrepancyDetected, 1),
     65: (DiscrepancyResolved, 1),
     79: (Handover, 1),
+    85: (FraudConfirmed, 1),
+    86: (FraudReportRefused, 1),
     87: (Handover, 2),
     96: (Handover, 3),
+    110: (Handover, 4),
 }

@@ -43,6 +43,7 @@ COMMANDS: Final = (
     Lazy("Look", "payment", "payment", "payment", "One payment: where it stands and how it came there."),
     Lazy("Look", "ledger", "ledger", "ledger", "Trial balance and what has not come back to zero."),
     Lazy("Look", "merchant", "merchant", "merchant", "A merchant's statement."),
+    Lazy("Look", "disputes", "disputes", "disputes", "Who wants money back, and how it came out."),
     Lazy("Look", "settlement", "settlement", "settlement", "What becomes available to merchants when."),
     Lazy(
         "Look",

@@ -18,7 +18,15 @@ from events.corrections import (
     SuspenseOffset,
     SuspenseWrittenOff,
 )
+from events.disputes import (
+    DisputeFundsReturned,
+    DisputeFundsWithdrawn,
+    DisputeLost,
+    DisputeMerchantDebited,
+    DisputeWon,
+)
 from events.fees import (
+    DisputeFeeCharged,
     FeeCorrected,
     InterchangeAssessed,
     InterchangeReturned,
@@ -52,6 +60,7 @@ RT, MP, MA = "liab:refund_in_transit", "liab:merchant_pending:shop-1", "liab:mer
 PT, SP, SU = "liab:payout_in_transit", "liab:scheme_payable:visa", "liab:suspense:bank-usd"
 BK, PF, IX = "asset:bank:bank-usd", "income:processing_fee", "expense:interchange"
 SF, LO = "expense:scheme_fee", "expense:loss"
+DR, DH, DF = "asset:dispute_recoverable", "liab:dispute_held", "income:dispute_fee"
 FX_USD, FX_EUR = "trading:fx:payments:USD", "trading:fx:payments:EUR"
 LINE, PERIOD = "bank-usd-2026-03-10/1", "visa-USD-2026-W11"
 IN_EUR = {"settlement_amount": 900, "settlement_currency": "EUR"}
@@ -77,6 +86,12 @@ ROWS: list[tuple[Event, list[tuple[str, str, int]]]] = [
     (make(ProcessingFeeCharged),            [(MP, "fee:cap-1", 59), (PF, "", -59)]),
     (make(RefundApproved),                  [(MP, "ref-1", 1_000), (RT, "ref-1", -1_000)]),
     (make(RefundFailed),                    [(RT, "ref-1", 1_000), (MP, "failed:ref-1", -1_000)]),
+    (make(DisputeFundsWithdrawn),           [(DR, "dsp-1", 1_000), (NR, CYCLE, -1_000)]),
+    (make(DisputeFundsReturned),            [(NR, CYCLE, 1_000), (DR, "dsp-1", -1_000)]),
+    (make(DisputeMerchantDebited),          [(MP, "dispute:dsp-1", 1_000), (DH, "dsp-1", -1_000)]),
+    (make(DisputeWon),                      [(DH, "dsp-1", 1_000), (MP, "won:dsp-1", -1_000)]),
+    (make(DisputeLost),                     [(DH, "dsp-1", 1_000), (DR, "dsp-1", -1_000)]),
+    (make(DisputeFeeCharged),               [(MP, "dispute_fee:dsp-1", 1_000), (DF, "", -1_000)]),
     (make(MerchantBalanceAdjusted, amount=-5), [(MP, "cap-1", -5), (MA, "", 5)]),
     (make(FundsMadeAvailable, entries=[Entry("cap-1", 1_000), Entry("cap-2", 0), Entry("fee:cap-1", -59)]),
                                             [(MP, "cap-1", 1_000), (MP, "fee:cap-1", -59), (MA, "", -941)]),

@@ -24,7 +24,15 @@ from events.corrections import (
     SuspenseOffset,
     SuspenseWrittenOff,
 )
+from events.disputes import (
+    DisputeFundsReturned,
+    DisputeFundsWithdrawn,
+    DisputeLost,
+    DisputeMerchantDebited,
+    DisputeWon,
+)
 from events.fees import (
+    DisputeFeeCharged,
     FeeCorrected,
     InterchangeAssessed,
     InterchangeReturned,
@@ -102,6 +110,15 @@ def refund_cleared(amount: int, returned: int, cycle: str) -> list[Event]:
     return [
         make(RefundCleared, amount=amount, settlement_amount=amount, cycle=cycle),
         make(InterchangeReturned, amount=returned, cycle=cycle),
+    ]
+
+
+def disputed(amount: int) -> list[Event]:
+    """The network takes the money, and the merchant is debited."""
+    return [
+        make(DisputeFundsWithdrawn, amount=amount, cycle=WEDNESDAY),
+        make(DisputeMerchantDebited, amount=amount),
+        *adjusted("dispute:dsp-1", -amount),
     ]
 
 
@@ -233,6 +250,35 @@ WALKS: dict[str, list[Event]] = {
         *adjusted("failed:ref-1", 400),
         *available(("cap-1", 1_000), ("fee:cap-1", -59)),
         *paid_out(941),
+    ],
+    "disputed after it was paid out, and lost": [
+        *authorized(),
+        *captured(),
+        *cleared(1_000, 25),
+        *settled(975),
+        *available(("cap-1", 1_000), ("fee:cap-1", -59)),
+        *paid_out(941),
+        *disputed(1_000),
+        make(DisputeFeeCharged, amount=1_500),
+        *adjusted("dispute_fee:dsp-1", -1_500),
+        make(DisputeLost),
+        *settled(-1_000, 3, WEDNESDAY),
+    ],
+    "disputed, and won": [
+        *disputed(1_000),
+        make(DisputeFundsReturned, cycle=WEDNESDAY),
+        make(DisputeWon),
+        *adjusted("won:dsp-1", 1_000),
+    ],
+    "disputed, withdrawn twice, and won in part": [
+        *disputed(1_000),
+        make(DisputeFundsReturned, cycle=WEDNESDAY),
+        make(DisputeFundsWithdrawn, cycle=WEDNESDAY),
+        make(DisputeFundsReturned, amount=400, cycle=WEDNESDAY),
+        make(DisputeWon, amount=400),
+        make(DisputeLost, amount=600),
+        *adjusted("won:dsp-1", 400),
+        *settled(-600, 1, WEDNESDAY),
     ],
     "scheme fees of a week": [
         make(SchemeFeeAssessed, amount=3),
