@@ -28,10 +28,15 @@ from events.binary import (
     write_list,
 )
 
+from events.authorization import AmountConflictDetected
+from events.authorization import AuthorizationIncremented
 from events.authorization import AuthorizationOutcomeUnknown
 from events.authorization import AuthorizationReversed
 from events.authorization import AuthorizationSubmitted
+from events.authorization import ConflictField
 from events.authorization import DeclineReason
+from events.authorization import IncrementDeclined
+from events.authorization import IncrementSubmitted
 from events.authorization import LateApprovalAction
 from events.authorization import LateApprovalReceived
 from events.authorization import MessageKind
@@ -118,6 +123,8 @@ from events.hotlist import VelocityLimitReached
 from events.hotlist import Window
 from events.intake import DuplicateRequestObserved
 from events.intake import IdempotencyConflictObserved
+from events.intake import IncrementForwarded
+from events.intake import IncrementReceived
 from events.intake import Outcome
 from events.intake import RequestAccepted
 from events.intake import RequestForwarded
@@ -125,8 +132,11 @@ from events.intake import RequestReceived
 from events.intake import RequestRejected
 from events.intake import RequestRejection
 from events.lifecycle import AuthorizationExpired
+from events.lifecycle import AuthorizationRemainderReleased
 from events.lifecycle import CaptureRequested
 from events.lifecycle import CaptureVoided
+from events.lifecycle import IncrementAdmitted
+from events.lifecycle import IncrementRequested
 from events.lifecycle import OperationParked
 from events.lifecycle import OperationRejected
 from events.lifecycle import OperationRejection
@@ -167,6 +177,7 @@ from events.refunds import RefundRequested
 from events.requests import CaptureMode
 from events.requests import CaptureRequest
 from events.requests import Channel
+from events.requests import IncrementRequest
 from events.requests import InputRow
 from events.requests import Operation
 from events.requests import PaymentRequest
@@ -284,6 +295,9 @@ _READ_DECLINE_REASON: Final[dict[str, DeclineReason]] = {str(value): value for v
 
 _WRITE_RETRY_ADVICE: Final[dict[RetryAdvice, bytes]] = {value: TEXTS[value] for value in RetryAdvice}
 _READ_RETRY_ADVICE: Final[dict[str, RetryAdvice]] = {str(value): value for value in RetryAdvice}
+
+_WRITE_CONFLICT_FIELD: Final[dict[ConflictField, bytes]] = {value: TEXTS[value] for value in ConflictField}
+_READ_CONFLICT_FIELD: Final[dict[str, ConflictField]] = {str(value): value for value in ConflictField}
 
 _WRITE_LATE_APPROVAL_ACTION: Final[dict[LateApprovalAction, bytes]] = {value: TEXTS[value] for value in LateApprovalAction}
 _READ_LATE_APPROVAL_ACTION: Final[dict[str, LateApprovalAction]] = {str(value): value for value in LateApprovalAction}
@@ -758,6 +772,7 @@ def _write_void_request(value: VoidRequest) -> bytes:
         LONGS[value.occurred_at],
         TEXTS[value.producer],
         b"\x01" if value.simulated else b"\x00",
+        TEXTS[value.capture_id],
     ))
 
 
@@ -805,7 +820,15 @@ def _read_void_request(data: bytes, text: str, end: int) -> tuple[VoidRequest, i
         raise not_a_boolean(octet)
     simulated_ = octet == 1
     end += 1
-    return VoidRequest(merchant_, idempotency_key_, payment_id_, occurred_at_, producer_, simulated_), end
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    capture_id_ = text[start:end]
+    if not capture_id_.isascii():
+        capture_id_ = read_utf8(data, start, end)
+    return VoidRequest(merchant_, idempotency_key_, payment_id_, occurred_at_, producer_, simulated_, capture_id_), end
 
 
 def _write_refund_request(value: RefundRequest) -> bytes:
@@ -930,6 +953,100 @@ def _read_request_received(data: bytes, text: str, end: int) -> tuple[RequestRec
     return RequestReceived(request_, body_mac_), end
 
 
+def _write_increment_request(value: IncrementRequest) -> bytes:
+    return b"".join((
+        TEXTS[value.merchant],
+        TEXTS[value.idempotency_key],
+        TEXTS[value.payment_id],
+        LONGS[value.amount],
+        TEXTS[value.currency],
+        LONGS[value.occurred_at],
+        TEXTS[value.producer],
+        b"\x01" if value.simulated else b"\x00",
+    ))
+
+
+def _read_increment_request(data: bytes, text: str, end: int) -> tuple[IncrementRequest, int]:
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    merchant_ = text[start:end]
+    if not merchant_.isascii():
+        merchant_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    idempotency_key_ = text[start:end]
+    if not idempotency_key_.isascii():
+        idempotency_key_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    payment_id_ = text[start:end]
+    if not payment_id_.isascii():
+        payment_id_ = read_utf8(data, start, end)
+    octet = data[end]
+    if octet < 128:
+        amount_ = SMALL[octet]
+        end += 1
+    else:
+        amount_, end = read_long(data, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    currency_ = text[start:end]
+    if not currency_.isascii():
+        currency_ = read_utf8(data, start, end)
+    instant = INSTANTS.get(data[end:end + 8])
+    if instant is None:
+        occurred_at_, end = read_instant(data, end)
+    else:
+        occurred_at_ = instant
+        end += 8
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    producer_ = text[start:end]
+    if not producer_.isascii():
+        producer_ = read_utf8(data, start, end)
+    octet = data[end]
+    if octet > 1:
+        raise not_a_boolean(octet)
+    simulated_ = octet == 1
+    end += 1
+    return IncrementRequest(merchant_, idempotency_key_, payment_id_, amount_, currency_, occurred_at_, producer_, simulated_), end
+
+
+def _write_increment_received(value: IncrementReceived) -> bytes:
+    return b"".join((
+        _write_increment_request(value.request),
+        TEXTS[value.body_mac],
+    ))
+
+
+def _read_increment_received(data: bytes, text: str, end: int) -> tuple[IncrementReceived, int]:
+    request_, end = _read_increment_request(data, text, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    body_mac_ = text[start:end]
+    if not body_mac_.isascii():
+        body_mac_ = read_utf8(data, start, end)
+    return IncrementReceived(request_, body_mac_), end
+
+
 def _write_request_forwarded(value: RequestForwarded) -> bytes:
     return b"".join((
         _write_request_received_request(value.request),
@@ -955,6 +1072,33 @@ def _read_request_forwarded(data: bytes, text: str, end: int) -> tuple[RequestFo
     else:
         home_partition_, end = read_long(data, end)
     return RequestForwarded(request_, body_mac_, home_partition_), end
+
+
+def _write_increment_forwarded(value: IncrementForwarded) -> bytes:
+    return b"".join((
+        _write_increment_request(value.request),
+        TEXTS[value.body_mac],
+        LONGS[value.home_partition],
+    ))
+
+
+def _read_increment_forwarded(data: bytes, text: str, end: int) -> tuple[IncrementForwarded, int]:
+    request_, end = _read_increment_request(data, text, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    body_mac_ = text[start:end]
+    if not body_mac_.isascii():
+        body_mac_ = read_utf8(data, start, end)
+    octet = data[end]
+    if octet < 128:
+        home_partition_ = SMALL[octet]
+        end += 1
+    else:
+        home_partition_, end = read_long(data, end)
+    return IncrementForwarded(request_, body_mac_, home_partition_), end
 
 
 def _write_request_accepted(value: RequestAccepted) -> bytes:
@@ -1386,11 +1530,73 @@ def _read_capture_requested(data: bytes, text: str, end: int) -> tuple[CaptureRe
     return CaptureRequested(payment_id_, merchant_, idempotency_key_, capture_id_, amount_, currency_, final_), end
 
 
+def _write_increment_requested(value: IncrementRequested) -> bytes:
+    return b"".join((
+        TEXTS[value.payment_id],
+        TEXTS[value.merchant],
+        TEXTS[value.idempotency_key],
+        TEXTS[value.increment_id],
+        LONGS[value.amount],
+        TEXTS[value.currency],
+    ))
+
+
+def _read_increment_requested(data: bytes, text: str, end: int) -> tuple[IncrementRequested, int]:
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    payment_id_ = text[start:end]
+    if not payment_id_.isascii():
+        payment_id_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    merchant_ = text[start:end]
+    if not merchant_.isascii():
+        merchant_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    idempotency_key_ = text[start:end]
+    if not idempotency_key_.isascii():
+        idempotency_key_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    increment_id_ = text[start:end]
+    if not increment_id_.isascii():
+        increment_id_ = read_utf8(data, start, end)
+    octet = data[end]
+    if octet < 128:
+        amount_ = SMALL[octet]
+        end += 1
+    else:
+        amount_, end = read_long(data, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    currency_ = text[start:end]
+    if not currency_.isascii():
+        currency_ = read_utf8(data, start, end)
+    return IncrementRequested(payment_id_, merchant_, idempotency_key_, increment_id_, amount_, currency_), end
+
+
 def _write_void_requested(value: VoidRequested) -> bytes:
     return b"".join((
         TEXTS[value.payment_id],
         TEXTS[value.merchant],
         TEXTS[value.idempotency_key],
+        TEXTS[value.capture_id],
     ))
 
 
@@ -1419,7 +1625,15 @@ def _read_void_requested(data: bytes, text: str, end: int) -> tuple[VoidRequeste
     idempotency_key_ = text[start:end]
     if not idempotency_key_.isascii():
         idempotency_key_ = read_utf8(data, start, end)
-    return VoidRequested(payment_id_, merchant_, idempotency_key_), end
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    capture_id_ = text[start:end]
+    if not capture_id_.isascii():
+        capture_id_ = read_utf8(data, start, end)
+    return VoidRequested(payment_id_, merchant_, idempotency_key_, capture_id_), end
 
 
 def _write_operation_parked(value: OperationParked) -> bytes:
@@ -1504,6 +1718,67 @@ def _read_operation_rejected(data: bytes, text: str, end: int) -> tuple[Operatio
         start, end = read_span(data, start - 1)
     reason_ = _READ_OPERATION_REJECTION[text[start:end]]
     return OperationRejected(payment_id_, merchant_, operation_, idempotency_key_, reason_), end
+
+
+def _write_increment_admitted(value: IncrementAdmitted) -> bytes:
+    return b"".join((
+        TEXTS[value.payment_id],
+        TEXTS[value.merchant],
+        TEXTS[value.network],
+        TEXTS[value.increment_id],
+        LONGS[value.amount],
+        TEXTS[value.currency],
+    ))
+
+
+def _read_increment_admitted(data: bytes, text: str, end: int) -> tuple[IncrementAdmitted, int]:
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    payment_id_ = text[start:end]
+    if not payment_id_.isascii():
+        payment_id_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    merchant_ = text[start:end]
+    if not merchant_.isascii():
+        merchant_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    network_ = text[start:end]
+    if not network_.isascii():
+        network_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    increment_id_ = text[start:end]
+    if not increment_id_.isascii():
+        increment_id_ = read_utf8(data, start, end)
+    octet = data[end]
+    if octet < 128:
+        amount_ = SMALL[octet]
+        end += 1
+    else:
+        amount_, end = read_long(data, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    currency_ = text[start:end]
+    if not currency_.isascii():
+        currency_ = read_utf8(data, start, end)
+    return IncrementAdmitted(payment_id_, merchant_, network_, increment_id_, amount_, currency_), end
 
 
 def _write_payment_captured(value: PaymentCaptured) -> bytes:
@@ -1639,6 +1914,58 @@ def _read_capture_voided(data: bytes, text: str, end: int) -> tuple[CaptureVoide
     if not currency_.isascii():
         currency_ = read_utf8(data, start, end)
     return CaptureVoided(payment_id_, merchant_, network_, capture_id_, amount_, currency_), end
+
+
+def _write_authorization_remainder_released(value: AuthorizationRemainderReleased) -> bytes:
+    return b"".join((
+        TEXTS[value.payment_id],
+        TEXTS[value.merchant],
+        TEXTS[value.network],
+        LONGS[value.hold_released],
+        TEXTS[value.currency],
+    ))
+
+
+def _read_authorization_remainder_released(data: bytes, text: str, end: int) -> tuple[AuthorizationRemainderReleased, int]:
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    payment_id_ = text[start:end]
+    if not payment_id_.isascii():
+        payment_id_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    merchant_ = text[start:end]
+    if not merchant_.isascii():
+        merchant_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    network_ = text[start:end]
+    if not network_.isascii():
+        network_ = read_utf8(data, start, end)
+    octet = data[end]
+    if octet < 128:
+        hold_released_ = SMALL[octet]
+        end += 1
+    else:
+        hold_released_, end = read_long(data, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    currency_ = text[start:end]
+    if not currency_.isascii():
+        currency_ = read_utf8(data, start, end)
+    return AuthorizationRemainderReleased(payment_id_, merchant_, network_, hold_released_, currency_), end
 
 
 def _write_payment_voided(value: PaymentVoided) -> bytes:
@@ -2894,6 +3221,151 @@ def _read_authorization_submitted(data: bytes, text: str, end: int) -> tuple[Aut
     return AuthorizationSubmitted(payment_id_, merchant_, network_, mid_, attempt_, mti_, stan_, rrn_, card_id_, bin_, amount_, currency_, mcc_, timeout_ms_), end
 
 
+def _write_increment_submitted(value: IncrementSubmitted) -> bytes:
+    return b"".join((
+        TEXTS[value.payment_id],
+        TEXTS[value.merchant],
+        TEXTS[value.network],
+        TEXTS[value.mid],
+        LONGS[value.attempt],
+        TEXTS[value.mti],
+        TEXTS[value.stan],
+        TEXTS[value.rrn],
+        TEXTS[value.card_id],
+        TEXTS[value.increment_id],
+        LONGS[value.amount],
+        LONGS[value.total],
+        TEXTS[value.currency],
+        TEXTS[value.network_transaction_id],
+        TEXTS[value.mcc],
+        LONGS[value.timeout_ms],
+    ))
+
+
+def _read_increment_submitted(data: bytes, text: str, end: int) -> tuple[IncrementSubmitted, int]:
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    payment_id_ = text[start:end]
+    if not payment_id_.isascii():
+        payment_id_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    merchant_ = text[start:end]
+    if not merchant_.isascii():
+        merchant_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    network_ = text[start:end]
+    if not network_.isascii():
+        network_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    mid_ = text[start:end]
+    if not mid_.isascii():
+        mid_ = read_utf8(data, start, end)
+    octet = data[end]
+    if octet < 128:
+        attempt_ = SMALL[octet]
+        end += 1
+    else:
+        attempt_, end = read_long(data, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    mti_ = text[start:end]
+    if not mti_.isascii():
+        mti_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    stan_ = text[start:end]
+    if not stan_.isascii():
+        stan_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    rrn_ = text[start:end]
+    if not rrn_.isascii():
+        rrn_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    card_id_ = text[start:end]
+    if not card_id_.isascii():
+        card_id_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    increment_id_ = text[start:end]
+    if not increment_id_.isascii():
+        increment_id_ = read_utf8(data, start, end)
+    octet = data[end]
+    if octet < 128:
+        amount_ = SMALL[octet]
+        end += 1
+    else:
+        amount_, end = read_long(data, end)
+    octet = data[end]
+    if octet < 128:
+        total_ = SMALL[octet]
+        end += 1
+    else:
+        total_, end = read_long(data, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    currency_ = text[start:end]
+    if not currency_.isascii():
+        currency_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    network_transaction_id_ = text[start:end]
+    if not network_transaction_id_.isascii():
+        network_transaction_id_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    mcc_ = text[start:end]
+    if not mcc_.isascii():
+        mcc_ = read_utf8(data, start, end)
+    octet = data[end]
+    if octet < 128:
+        timeout_ms_ = SMALL[octet]
+        end += 1
+    else:
+        timeout_ms_, end = read_long(data, end)
+    return IncrementSubmitted(payment_id_, merchant_, network_, mid_, attempt_, mti_, stan_, rrn_, card_id_, increment_id_, amount_, total_, currency_, network_transaction_id_, mcc_, timeout_ms_), end
+
+
 def _write_reversal_submitted(value: ReversalSubmitted) -> bytes:
     return b"".join((
         TEXTS[value.payment_id],
@@ -3517,6 +3989,286 @@ def _read_payment_declined(data: bytes, text: str, end: int) -> tuple[PaymentDec
     return PaymentDeclined(payment_id_, merchant_, amount_, currency_, network_, response_code_, reason_, advice_), end
 
 
+def _write_authorization_incremented(value: AuthorizationIncremented) -> bytes:
+    return b"".join((
+        TEXTS[value.payment_id],
+        TEXTS[value.merchant],
+        TEXTS[value.network],
+        TEXTS[value.increment_id],
+        LONGS[value.attempt],
+        LONGS[value.requested],
+        LONGS[value.amount],
+        LONGS[value.total],
+        TEXTS[value.currency],
+        TEXTS[value.response_code],
+        TEXTS[value.auth_code],
+    ))
+
+
+def _read_authorization_incremented(data: bytes, text: str, end: int) -> tuple[AuthorizationIncremented, int]:
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    payment_id_ = text[start:end]
+    if not payment_id_.isascii():
+        payment_id_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    merchant_ = text[start:end]
+    if not merchant_.isascii():
+        merchant_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    network_ = text[start:end]
+    if not network_.isascii():
+        network_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    increment_id_ = text[start:end]
+    if not increment_id_.isascii():
+        increment_id_ = read_utf8(data, start, end)
+    octet = data[end]
+    if octet < 128:
+        attempt_ = SMALL[octet]
+        end += 1
+    else:
+        attempt_, end = read_long(data, end)
+    octet = data[end]
+    if octet < 128:
+        requested_ = SMALL[octet]
+        end += 1
+    else:
+        requested_, end = read_long(data, end)
+    octet = data[end]
+    if octet < 128:
+        amount_ = SMALL[octet]
+        end += 1
+    else:
+        amount_, end = read_long(data, end)
+    octet = data[end]
+    if octet < 128:
+        total_ = SMALL[octet]
+        end += 1
+    else:
+        total_, end = read_long(data, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    currency_ = text[start:end]
+    if not currency_.isascii():
+        currency_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    response_code_ = text[start:end]
+    if not response_code_.isascii():
+        response_code_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    auth_code_ = text[start:end]
+    if not auth_code_.isascii():
+        auth_code_ = read_utf8(data, start, end)
+    return AuthorizationIncremented(payment_id_, merchant_, network_, increment_id_, attempt_, requested_, amount_, total_, currency_, response_code_, auth_code_), end
+
+
+def _write_increment_declined(value: IncrementDeclined) -> bytes:
+    return b"".join((
+        TEXTS[value.payment_id],
+        TEXTS[value.merchant],
+        TEXTS[value.network],
+        TEXTS[value.increment_id],
+        LONGS[value.attempt],
+        LONGS[value.amount],
+        TEXTS[value.currency],
+        TEXTS[value.response_code],
+        _WRITE_DECLINE_REASON[value.reason],
+        _WRITE_RETRY_ADVICE[value.advice],
+    ))
+
+
+def _read_increment_declined(data: bytes, text: str, end: int) -> tuple[IncrementDeclined, int]:
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    payment_id_ = text[start:end]
+    if not payment_id_.isascii():
+        payment_id_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    merchant_ = text[start:end]
+    if not merchant_.isascii():
+        merchant_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    network_ = text[start:end]
+    if not network_.isascii():
+        network_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    increment_id_ = text[start:end]
+    if not increment_id_.isascii():
+        increment_id_ = read_utf8(data, start, end)
+    octet = data[end]
+    if octet < 128:
+        attempt_ = SMALL[octet]
+        end += 1
+    else:
+        attempt_, end = read_long(data, end)
+    octet = data[end]
+    if octet < 128:
+        amount_ = SMALL[octet]
+        end += 1
+    else:
+        amount_, end = read_long(data, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    currency_ = text[start:end]
+    if not currency_.isascii():
+        currency_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    response_code_ = text[start:end]
+    if not response_code_.isascii():
+        response_code_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    reason_ = _READ_DECLINE_REASON[text[start:end]]
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    advice_ = _READ_RETRY_ADVICE[text[start:end]]
+    return IncrementDeclined(payment_id_, merchant_, network_, increment_id_, attempt_, amount_, currency_, response_code_, reason_, advice_), end
+
+
+def _write_amount_conflict_detected(value: AmountConflictDetected) -> bytes:
+    return b"".join((
+        TEXTS[value.payment_id],
+        TEXTS[value.merchant],
+        TEXTS[value.network],
+        _WRITE_MESSAGE_KIND[value.kind],
+        LONGS[value.attempt],
+        _WRITE_CONFLICT_FIELD[value.field],
+        LONGS[value.our_amount],
+        TEXTS[value.our_currency],
+        LONGS[value.their_amount],
+        TEXTS[value.their_currency],
+    ))
+
+
+def _read_amount_conflict_detected(data: bytes, text: str, end: int) -> tuple[AmountConflictDetected, int]:
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    payment_id_ = text[start:end]
+    if not payment_id_.isascii():
+        payment_id_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    merchant_ = text[start:end]
+    if not merchant_.isascii():
+        merchant_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    network_ = text[start:end]
+    if not network_.isascii():
+        network_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    kind_ = _READ_MESSAGE_KIND[text[start:end]]
+    octet = data[end]
+    if octet < 128:
+        attempt_ = SMALL[octet]
+        end += 1
+    else:
+        attempt_, end = read_long(data, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    field_ = _READ_CONFLICT_FIELD[text[start:end]]
+    octet = data[end]
+    if octet < 128:
+        our_amount_ = SMALL[octet]
+        end += 1
+    else:
+        our_amount_, end = read_long(data, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    our_currency_ = text[start:end]
+    if not our_currency_.isascii():
+        our_currency_ = read_utf8(data, start, end)
+    octet = data[end]
+    if octet < 128:
+        their_amount_ = SMALL[octet]
+        end += 1
+    else:
+        their_amount_, end = read_long(data, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    their_currency_ = text[start:end]
+    if not their_currency_.isascii():
+        their_currency_ = read_utf8(data, start, end)
+    return AmountConflictDetected(payment_id_, merchant_, network_, kind_, attempt_, field_, our_amount_, our_currency_, their_amount_, their_currency_), end
+
+
 def _write_authorization_outcome_unknown(value: AuthorizationOutcomeUnknown) -> bytes:
     return b"".join((
         TEXTS[value.payment_id],
@@ -3592,6 +4344,7 @@ def _write_authorization_reversed(value: AuthorizationReversed) -> bytes:
         LONGS[value.amount],
         LONGS[value.hold_released],
         TEXTS[value.currency],
+        LONGS[value.attempt],
     ))
 
 
@@ -3646,7 +4399,13 @@ def _read_authorization_reversed(data: bytes, text: str, end: int) -> tuple[Auth
     currency_ = text[start:end]
     if not currency_.isascii():
         currency_ = read_utf8(data, start, end)
-    return AuthorizationReversed(payment_id_, merchant_, network_, reason_, amount_, hold_released_, currency_), end
+    octet = data[end]
+    if octet < 128:
+        attempt_ = SMALL[octet]
+        end += 1
+    else:
+        attempt_, end = read_long(data, end)
+    return AuthorizationReversed(payment_id_, merchant_, network_, reason_, amount_, hold_released_, currency_, attempt_), end
 
 
 def _write_late_approval_received(value: LateApprovalReceived) -> bytes:
@@ -3657,6 +4416,7 @@ def _write_late_approval_received(value: LateApprovalReceived) -> bytes:
         LONGS[value.approved_amount],
         TEXTS[value.currency],
         _WRITE_LATE_APPROVAL_ACTION[value.action],
+        _WRITE_MESSAGE_KIND[value.kind],
     ))
 
 
@@ -3703,7 +4463,13 @@ def _read_late_approval_received(data: bytes, text: str, end: int) -> tuple[Late
     if octet & 129:
         start, end = read_span(data, start - 1)
     action_ = _READ_LATE_APPROVAL_ACTION[text[start:end]]
-    return LateApprovalReceived(payment_id_, network_, attempt_, approved_amount_, currency_, action_), end
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    kind_ = _READ_MESSAGE_KIND[text[start:end]]
+    return LateApprovalReceived(payment_id_, network_, attempt_, approved_amount_, currency_, action_, kind_), end
 
 
 def _write_refund_requested(value: RefundRequested) -> bytes:
@@ -8723,6 +9489,7 @@ _WRITE_INPUT_ROW_ENTRY: Final[dict[type[Any], tuple[bytes, Callable[[Any], bytes
     VoidRequest: (b"\x04", _write_void_request),
     RefundRequest: (b"\x06", _write_refund_request),
     ReferencePublished: (b"\x08", _write_reference_published),
+    IncrementRequest: (b"\x0a", _write_increment_request),
 }
 _READ_INPUT_ROW_ENTRY: Final[dict[int, Callable[[bytes, str, int], tuple[Any, int]]]] = {
     0: _read_payment_request,
@@ -8730,10 +9497,11 @@ _READ_INPUT_ROW_ENTRY: Final[dict[int, Callable[[bytes, str, int], tuple[Any, in
     4: _read_void_request,
     6: _read_refund_request,
     8: _read_reference_published,
+    10: _read_increment_request,
 }
 
 
-def _write_input_row_entry(value: PaymentRequest | CaptureRequest | VoidRequest | RefundRequest | ReferencePublished) -> bytes:
+def _write_input_row_entry(value: PaymentRequest | CaptureRequest | VoidRequest | RefundRequest | ReferencePublished | IncrementRequest) -> bytes:
     branch, write = _WRITE_INPUT_ROW_ENTRY[type(value)]
     return branch + write(value)
 
@@ -8779,6 +9547,8 @@ _WRITE_HANDOVER_FACT: Final[dict[type[Any], tuple[bytes, Callable[[Any], bytes]]
     ResolutionRequested: (b"\x26", _write_resolution_requested),
     DisputeNoticeReceived: (b"\x28", _write_dispute_notice_received),
     DisputeEvidenceRequested: (b"\x2a", _write_dispute_evidence_requested),
+    IncrementReceived: (b"\x2c", _write_increment_received),
+    IncrementRequested: (b"\x2e", _write_increment_requested),
 }
 _READ_HANDOVER_FACT: Final[dict[int, Callable[[bytes, str, int], tuple[Any, int]]]] = {
     0: _read_request_received,
@@ -8803,10 +9573,12 @@ _READ_HANDOVER_FACT: Final[dict[int, Callable[[bytes, str, int], tuple[Any, int]
     38: _read_resolution_requested,
     40: _read_dispute_notice_received,
     42: _read_dispute_evidence_requested,
+    44: _read_increment_received,
+    46: _read_increment_requested,
 }
 
 
-def _write_handover_fact(value: RequestReceived | PaymentRequested | CaptureRequested | VoidRequested | RefundRequested | NetworkReplyReceived | NetworkReplyTimedOut | NetworkNotSent | ClearingRecordAnswered | MerchantEntryReceived | PayoutOutcomeReceived | ClearingCycleTotalled | SchemePeriodTotalled | PayoutAnnounced | BankLineRecorded | NetworkSettlementAdvised | FraudReportReceived | RiskSignalled | HotlistAnnounced | ResolutionRequested | DisputeNoticeReceived | DisputeEvidenceRequested) -> bytes:
+def _write_handover_fact(value: RequestReceived | PaymentRequested | CaptureRequested | VoidRequested | RefundRequested | NetworkReplyReceived | NetworkReplyTimedOut | NetworkNotSent | ClearingRecordAnswered | MerchantEntryReceived | PayoutOutcomeReceived | ClearingCycleTotalled | SchemePeriodTotalled | PayoutAnnounced | BankLineRecorded | NetworkSettlementAdvised | FraudReportReceived | RiskSignalled | HotlistAnnounced | ResolutionRequested | DisputeNoticeReceived | DisputeEvidenceRequested | IncrementReceived | IncrementRequested) -> bytes:
     branch, write = _WRITE_HANDOVER_FACT[type(value)]
     return branch + write(value)
 
@@ -8971,19 +9743,24 @@ write_meta: Final = _write_meta
 read_meta: Final = _read_meta
 
 EVENT_WRITERS: Final[dict[type[Any], tuple[bytes, Callable[[Any], bytes]]]] = {
-    RequestReceived: (b"\x00\x00\x00\x00\x01", _write_request_received),
-    RequestForwarded: (b"\x00\x00\x00\x00\x02", _write_request_forwarded),
-    RequestAccepted: (b"\x00\x00\x00\x00\x03", _write_request_accepted),
+    RequestReceived: (b"\x00\x00\x00\x00\x8f", _write_request_received),
+    IncrementReceived: (b"\x00\x00\x00\x00\x90", _write_increment_received),
+    RequestForwarded: (b"\x00\x00\x00\x00\x91", _write_request_forwarded),
+    IncrementForwarded: (b"\x00\x00\x00\x00\x92", _write_increment_forwarded),
+    RequestAccepted: (b"\x00\x00\x00\x00\x93", _write_request_accepted),
     DuplicateRequestObserved: (b"\x00\x00\x00\x00\x04", _write_duplicate_request_observed),
     IdempotencyConflictObserved: (b"\x00\x00\x00\x00\x05", _write_idempotency_conflict_observed),
-    RequestRejected: (b"\x00\x00\x00\x00\x06", _write_request_rejected),
+    RequestRejected: (b"\x00\x00\x00\x00\x94", _write_request_rejected),
     PaymentRequested: (b"\x00\x00\x00\x00\x07", _write_payment_requested),
     CaptureRequested: (b"\x00\x00\x00\x00\x08", _write_capture_requested),
-    VoidRequested: (b"\x00\x00\x00\x00\x09", _write_void_requested),
-    OperationParked: (b"\x00\x00\x00\x00\x0a", _write_operation_parked),
-    OperationRejected: (b"\x00\x00\x00\x00\x74", _write_operation_rejected),
+    IncrementRequested: (b"\x00\x00\x00\x00\x95", _write_increment_requested),
+    VoidRequested: (b"\x00\x00\x00\x00\x96", _write_void_requested),
+    OperationParked: (b"\x00\x00\x00\x00\x97", _write_operation_parked),
+    OperationRejected: (b"\x00\x00\x00\x00\x98", _write_operation_rejected),
+    IncrementAdmitted: (b"\x00\x00\x00\x00\x99", _write_increment_admitted),
     PaymentCaptured: (b"\x00\x00\x00\x00\x0c", _write_payment_captured),
     CaptureVoided: (b"\x00\x00\x00\x00\x0d", _write_capture_voided),
+    AuthorizationRemainderReleased: (b"\x00\x00\x00\x00\x9a", _write_authorization_remainder_released),
     PaymentVoided: (b"\x00\x00\x00\x00\x0e", _write_payment_voided),
     AuthorizationExpired: (b"\x00\x00\x00\x00\x0f", _write_authorization_expired),
     RiskAssessed: (b"\x00\x00\x00\x00\x58", _write_risk_assessed),
@@ -9002,19 +9779,23 @@ EVENT_WRITERS: Final[dict[type[Any], tuple[bytes, Callable[[Any], bytes]]]] = {
     RouteFailedOver: (b"\x00\x00\x00\x00\x12", _write_route_failed_over),
     RouteExhausted: (b"\x00\x00\x00\x00\x13", _write_route_exhausted),
     AuthorizationSubmitted: (b"\x00\x00\x00\x00\x14", _write_authorization_submitted),
-    ReversalSubmitted: (b"\x00\x00\x00\x00\x15", _write_reversal_submitted),
-    NetworkReplyReceived: (b"\x00\x00\x00\x00\x16", _write_network_reply_received),
-    NetworkReplyTimedOut: (b"\x00\x00\x00\x00\x17", _write_network_reply_timed_out),
-    NetworkNotSent: (b"\x00\x00\x00\x00\x18", _write_network_not_sent),
-    NetworkReplyUnmatched: (b"\x00\x00\x00\x00\x19", _write_network_reply_unmatched),
+    IncrementSubmitted: (b"\x00\x00\x00\x00\x9b", _write_increment_submitted),
+    ReversalSubmitted: (b"\x00\x00\x00\x00\x9c", _write_reversal_submitted),
+    NetworkReplyReceived: (b"\x00\x00\x00\x00\x9d", _write_network_reply_received),
+    NetworkReplyTimedOut: (b"\x00\x00\x00\x00\x9e", _write_network_reply_timed_out),
+    NetworkNotSent: (b"\x00\x00\x00\x00\x9f", _write_network_not_sent),
+    NetworkReplyUnmatched: (b"\x00\x00\x00\x00\xa0", _write_network_reply_unmatched),
     PaymentAuthorized: (b"\x00\x00\x00\x00\x1a", _write_payment_authorized),
-    PaymentDeclined: (b"\x00\x00\x00\x00\x1b", _write_payment_declined),
+    PaymentDeclined: (b"\x00\x00\x00\x00\xa1", _write_payment_declined),
+    AuthorizationIncremented: (b"\x00\x00\x00\x00\xa2", _write_authorization_incremented),
+    IncrementDeclined: (b"\x00\x00\x00\x00\xa3", _write_increment_declined),
+    AmountConflictDetected: (b"\x00\x00\x00\x00\xa4", _write_amount_conflict_detected),
     AuthorizationOutcomeUnknown: (b"\x00\x00\x00\x00\x1c", _write_authorization_outcome_unknown),
-    AuthorizationReversed: (b"\x00\x00\x00\x00\x1d", _write_authorization_reversed),
-    LateApprovalReceived: (b"\x00\x00\x00\x00\x1e", _write_late_approval_received),
+    AuthorizationReversed: (b"\x00\x00\x00\x00\xa5", _write_authorization_reversed),
+    LateApprovalReceived: (b"\x00\x00\x00\x00\xa6", _write_late_approval_received),
     RefundRequested: (b"\x00\x00\x00\x00\x1f", _write_refund_requested),
     RefundApproved: (b"\x00\x00\x00\x00\x20", _write_refund_approved),
-    RefundRejected: (b"\x00\x00\x00\x00\x75", _write_refund_rejected),
+    RefundRejected: (b"\x00\x00\x00\x00\xa7", _write_refund_rejected),
     RefundFailed: (b"\x00\x00\x00\x00\x22", _write_refund_failed),
     ClearingRecordCreated: (b"\x00\x00\x00\x00\x23", _write_clearing_record_created),
     ClearingBatchClosed: (b"\x00\x00\x00\x00\x24", _write_clearing_batch_closed),
@@ -9087,19 +9868,24 @@ EVENT_WRITERS: Final[dict[type[Any], tuple[bytes, Callable[[Any], bytes]]]] = {
     EventDeadLettered: (b"\x00\x00\x00\x00\x47", _write_event_dead_lettered),
 }
 EVENT_READERS: Final[dict[bytes, Callable[[bytes, str, int], tuple[Any, int]]]] = {
-    b"\x00\x00\x00\x00\x01": _read_request_received,
-    b"\x00\x00\x00\x00\x02": _read_request_forwarded,
-    b"\x00\x00\x00\x00\x03": _read_request_accepted,
+    b"\x00\x00\x00\x00\x8f": _read_request_received,
+    b"\x00\x00\x00\x00\x90": _read_increment_received,
+    b"\x00\x00\x00\x00\x91": _read_request_forwarded,
+    b"\x00\x00\x00\x00\x92": _read_increment_forwarded,
+    b"\x00\x00\x00\x00\x93": _read_request_accepted,
     b"\x00\x00\x00\x00\x04": _read_duplicate_request_observed,
     b"\x00\x00\x00\x00\x05": _read_idempotency_conflict_observed,
-    b"\x00\x00\x00\x00\x06": _read_request_rejected,
+    b"\x00\x00\x00\x00\x94": _read_request_rejected,
     b"\x00\x00\x00\x00\x07": _read_payment_requested,
     b"\x00\x00\x00\x00\x08": _read_capture_requested,
-    b"\x00\x00\x00\x00\x09": _read_void_requested,
-    b"\x00\x00\x00\x00\x0a": _read_operation_parked,
-    b"\x00\x00\x00\x00\x74": _read_operation_rejected,
+    b"\x00\x00\x00\x00\x95": _read_increment_requested,
+    b"\x00\x00\x00\x00\x96": _read_void_requested,
+    b"\x00\x00\x00\x00\x97": _read_operation_parked,
+    b"\x00\x00\x00\x00\x98": _read_operation_rejected,
+    b"\x00\x00\x00\x00\x99": _read_increment_admitted,
     b"\x00\x00\x00\x00\x0c": _read_payment_captured,
     b"\x00\x00\x00\x00\x0d": _read_capture_voided,
+    b"\x00\x00\x00\x00\x9a": _read_authorization_remainder_released,
     b"\x00\x00\x00\x00\x0e": _read_payment_voided,
     b"\x00\x00\x00\x00\x0f": _read_authorization_expired,
     b"\x00\x00\x00\x00\x58": _read_risk_assessed,
@@ -9118,19 +9904,23 @@ EVENT_READERS: Final[dict[bytes, Callable[[bytes, str, int], tuple[Any, int]]]] 
     b"\x00\x00\x00\x00\x12": _read_route_failed_over,
     b"\x00\x00\x00\x00\x13": _read_route_exhausted,
     b"\x00\x00\x00\x00\x14": _read_authorization_submitted,
-    b"\x00\x00\x00\x00\x15": _read_reversal_submitted,
-    b"\x00\x00\x00\x00\x16": _read_network_reply_received,
-    b"\x00\x00\x00\x00\x17": _read_network_reply_timed_out,
-    b"\x00\x00\x00\x00\x18": _read_network_not_sent,
-    b"\x00\x00\x00\x00\x19": _read_network_reply_unmatched,
+    b"\x00\x00\x00\x00\x9b": _read_increment_submitted,
+    b"\x00\x00\x00\x00\x9c": _read_reversal_submitted,
+    b"\x00\x00\x00\x00\x9d": _read_network_reply_received,
+    b"\x00\x00\x00\x00\x9e": _read_network_reply_timed_out,
+    b"\x00\x00\x00\x00\x9f": _read_network_not_sent,
+    b"\x00\x00\x00\x00\xa0": _read_network_reply_unmatched,
     b"\x00\x00\x00\x00\x1a": _read_payment_authorized,
-    b"\x00\x00\x00\x00\x1b": _read_payment_declined,
+    b"\x00\x00\x00\x00\xa1": _read_payment_declined,
+    b"\x00\x00\x00\x00\xa2": _read_authorization_incremented,
+    b"\x00\x00\x00\x00\xa3": _read_increment_declined,
+    b"\x00\x00\x00\x00\xa4": _read_amount_conflict_detected,
     b"\x00\x00\x00\x00\x1c": _read_authorization_outcome_unknown,
-    b"\x00\x00\x00\x00\x1d": _read_authorization_reversed,
-    b"\x00\x00\x00\x00\x1e": _read_late_approval_received,
+    b"\x00\x00\x00\x00\xa5": _read_authorization_reversed,
+    b"\x00\x00\x00\x00\xa6": _read_late_approval_received,
     b"\x00\x00\x00\x00\x1f": _read_refund_requested,
     b"\x00\x00\x00\x00\x20": _read_refund_approved,
-    b"\x00\x00\x00\x00\x75": _read_refund_rejected,
+    b"\x00\x00\x00\x00\xa7": _read_refund_rejected,
     b"\x00\x00\x00\x00\x22": _read_refund_failed,
     b"\x00\x00\x00\x00\x23": _read_clearing_record_created,
     b"\x00\x00\x00\x00\x24": _read_clearing_batch_closed,
@@ -9206,42 +9996,49 @@ EVENT_READERS: Final[dict[bytes, Callable[[bytes, str, int], tuple[Any, int]]]] 
 MESSAGE_WRITERS: Final[dict[type[Any], tuple[bytes, Callable[[Any], bytes]]]] = {
     PaymentRequest: (b"\x00\x00\x00\x00\x48", _write_payment_request),
     CaptureRequest: (b"\x00\x00\x00\x00\x49", _write_capture_request),
-    VoidRequest: (b"\x00\x00\x00\x00\x4a", _write_void_request),
+    IncrementRequest: (b"\x00\x00\x00\x00\xa8", _write_increment_request),
+    VoidRequest: (b"\x00\x00\x00\x00\xa9", _write_void_request),
     RefundRequest: (b"\x00\x00\x00\x00\x4b", _write_refund_request),
     Tick: (b"\x00\x00\x00\x00\x4c", _write_tick),
     ReferencePublished: (b"\x00\x00\x00\x00\x4d", _write_reference_published),
-    InputRow: (b"\x00\x00\x00\x00\x4e", _write_input_row),
-    Handover: (b"\x00\x00\x00\x00\x8e", _write_handover),
+    InputRow: (b"\x00\x00\x00\x00\xaa", _write_input_row),
+    Handover: (b"\x00\x00\x00\x00\xab", _write_handover),
     Marker: (b"\x00\x00\x00\x00\x50", _write_marker),
     DeadLetter: (b"\x00\x00\x00\x00\x51", _write_dead_letter),
 }
 MESSAGE_READERS: Final[dict[bytes, Callable[[bytes, str, int], tuple[Any, int]]]] = {
     b"\x00\x00\x00\x00\x48": _read_payment_request,
     b"\x00\x00\x00\x00\x49": _read_capture_request,
-    b"\x00\x00\x00\x00\x4a": _read_void_request,
+    b"\x00\x00\x00\x00\xa8": _read_increment_request,
+    b"\x00\x00\x00\x00\xa9": _read_void_request,
     b"\x00\x00\x00\x00\x4b": _read_refund_request,
     b"\x00\x00\x00\x00\x4c": _read_tick,
     b"\x00\x00\x00\x00\x4d": _read_reference_published,
-    b"\x00\x00\x00\x00\x4e": _read_input_row,
-    b"\x00\x00\x00\x00\x8e": _read_handover,
+    b"\x00\x00\x00\x00\xaa": _read_input_row,
+    b"\x00\x00\x00\x00\xab": _read_handover,
     b"\x00\x00\x00\x00\x50": _read_marker,
     b"\x00\x00\x00\x00\x51": _read_dead_letter,
 }
 
 SCHEMA_IDS: Final[dict[type[Any], int]] = {
-    RequestReceived: 1,
-    RequestForwarded: 2,
-    RequestAccepted: 3,
+    RequestReceived: 143,
+    IncrementReceived: 144,
+    RequestForwarded: 145,
+    IncrementForwarded: 146,
+    RequestAccepted: 147,
     DuplicateRequestObserved: 4,
     IdempotencyConflictObserved: 5,
-    RequestRejected: 6,
+    RequestRejected: 148,
     PaymentRequested: 7,
     CaptureRequested: 8,
-    VoidRequested: 9,
-    OperationParked: 10,
-    OperationRejected: 116,
+    IncrementRequested: 149,
+    VoidRequested: 150,
+    OperationParked: 151,
+    OperationRejected: 152,
+    IncrementAdmitted: 153,
     PaymentCaptured: 12,
     CaptureVoided: 13,
+    AuthorizationRemainderReleased: 154,
     PaymentVoided: 14,
     AuthorizationExpired: 15,
     RiskAssessed: 88,
@@ -9260,19 +10057,23 @@ SCHEMA_IDS: Final[dict[type[Any], int]] = {
     RouteFailedOver: 18,
     RouteExhausted: 19,
     AuthorizationSubmitted: 20,
-    ReversalSubmitted: 21,
-    NetworkReplyReceived: 22,
-    NetworkReplyTimedOut: 23,
-    NetworkNotSent: 24,
-    NetworkReplyUnmatched: 25,
+    IncrementSubmitted: 155,
+    ReversalSubmitted: 156,
+    NetworkReplyReceived: 157,
+    NetworkReplyTimedOut: 158,
+    NetworkNotSent: 159,
+    NetworkReplyUnmatched: 160,
     PaymentAuthorized: 26,
-    PaymentDeclined: 27,
+    PaymentDeclined: 161,
+    AuthorizationIncremented: 162,
+    IncrementDeclined: 163,
+    AmountConflictDetected: 164,
     AuthorizationOutcomeUnknown: 28,
-    AuthorizationReversed: 29,
-    LateApprovalReceived: 30,
+    AuthorizationReversed: 165,
+    LateApprovalReceived: 166,
     RefundRequested: 31,
     RefundApproved: 32,
-    RefundRejected: 117,
+    RefundRejected: 167,
     RefundFailed: 34,
     ClearingRecordCreated: 35,
     ClearingBatchClosed: 36,
@@ -9345,18 +10146,33 @@ SCHEMA_IDS: Final[dict[type[Any], int]] = {
     EventDeadLettered: 71,
     PaymentRequest: 72,
     CaptureRequest: 73,
-    VoidRequest: 74,
+    IncrementRequest: 168,
+    VoidRequest: 169,
     RefundRequest: 75,
     Tick: 76,
     ReferencePublished: 77,
-    InputRow: 78,
-    Handover: 142,
+    InputRow: 170,
+    Handover: 171,
     Marker: 80,
     DeadLetter: 81,
 }
 OLDER: Final[dict[int, tuple[type[Any], int]]] = {
+    1: (RequestReceived, 1),
+    2: (RequestForwarded, 1),
+    3: (RequestAccepted, 1),
+    6: (RequestRejected, 1),
+    9: (VoidRequested, 1),
+    10: (OperationParked, 1),
     11: (OperationRejected, 1),
     16: (RiskAssessed, 1),
+    21: (ReversalSubmitted, 1),
+    22: (NetworkReplyReceived, 1),
+    23: (NetworkReplyTimedOut, 1),
+    24: (NetworkNotSent, 1),
+    25: (NetworkReplyUnmatched, 1),
+    27: (PaymentDeclined, 1),
+    29: (AuthorizationReversed, 1),
+    30: (LateApprovalReceived, 1),
     33: (RefundRejected, 1),
     37: (ClearingRecordAnswered, 1),
     40: (ClearingRecordRejected, 1),
@@ -9367,10 +10183,15 @@ OLDER: Final[dict[int, tuple[type[Any], int]]] = {
     63: (ReconciliationMatched, 1),
     64: (DiscrepancyDetected, 1),
     65: (DiscrepancyResolved, 1),
+    74: (VoidRequest, 1),
+    78: (InputRow, 1),
     79: (Handover, 1),
     85: (FraudConfirmed, 1),
     86: (FraudReportRefused, 1),
     87: (Handover, 2),
     96: (Handover, 3),
     110: (Handover, 4),
+    116: (OperationRejected, 2),
+    117: (RefundRejected, 2),
+    142: (Handover, 5),
 }

@@ -12,8 +12,8 @@ from events.clearing import ClearingCycleTotalled, ClearingRecordAnswered, Schem
 from events.corrections import ResolutionRequested
 from events.disputes import DisputeEvidenceRequested, DisputeNoticeReceived, FraudReportReceived
 from events.hotlist import HotlistAnnounced, RiskSignalled
-from events.intake import RequestReceived
-from events.lifecycle import CaptureRequested, PaymentRequested, VoidRequested
+from events.intake import IncrementReceived, RequestReceived
+from events.lifecycle import CaptureRequested, IncrementRequested, PaymentRequested, VoidRequested
 from events.partitions import DeadLetterReason
 from events.reconciliation import BankLineRecorded, NetworkSettlementAdvised, PayoutAnnounced
 from events.refunds import RefundRequested
@@ -23,7 +23,7 @@ from events.settlement import MerchantEntryReceived, PayoutOutcomeReceived
 class Handover(Message, frozen=True):
     """A fact for another log: the receiver records ``fact`` as its own event, once."""
 
-    VERSION: ClassVar[int] = 5
+    VERSION: ClassVar[int] = 6
 
     sender: str
     causation_id: str
@@ -54,6 +54,8 @@ class Handover(Message, frozen=True):
         | ResolutionRequested
         | DisputeNoticeReceived
         | DisputeEvidenceRequested
+        | IncrementReceived
+        | IncrementRequested
     )
 
 

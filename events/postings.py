@@ -35,7 +35,7 @@ from events.accounts import (
     name,
     scheme_item,
 )
-from events.authorization import AuthorizationReversed, PaymentAuthorized
+from events.authorization import AuthorizationIncremented, AuthorizationReversed, PaymentAuthorized
 from events.base import Event
 from events.clearing import Bearer, CaptureWrittenOff, ClearingRecordAccepted, RefundCleared
 from events.corrections import (
@@ -60,7 +60,13 @@ from events.fees import (
     ProcessingFeeCharged,
     SchemeFeeAssessed,
 )
-from events.lifecycle import AuthorizationExpired, CaptureVoided, PaymentCaptured, PaymentVoided
+from events.lifecycle import (
+    AuthorizationExpired,
+    AuthorizationRemainderReleased,
+    CaptureVoided,
+    PaymentCaptured,
+    PaymentVoided,
+)
 from events.reconciliation import (
     BankLineRecorded,
     NetworkSettlementReceived,
@@ -124,16 +130,25 @@ def _authorized(event: PaymentAuthorized) -> Legs:
     return _move(*_hold(event), event.currency, event.approved_amount)
 
 
-def _hold_released(
-    event: AuthorizationReversed | PaymentVoided | AuthorizationExpired | PaymentCaptured,
-) -> Legs:
+def _incremented(event: AuthorizationIncremented) -> Legs:
+    return _move(*_hold(event), event.currency, event.amount)
+
+
+Releasing = (
+    AuthorizationReversed
+    | PaymentVoided
+    | AuthorizationExpired
+    | AuthorizationRemainderReleased
+    | PaymentCaptured
+)
+
+
+def _hold_released(event: Releasing) -> Legs:
     receivable, hold = _hold(event)
     return _move(hold, receivable, event.currency, event.hold_released)
 
 
-def _hold(
-    event: PaymentAuthorized | AuthorizationReversed | PaymentVoided | AuthorizationExpired | PaymentCaptured,
-) -> tuple[Side, Side]:
+def _hold(event: PaymentAuthorized | AuthorizationIncremented | Releasing) -> tuple[Side, Side]:
     return (name(AR, event.network), event.payment_id), (name(AH, event.merchant), event.payment_id)
 
 
@@ -354,7 +369,9 @@ def _line(
 
 _RULES: Final[dict[type[Event], Callable[[Any], Legs]]] = {
     PaymentAuthorized: _authorized,
+    AuthorizationIncremented: _incremented,
     AuthorizationReversed: _hold_released,
+    AuthorizationRemainderReleased: _hold_released,
     PaymentVoided: _hold_released,
     AuthorizationExpired: _hold_released,
     PaymentCaptured: _captured,

@@ -57,8 +57,19 @@ class BinTable(Reference, frozen=True):
     ranges: tuple[BinRange, ...]
 
 
+class OverCapture(Reference, frozen=True):
+    """How much more than was approved merchants of these categories (ISO 18245) may capture."""
+
+    mccs: tuple[str, ...]
+    ppm: int
+
+
 class NetworkProfile(Reference, frozen=True):
-    """A network we can send to: whom it carries, what it costs, when it clears."""
+    """A network we can send to: whom it carries, what it costs, when it clears, what it lets merchants do.
+
+    ``over_capture`` has no category twice; a category that it leaves out may capture what was approved and no more.
+    ``increments``: whether a hold may be made larger.
+    """
 
     network: str
     brands: tuple[str, ...]
@@ -71,6 +82,8 @@ class NetworkProfile(Reference, frozen=True):
     cut_off_minute: int
     hold_days: int
     timeout_ms: int
+    over_capture: tuple[OverCapture, ...] = ()
+    increments: bool = True
 
 
 class NetworkHealth(Reference, frozen=True):

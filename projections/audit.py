@@ -13,6 +13,9 @@ from events.envelope import Meta
 from events.intake import (
     DuplicateRequestObserved,
     IdempotencyConflictObserved,
+    IncrementForwarded,
+    IncrementReceived,
+    Received,
     RequestAccepted,
     RequestForwarded,
     RequestReceived,
@@ -37,6 +40,8 @@ _OBSERVATIONS: Final = tuple(
         NetworkReplyUnmatched,
         OperationParked,
         RequestAccepted,
+        IncrementForwarded,
+        IncrementReceived,
         RequestForwarded,
         RequestReceived,
         RequestRejected,
@@ -170,7 +175,7 @@ def _who(batch: Batch) -> list[str]:
         for meta, topic, partition in zip(batch.metas, batch.topics, batch.partitions, strict=True)
     ]
     return [
-        body.request.producer if isinstance(body, RequestReceived) else name
+        body.request.producer if isinstance(body, Received) else name
         for body, name in zip(batch.bodies, who, strict=True)
     ]
 

@@ -52,7 +52,7 @@ COLUMNS: Final[Mapping[str, Mapping[str, str]]] = MappingProxyType(
         "refused_requests": {
             "merchant": "merchant id",
             "idempotency_key": "the merchant's own name for the request",
-            "operation": "payment, capture, void or refund; empty on a conflict",
+            "operation": "payment, capture, increment, void or refund; empty on a conflict",
             "reason": "why; docs/reasons.md explains each",
             "field": "the field at fault; empty where it is not one",
             "amount": "what was asked for, minor units; 0 where it is not known",
@@ -165,7 +165,8 @@ COLUMNS: Final[Mapping[str, Mapping[str, str]]] = MappingProxyType(
             "status": "requested, assessed, submitted, authorized, partially_authorized, declined, unknown, reversed,"
             " expired, voided, captured, cleared, settled, paid_out or written_off",
             "decline_reason": "why it was declined; docs/reasons.md explains each",
-            "authorized_amount": "approved, minor units",
+            "authorized_amount": "approved, increments included, minor units",
+            "incremented_amount": "approved by increments, minor units",
             "captured_amount": "captured less what was undone, minor units",
             "refunded_amount": "refunded less what came back, minor units",
             "fee_amount": "processing fees, minor units",
@@ -180,6 +181,7 @@ COLUMNS: Final[Mapping[str, Mapping[str, str]]] = MappingProxyType(
             "was_captured": "whether anything was ever captured",
             "was_refunded": "whether anything was ever refunded",
             "was_disputed": "whether its cardholder ever disputed it",
+            "was_conflicted": "whether a network approved another amount or currency than it was asked for",
             "was_voided": "whether it was voided",
             "was_expired": "whether its hold ran out",
             "was_cleared": "whether a network ever took a capture of it into a cycle",

@@ -22,7 +22,12 @@ from typing import Final
 
 import msgspec
 
-from events.authorization import AuthorizationReversed, PaymentAuthorized, PaymentDeclined
+from events.authorization import (
+    AuthorizationReversed,
+    PaymentAuthorized,
+    PaymentDeclined,
+    ReversalReason,
+)
 from events.base import Event
 from events.calendar import day_of
 from events.clearing import ClearingRecordAccepted
@@ -372,7 +377,10 @@ def evolve(state: State, recorded: Recorded) -> State:
         case PaymentAuthorized() as body:
             state.payments[body.payment_id].network = _shared(body.network)
             put_aside(state.days, day_of(recorded.meta.recorded_at), body.payment_id)
-        case PaymentDeclined() | AuthorizationReversed() as body:
+        case (
+            PaymentDeclined()
+            | AuthorizationReversed(reason=ReversalReason.TIMEOUT | ReversalReason.VOID) as body
+        ):
             # A void is of the whole payment: what was reversed for it can no more be disputed than a decline.
             state.payments.pop(body.payment_id, None)
         case ClearingRecordAccepted() | RefundApproved() | RefundFailed() as body:

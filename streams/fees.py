@@ -17,7 +17,12 @@ from typing import Final
 
 import msgspec
 
-from events.authorization import AuthorizationReversed, PaymentAuthorized, PaymentDeclined
+from events.authorization import (
+    AuthorizationReversed,
+    PaymentAuthorized,
+    PaymentDeclined,
+    ReversalReason,
+)
 from events.base import Event
 from events.calendar import day_of, iso_week, parse_day
 from events.clearing import ClearingRecordAccepted, ClearingRecordCreated, RecordKind, RefundCleared
@@ -227,8 +232,10 @@ def evolve(state: State, recorded: Recorded) -> State:
             )
         case PaymentAuthorized() as body:
             put_aside(state.days, day_of(recorded.meta.recorded_at), body.payment_id)
-        case PaymentDeclined() | AuthorizationReversed() as body:
-            # A void is of the whole payment, so its reversal too leaves nothing that could be presented.
+        case PaymentDeclined() as body:
+            state.profiles.pop(body.payment_id, None)
+        case AuthorizationReversed(reason=ReversalReason.TIMEOUT | ReversalReason.VOID) as body:
+            # Taken back whole: there is nothing left that could be presented.
             state.profiles.pop(body.payment_id, None)
         case ReferenceApplied() as body:
             _apply(state, body)

@@ -20,10 +20,18 @@ from events.envelope import Recorded
 from events.fees import DisputeFeeCharged, ProcessingFeeCharged
 from events.hotlist import Dimension, HotlistAnnounced, RiskSignalled, VelocityLimitReached
 from events.identity import operation_id, partition_of_name, partition_of_slot, slot_of_payment
-from events.intake import RequestAccepted, RequestForwarded, RequestReceived
+from events.intake import (
+    Forwarded,
+    IncrementForwarded,
+    Received,
+    RequestAccepted,
+    RequestForwarded,
+    received,
+)
 from events.lifecycle import (
     CaptureRequested,
     CaptureVoided,
+    IncrementRequested,
     PaymentCaptured,
     PaymentRequested,
     VoidRequested,
@@ -31,7 +39,14 @@ from events.lifecycle import (
 from events.postings import postings
 from events.reconciliation import PayoutAnnounced, PayoutPaid, PayoutReturned
 from events.refunds import RefundApproved, RefundFailed, RefundRequested
-from events.requests import CaptureRequest, PaymentRequest, RefundRequest, VoidRequest
+from events.requests import (
+    CaptureRequest,
+    IncrementRequest,
+    PaymentRequest,
+    RefundRequest,
+    Request,
+    VoidRequest,
+)
 from events.settlement import (
     EntryCause,
     MerchantEntryReceived,
@@ -57,9 +72,9 @@ HandoverFunction = Callable[[Recorded | None, Recorded, int], list[Handed]]
 def forwarded_request(_: Recorded | None, recorded: Recorded, partitions: int) -> list[Handed]:
     """A request that came to a foreign partition goes to the partition that holds its claim."""
     body = recorded.body
-    assert isinstance(body, RequestForwarded)
+    assert isinstance(body, Forwarded)
     return [
-        Handed("intake.inbox", body.home_partition, RequestReceived(body.request, body.body_mac)),
+        Handed("intake.inbox", body.home_partition, received(body.request, body.body_mac)),
     ]
 
 
@@ -67,14 +82,12 @@ def accepted_request(root: Recorded | None, recorded: Recorded, partitions: int)
     """An accepted request goes to the partition of its payment."""
     body = recorded.body
     assert isinstance(body, RequestAccepted)
-    assert root is not None and isinstance(root.body, RequestReceived)
+    assert root is not None and isinstance(root.body, Received)
     fact = _fact_of(root.body.request, body.payment_id)
     return [Handed("payments.inbox", partition_of_slot(slot_of_payment(body.payment_id), partitions), fact)]
 
 
-def _fact_of(
-    request: PaymentRequest | CaptureRequest | VoidRequest | RefundRequest, payment_id: str
-) -> Event:
+def _fact_of(request: Request, payment_id: str) -> Event:
     match request:
         case PaymentRequest():
             return PaymentRequested(
@@ -103,7 +116,16 @@ def _fact_of(
                 request.final,
             )
         case VoidRequest():
-            return VoidRequested(payment_id, request.merchant, request.idempotency_key)
+            return VoidRequested(payment_id, request.merchant, request.idempotency_key, request.capture_id)
+        case IncrementRequest():
+            return IncrementRequested(
+                payment_id,
+                request.merchant,
+                request.idempotency_key,
+                operation_id("inc", request.merchant, request.idempotency_key),
+                request.amount,
+                request.currency,
+            )
         case RefundRequest():
             return RefundRequested(
                 payment_id,
@@ -218,6 +240,7 @@ def announced_key(_: Recorded | None, recorded: Recorded, partitions: int) -> li
 
 INTAKE: Final[Mapping[type[Event], HandoverFunction]] = {
     RequestForwarded: forwarded_request,
+    IncrementForwarded: forwarded_request,
     RequestAccepted: accepted_request,
 }
 PAYMENTS: Final[Mapping[type[Event], HandoverFunction]] = {

@@ -17,7 +17,7 @@ from typing import Final
 
 import msgspec
 
-from events.authorization import AuthorizationReversed, PaymentDeclined
+from events.authorization import AuthorizationReversed, PaymentDeclined, ReversalReason
 from events.base import Event
 from events.calendar import MINUTE, day_of
 from events.envelope import Recorded
@@ -133,7 +133,12 @@ def decide(state: State, recorded: Recorded) -> list[Event]:
             return _open(state, body, recorded.meta.recorded_at)
         case ReferenceApplied(kind="review") as body:
             return _follow(state, _instruction(body))
-        case (PaymentDeclined() | AuthorizationReversed() | PaymentVoided() | AuthorizationExpired()) as body:
+        case (
+            PaymentDeclined()
+            | AuthorizationReversed(reason=ReversalReason.TIMEOUT | ReversalReason.VOID)
+            | PaymentVoided()
+            | AuthorizationExpired()
+        ) as body:
             found = state.open.get(body.payment_id)
             if found is None:
                 return []

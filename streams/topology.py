@@ -15,8 +15,8 @@ from events.clearing import ClearingCycleTotalled, ClearingRecordAnswered, Schem
 from events.corrections import ResolutionRequested
 from events.disputes import DisputeEvidenceRequested, DisputeNoticeReceived, FraudReportReceived
 from events.hotlist import HotlistAnnounced, RiskSignalled
-from events.intake import RequestReceived
-from events.lifecycle import CaptureRequested, PaymentRequested, VoidRequested
+from events.intake import IncrementReceived, RequestReceived
+from events.lifecycle import CaptureRequested, IncrementRequested, PaymentRequested, VoidRequested
 from events.reconciliation import BankLineRecorded, NetworkSettlementAdvised, PayoutAnnounced
 from events.refunds import RefundRequested
 from events.settlement import MerchantEntryReceived, PayoutOutcomeReceived
@@ -103,7 +103,7 @@ class EngineSpec:
 INTAKE: Final = EngineSpec(
     name="intake",
     inputs=("reference", "intake.inbox", "payments.requests"),
-    facts={"intake.inbox": frozenset({RequestReceived})},
+    facts={"intake.inbox": frozenset({RequestReceived, IncrementReceived})},
     upstreams=(Upstream("requests", Scope.SAME), Upstream("intake", Scope.ALL)),
     processors=(intake,),
     handovers=handovers.INTAKE,
@@ -121,7 +121,14 @@ PAYMENTS: Final = EngineSpec(
             {ClearingRecordAnswered, FraudReportReceived, DisputeNoticeReceived, ResolutionRequested}
         ),
         "payments.inbox": frozenset(
-            {PaymentRequested, CaptureRequested, VoidRequested, RefundRequested, DisputeEvidenceRequested}
+            {
+                PaymentRequested,
+                CaptureRequested,
+                IncrementRequested,
+                VoidRequested,
+                RefundRequested,
+                DisputeEvidenceRequested,
+            }
         ),
     },
     upstreams=(

@@ -15,6 +15,7 @@ import msgspec
 
 from events.authorization import (
     AuthorizationSubmitted,
+    IncrementSubmitted,
     MessageKind,
     NetworkNotSent,
     NetworkReplyReceived,
@@ -42,7 +43,14 @@ from streams.edge.desk import Desk, hear, requests
 from streams.edge.dice import MILLION, chance, digits, weighted
 from streams.edge.faults import FEE_WRONG_BY, NO_FAULTS, FaultKind, Plan, befalls
 from streams.edge.issuers import Planned, answer, plan
+from streams.features.approvals import stan
 from streams.hosts.edges import Outgoing
+
+#: What an adapter puts on the line.
+Submission = AuthorizationSubmitted | IncrementSubmitted | ReversalSubmitted
+FIRST_REVERSAL: Final = "0400"
+#: How many increments of a payment a late answer is looked for among.
+MOST_INCREMENTS: Final = 1_000
 
 #: From this attempt on a reversal is always acknowledged, so that every run comes to an end.
 REVERSAL_PATIENCE: Final = 6
@@ -128,8 +136,11 @@ BAD_HOUR: Final = Shares(not_sent=3_000, timed_out=330_000, declined=30_000, par
 REVERSALS_LOST: Final = 150_000
 REVERSALS_LOST_IN_A_BAD_HOUR: Final = 500_000
 REVERSALS_NOT_SENT: Final = 10_000
-#: Of authorizations that timed out: approved all the same, and the answer comes after the time-out.
+#: Of authorizations and increments that timed out: approved all the same, and the answer comes after the time-out.
 LATE_APPROVALS: Final = 300_000
+#: Of approvals: for another amount than was asked for, or in another currency. Chosen, for nobody publishes it: seldom
+#: enough to surprise, often enough that every simulated day has some.
+CONFLICTING: Final = 600
 #: Of answers: delivered twice.
 TWICE: Final = 8_000
 
@@ -151,14 +162,24 @@ DECLINES: Final[tuple[tuple[str, int], ...]] = (
 APPROVED: Final = "00"
 PARTIALLY_APPROVED: Final = "10"
 LONGEST_FAILOVER: Final = 16
+#: Reserved for testing (ISO 4217): what a network says that has mixed something up.
+NOBODYS_CURRENCY: Final = "XTS"
 
 
 class Answer(NamedTuple):
-    """What a network makes of an authorization. ``response_code`` is empty where there is no answer."""
+    """What a network makes of an authorization. ``response_code`` is empty where there is no answer.
+
+    ``currency`` is empty where it is the one asked for.
+    """
 
     sent: bool
     response_code: str
     approved_amount: int
+    currency: str = ""
+
+    def held(self, amount: int) -> int:
+        """What there is to capture of it: no more than was asked for, and nothing in another currency."""
+        return 0 if self.currency else min(amount, self.approved_amount)
 
 
 NOT_SENT: Final = Answer(False, "", 0)
@@ -185,7 +206,34 @@ def authorize(seed: int, rrn: str, attempt: int, amount: int, *, healthy: bool) 
     if drawn < 0 and amount > 1:
         share = 200_000 + chance(seed, "partial", rrn, attempt) * 7 // 10
         return Answer(True, PARTIALLY_APPROVED, max(1, amount * share // MILLION))
-    return Answer(True, APPROVED, amount)
+    return _conflicting(seed, rrn, attempt, amount) or Answer(True, APPROVED, amount)
+
+
+def _conflicting(seed: int, rrn: str, attempt: int, amount: int) -> Answer | None:
+    """Seldom, an approval that is not of what was asked for: a little less, a little more, another currency."""
+    drawn = chance(seed, "conflict", rrn, attempt)
+    if drawn >= CONFLICTING:
+        return None
+    match drawn % 3:
+        case 0:
+            return Answer(True, APPROVED, max(1, amount - 1 - amount // 100))
+        case 1:
+            return Answer(True, APPROVED, amount + 1 + amount // 100)
+        case _:
+            return Answer(True, APPROVED, amount, NOBODYS_CURRENCY)
+
+
+def increment(seed: int, rrn: str, attempt: int, amount: int, *, healthy: bool) -> Answer:
+    """A network's answer to an increment: by the same shares, of a die of its own, and never in part."""
+    if not_sent(seed, f"{rrn}/increment", attempt):
+        return NOT_SENT
+    shares = CALM if healthy else BAD_HOUR
+    drawn = chance(seed, "increment", rrn, attempt) - shares.timed_out
+    if drawn < 0:
+        return TIMED_OUT
+    if drawn < shares.declined:
+        return Answer(True, weighted(chance(seed, "increment declined", rrn, attempt), DECLINES), 0)
+    return _conflicting(seed, f"{rrn}/increment", attempt, amount) or Answer(True, APPROVED, amount)
 
 
 class AdapterState(msgspec.Struct):
@@ -200,6 +248,7 @@ class Adapter:
 
     HEARS: tuple[type[Event], ...] = (
         AuthorizationSubmitted,
+        IncrementSubmitted,
         ReversalSubmitted,
         ReferenceApplied,
         MarkersTaken,
@@ -223,6 +272,9 @@ class Adapter:
             case AuthorizationSubmitted() as body:
                 self._look_at_health(recorded.meta.recorded_at)
                 return self._answers(recorded, self._authorization(body))
+            case IncrementSubmitted() as body:
+                self._look_at_health(recorded.meta.recorded_at)
+                return self._answers(recorded, self._increment(body))
             case ReversalSubmitted() as body:
                 self._look_at_health(recorded.meta.recorded_at)
                 return self._answers(recorded, self._reversal(body))
@@ -239,27 +291,54 @@ class Adapter:
     def _authorization(self, body: AuthorizationSubmitted) -> list[Event]:
         healthy = body.network not in self.state.unhealthy
         answer = authorize(self.seed, body.rrn, body.attempt, body.amount, healthy=healthy)
-        kind = MessageKind.AUTHORIZATION
+        twice = chance(self.seed, "twice", body.rrn, body.attempt) < TWICE
+        return self._said(body, MessageKind.AUTHORIZATION, answer, twice=twice)
+
+    def _increment(self, body: IncrementSubmitted) -> list[Event]:
+        healthy = body.network not in self.state.unhealthy
+        answer = increment(self.seed, body.rrn, body.attempt, body.amount, healthy=healthy)
+        twice = chance(self.seed, "increment twice", body.rrn, body.attempt) < TWICE
+        return self._said(body, MessageKind.INCREMENT, answer, twice=twice)
+
+    def _said(
+        self,
+        body: AuthorizationSubmitted | IncrementSubmitted,
+        kind: MessageKind,
+        answer: Answer,
+        *,
+        twice: bool,
+    ) -> list[Event]:
         if answer is NOT_SENT:
             return [NetworkNotSent(body.payment_id, body.network, kind, body.attempt, body.stan, body.rrn)]
         if answer is TIMED_OUT:
             return [_timed_out(body, kind)]
         reply = _reply(self.seed, body, kind, body.attempt, answer, late=False)
-        twice = chance(self.seed, "twice", body.rrn, body.attempt) < TWICE
         return [reply, reply] if twice else [reply]
 
     def _reversal(self, body: ReversalSubmitted) -> list[Event]:
         answered = self._reversal_answer(body)
-        if body.attempt > 1 or body.reason is not ReversalReason.TIMEOUT:
+        late = self._late_approval(body) if body.mti == FIRST_REVERSAL else None
+        if late is None:
             return [answered]
-        if chance(self.seed, "late", body.rrn) >= LATE_APPROVALS:
-            return [answered]
-        # The approval that the time-out did not wait for crosses the reversal on the line, before or behind its
-        # answer. Published with it: any later, and whether it still finds the payment open would be chance.
-        attempt = next(n for n in range(1, LONGEST_FAILOVER) if not not_sent(self.seed, body.rrn, n))
-        approval = Answer(True, APPROVED, body.amount)
-        late = _reply(self.seed, body, MessageKind.AUTHORIZATION, attempt, approval, late=True)
         return [late, answered] if chance(self.seed, "first", body.rrn) < MILLION // 2 else [answered, late]
+
+    def _late_approval(self, body: ReversalSubmitted) -> NetworkReplyReceived | None:
+        """The approval that a time-out did not wait for crosses the reversal on the line, before or behind its answer.
+
+        Published with it: any later, and whether it still finds the payment open would be chance.
+        """
+        approval = Answer(True, APPROVED, body.amount)
+        if body.reason is ReversalReason.TIMEOUT and chance(self.seed, "late", body.rrn) < LATE_APPROVALS:
+            attempt = next(n for n in range(1, LONGEST_FAILOVER) if not not_sent(self.seed, body.rrn, n))
+            return _reply(self.seed, body, MessageKind.AUTHORIZATION, attempt, approval, late=True)
+        if body.reason is ReversalReason.INCREMENT:
+            # Which increment it is of, the trace number says.
+            late = chance(self.seed, "late increment", body.rrn, body.stan) < LATE_APPROVALS
+            attempts = range(1, MOST_INCREMENTS)
+            attempt = next((n for n in attempts if stan(f"{body.rrn}/increment", n) == body.stan), 0)
+            if late and attempt:
+                return _reply(self.seed, body, MessageKind.INCREMENT, attempt, approval, late=True)
+        return None
 
     def _reversal_answer(self, body: ReversalSubmitted) -> Event:
         kind = MessageKind.REVERSAL
@@ -293,7 +372,7 @@ def handover(sender: str, recorded: Recorded, fact: Event) -> Handover:
     )
 
 
-def _timed_out(body: AuthorizationSubmitted | ReversalSubmitted, kind: MessageKind) -> NetworkReplyTimedOut:
+def _timed_out(body: Submission, kind: MessageKind) -> NetworkReplyTimedOut:
     return NetworkReplyTimedOut(
         body.payment_id, body.network, kind, body.attempt, body.stan, body.rrn, body.timeout_ms
     )
@@ -301,14 +380,14 @@ def _timed_out(body: AuthorizationSubmitted | ReversalSubmitted, kind: MessageKi
 
 def _reply(
     seed: int,
-    body: AuthorizationSubmitted | ReversalSubmitted,
+    body: Submission,
     kind: MessageKind,
     attempt: int,
     answer: Answer,
     *,
     late: bool,
 ) -> NetworkReplyReceived:
-    authorization = kind is MessageKind.AUTHORIZATION
+    authorization = kind is not MessageKind.REVERSAL
     approved = authorization and answer.approved_amount > 0
     return NetworkReplyReceived(
         payment_id=body.payment_id,
@@ -321,14 +400,21 @@ def _reply(
         rrn=body.rrn,
         response_code=answer.response_code,
         approved_amount=answer.approved_amount,
-        currency=body.currency,
-        auth_code=digits(seed, 6, "code", body.rrn, attempt) if approved else "",
+        currency=answer.currency or body.currency,
+        auth_code=digits(seed, 6, *_of(kind, "code"), body.rrn, attempt) if approved else "",
         avs_result=_one_of("YYYYYYAZN", chance(seed, "avs", body.rrn)) if approved else "",
         cvv_result=_one_of("MMMMMMMMMN", chance(seed, "cvv", body.rrn)) if approved else "",
-        network_transaction_id=digits(seed, 15, "transaction", body.rrn, attempt) if authorization else "",
+        network_transaction_id=digits(seed, 15, *_of(kind, "transaction"), body.rrn, attempt)
+        if authorization
+        else "",
         frame=b"",
         frame_sha256=b"",
     )
+
+
+def _of(kind: MessageKind, what: str) -> tuple[str, ...]:
+    """What numbers of this kind are made of; those of an increment are not those of its authorization."""
+    return (what,) if kind is MessageKind.AUTHORIZATION else (str(kind), what)
 
 
 def _one_of(letters: str, drawn: int) -> str:

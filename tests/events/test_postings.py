@@ -7,7 +7,7 @@ import pytest
 
 from events import postings as module
 from events.accounts import CLEARING, code_of
-from events.authorization import AuthorizationReversed, PaymentAuthorized
+from events.authorization import AuthorizationIncremented, AuthorizationReversed, PaymentAuthorized
 from events.base import Event
 from events.catalog import EVENTS
 from events.clearing import Bearer, CaptureWrittenOff, ClearingRecordAccepted, RefundCleared
@@ -33,7 +33,13 @@ from events.fees import (
     ProcessingFeeCharged,
     SchemeFeeAssessed,
 )
-from events.lifecycle import AuthorizationExpired, CaptureVoided, PaymentCaptured, PaymentVoided
+from events.lifecycle import (
+    AuthorizationExpired,
+    AuthorizationRemainderReleased,
+    CaptureVoided,
+    PaymentCaptured,
+    PaymentVoided,
+)
 from events.postings import POSTING, Leg, balances, postings
 from events.reconciliation import (
     BankLineRecorded,
@@ -70,11 +76,15 @@ ROWS: list[tuple[Event, list[tuple[str, str, int]]]] = [
     (make(PaymentAuthorized, amount=1_500), [(AR, PAYMENT, 1_000), (AH, PAYMENT, -1_000)]),
     (make(AuthorizationReversed),           [(AH, PAYMENT, 1_000), (AR, PAYMENT, -1_000)]),
     (make(AuthorizationReversed, hold_released=0), []),
+    (make(AuthorizationIncremented, requested=1_500), [(AR, PAYMENT, 1_000), (AH, PAYMENT, -1_000)]),
+    (make(AuthorizationRemainderReleased, hold_released=400), [(AH, PAYMENT, 400), (AR, PAYMENT, -400)]),
     (make(PaymentVoided),                   [(AH, PAYMENT, 1_000), (AR, PAYMENT, -1_000)]),
     (make(PaymentVoided, hold_released=0),  []),
     (make(AuthorizationExpired, hold_released=7), [(AH, PAYMENT, 7), (AR, PAYMENT, -7)]),
     (make(PaymentCaptured, amount=600),     [(AH, PAYMENT, 1_000), (AR, PAYMENT, -1_000),
                                              (NU, "cap-1", 600),   (MP, "cap-1", -600)]),
+    (make(PaymentCaptured, amount=1_150),   [(AH, PAYMENT, 1_000), (AR, PAYMENT, -1_000),
+                                             (NU, "cap-1", 1_150), (MP, "cap-1", -1_150)]),
     (make(CaptureVoided),                   [(MP, "void:cap-1", 1_000), (NU, "cap-1", -1_000)]),
     (make(CaptureWrittenOff),               [(MP, "loss:cap-1", 1_000), (NU, "cap-1", -1_000)]),
     (make(CaptureWrittenOff, borne_by=Bearer.US), [(LO, "", 1_000),     (NU, "cap-1", -1_000)]),

@@ -7,7 +7,12 @@ each walk is also walked without each of its posting events: then something must
 import pytest
 
 from events.accounts import CLEARING, code_of
-from events.authorization import AuthorizationReversed, PaymentAuthorized, ReversalReason
+from events.authorization import (
+    AuthorizationIncremented,
+    AuthorizationReversed,
+    PaymentAuthorized,
+    ReversalReason,
+)
 from events.base import Event
 from events.clearing import (
     Bearer,
@@ -39,7 +44,13 @@ from events.fees import (
     ProcessingFeeCharged,
     SchemeFeeAssessed,
 )
-from events.lifecycle import AuthorizationExpired, CaptureVoided, PaymentCaptured, PaymentVoided
+from events.lifecycle import (
+    AuthorizationExpired,
+    AuthorizationRemainderReleased,
+    CaptureVoided,
+    PaymentCaptured,
+    PaymentVoided,
+)
 from events.postings import POSTING, balances
 from events.reconciliation import (
     BankLineRecorded,
@@ -170,6 +181,33 @@ WALKS: dict[str, list[Event]] = {
         make(CaptureVoided, amount=300),
         make(PaymentVoided, hold_released=700),
         *available(("cap-1", 300), ("void:cap-1", -300)),
+    ],
+    "incremented, then captured": [
+        *authorized(),
+        make(AuthorizationIncremented, amount=500, total=1_500),
+        *captured(1_500, 1_500),
+        *cleared(1_500, 35),
+        *settled(1_465),
+        *available(("cap-1", 1_500), ("fee:cap-1", -59)),
+        *paid_out(1_441),
+    ],
+    "captured above the hold": [
+        *authorized(),
+        *captured(1_150, 1_000),
+        *cleared(1_150, 27),
+        *settled(1_123),
+        *available(("cap-1", 1_150), ("fee:cap-1", -59)),
+        *paid_out(1_091),
+    ],
+    "captured in part, the remainder released": [
+        *authorized(),
+        *captured(600, 600),
+        make(AuthorizationRemainderReleased, hold_released=400),
+        make(AuthorizationReversed, reason=ReversalReason.PARTIAL, hold_released=0, amount=400),
+        *cleared(600, 20),
+        *settled(580),
+        *available(("cap-1", 600), ("fee:cap-1", -59)),
+        *paid_out(541),
     ],
     "approved in part": [
         *authorized(600),

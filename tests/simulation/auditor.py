@@ -105,6 +105,11 @@ POSTINGS: dict[str, Callable[[Body], list[Leg]]] = {
         ("AR", body["payment_id"], body["approved_amount"]),
         ("AH", body["payment_id"], -body["approved_amount"]),
     ],
+    "AuthorizationIncremented": lambda body: [
+        ("AR", body["payment_id"], body["amount"]),
+        ("AH", body["payment_id"], -body["amount"]),
+    ],
+    "AuthorizationRemainderReleased": _released,
     "PaymentCaptured": _captured,
     "CaptureVoided": _moved("MP", "void:{capture_id}", "NU", "{capture_id}"),
     "PaymentVoided": _released,
@@ -161,13 +166,20 @@ ONCE = {
     "ReviewClosed": ("payment_id",),
     "RequestAccepted": ("merchant", "idempotency_key"),
     "AuthorizationSubmitted": ("payment_id", "attempt"),
-    "ReversalSubmitted": ("payment_id", "reason", "attempt"),
+    "ReversalSubmitted": ("payment_id", "attempt"),
+    "IncrementRequested": ("increment_id",),
+    "IncrementAdmitted": ("increment_id",),
+    "IncrementSubmitted": ("payment_id", "attempt"),
+    "AuthorizationIncremented": ("increment_id",),
+    "IncrementDeclined": ("increment_id",),
+    "AmountConflictDetected": ("payment_id", "kind", "attempt"),
+    "AuthorizationRemainderReleased": ("payment_id",),
     "PaymentAuthorized": ("payment_id",),
     "PaymentDeclined": ("payment_id",),
     "PaymentVoided": ("payment_id",),
     "AuthorizationExpired": ("payment_id",),
-    "AuthorizationReversed": ("payment_id", "reason"),
-    "LateApprovalReceived": ("payment_id", "attempt"),
+    "AuthorizationReversed": ("payment_id", "reason", "attempt"),
+    "LateApprovalReceived": ("payment_id", "kind", "attempt"),
     "PaymentCaptured": ("capture_id",),
     "CaptureVoided": ("capture_id",),
     "CaptureWrittenOff": ("capture_id",),
@@ -216,6 +228,8 @@ IDLE = frozenset(
         "RefundRejected",
         "ReviewRefused",
         "ResolutionRejected",
+        "IncrementDeclined",
+        "AmountConflictDetected",
         "FraudReportRefused",
         "DisputeNoticeRefused",
         "DisputeEvidenceRejected",
@@ -378,10 +392,14 @@ class Books:
         self._currencies: dict[str, str] = {}
         self._merchants: dict[tuple[str, str], Counter[str]] = defaultdict(Counter)
         self._presented: dict[str, int] = {}
+        self._above: dict[tuple[str, str], int] = {}
+        self._categories: dict[str, str] = {}
 
     def take(self, event: Event) -> Findings:
         """Post it, and look at what it leaves."""
         name, body = event.name, event.body
+        if name == "ReferenceApplied" and event.log == "payments":
+            self._learn(body["kind"], json.loads(body["content"]))
         posting = POSTINGS.get(name)
         if posting is not None:
             yield from self._post(event, posting)
@@ -393,6 +411,16 @@ class Books:
             self._presented[body["record_id"]] = body["amount"]
         if name in {"InterchangeAssessed", "InterchangeReturned"}:
             yield from self._interchange(event)
+
+    def _learn(self, kind: str, content: Body) -> None:
+        """How far a category may capture above its hold, in millionths; the most that was ever said."""
+        if kind == "merchant":
+            self._categories[content["merchant"]] = content["mcc"]
+        if kind == "network":
+            for row in content.get("over_capture", ()):
+                for mcc in row["mccs"]:
+                    place = (content["network"], mcc)
+                    self._above[place] = max(self._above.get(place, 0), row["ppm"])
 
     def _post(self, event: Event, posting: Callable[[Body], list[Leg]]) -> Findings:
         where, log, name, body = event.where, event.log, event.name, event.body
@@ -414,11 +442,21 @@ class Books:
         match name:
             case "PaymentRequested":
                 sums["requested"] += body["amount"]
+            case "IncrementAdmitted":
+                sums["requested"] += body["amount"]
             case "PaymentAuthorized":
                 sums["authorized"] += body["approved_amount"]
+            case "AuthorizationIncremented":
+                sums["authorized"] += body["amount"]
+                if body["amount"] > body["requested"] or body["total"] != sums["authorized"]:
+                    yield f"{where}: {name} of {body['amount']} comes to {sums['authorized']}, not {body['total']}"
             case "PaymentCaptured":
                 sums["captured"] += body["amount"]
-                if body["amount"] > body["hold_released"]:
+                ppm = self._above.get((body["network"], self._categories.get(body["merchant"], "")), 0)
+                sums["capturable"] = sums["authorized"] + sums["authorized"] * ppm // 1_000_000
+                left = sums["authorized"] - sums["released"]
+                above = ppm > 0 and body["final"] and body["hold_released"] == left
+                if body["amount"] > body["hold_released"] and not above:
                     yield f"{where}: {name} releases {body['hold_released']} for {body['amount']}"
             case "CaptureVoided":
                 sums["captured"] -= body["amount"]
@@ -439,7 +477,7 @@ class Books:
         sums["released"] += body.get("hold_released", 0)
         for smaller, larger in (
             ("authorized", "requested"),
-            ("captured", "authorized"),
+            ("captured", "capturable"),
             ("refunded", "captured"),
             ("disputed", "cleared"),
             ("released", "authorized"),
@@ -766,22 +804,27 @@ class Counts:
         self._answers: Counter[str] = Counter()
         self._requested: dict[str, str] = {}
         self._outcomes: Counter[str] = Counter()
+        self._increments: Counter[str] = Counter()
 
     def take(self, event: Event) -> Findings:
         """Count it."""
         name, body = event.name, event.body
         if name in ONCE:
-            what = tuple(body[field] for field in ONCE[name])
+            what = tuple(body.get(field) for field in ONCE[name])
             if what in self._seen[name]:
                 yield f"{event.where}: {name} of {'/'.join(map(str, what))} happens again"
             self._seen[name].add(what)
         match name:
-            case "RequestReceived":
+            case "RequestReceived" | "IncrementReceived":
                 self._requests[event.event_id] = event.where
             case _ if name in ANSWERS:
                 self._answers[event.meta["causation_id"]] += 1
             case "PaymentRequested":
                 self._requested[body["payment_id"]] = event.where
+            case "IncrementAdmitted":
+                self._increments[body["increment_id"]] += 1
+            case "AuthorizationIncremented" | "IncrementDeclined":
+                self._increments[body["increment_id"]] -= 1
             case "PaymentAuthorized" | "PaymentDeclined":
                 self._outcomes[body["payment_id"]] += 1
             case "AuthorizationReversed" if body["reason"] == "timeout":
@@ -796,6 +839,9 @@ class Counts:
         for request, where in self._requests.items():
             if self._answers[request] != (where not in put_aside):
                 yield f"{where}: the request {request} has {self._answers[request]} answers"
+        for increment, open_ in sorted(self._increments.items()):
+            if open_:
+                yield f"the increment {increment} has {1 - open_} outcomes"
         for payment in sorted(self._requested | self._outcomes.keys()):
             expected = 0 if self._requested.get(payment) in put_aside else 1
             if self._outcomes[payment] != expected:
@@ -1001,6 +1047,10 @@ class Inputs:
             if name in {"RequestReceived", "RequestForwarded"} and source["topic"] == "payments.requests":
                 kind, request = body["request"]
                 yield from self._note(event, source, _digest(kind.rpartition(".")[2], request))
+            elif (
+                name in {"IncrementReceived", "IncrementForwarded"} and source["topic"] == "payments.requests"
+            ):
+                yield from self._note(event, source, _digest("IncrementRequest", body["request"]))
             else:
                 yield from self._note(event, source, _digest(name, body))
 

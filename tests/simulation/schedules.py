@@ -20,14 +20,14 @@ import msgspec
 
 from events.calendar import HOUR, MINUTE
 from events.partitions import ClockKind
-from events.requests import InputRow, PaymentRequest, Tick
+from events.requests import InputRow, PaymentRequest, Request, Tick
 from streams.edge import issuers, networks
 from streams.edge.bank import Bank
 from streams.edge.networks import Adapter, ClearingHouse
 from streams.edge.publisher import Published, Publisher, Schedule, schedule
 from streams.forensics.digests import digest, ledger_digest, state_digest
 from streams.hosts.actors import PUBLISHER, Actor, EdgeActor, IndexActor, PublisherActor, saved_state
-from streams.hosts.admission import Keys, Request
+from streams.hosts.admission import Keys
 from streams.hosts.index import Run
 from streams.hosts.memory import Crashed, CrashPoint, MemoryLog
 from tests.simulation.auditor import TOPICS, Record, audit
@@ -39,6 +39,7 @@ EVERY, TAIL = 15 * MINUTE, 6 * HOUR
 HARSH = {
     "CALM": networks.Shares(timed_out=120_000, declined=80_000, partial=60_000, not_sent=90_000),
     "LATE_APPROVALS": 400_000,
+    "CONFLICTING": 60_000,
     "REVERSALS_LOST": 250_000,
     "TWICE": 80_000,
     "REFUSED_FIRST": 150_000,

@@ -29,6 +29,7 @@ import msgspec
 from events.accounts import CLEARING, code_of
 from events.authorization import (
     AuthorizationSubmitted,
+    IncrementSubmitted,
     MessageKind,
     NetworkNotSent,
     NetworkReplyReceived,
@@ -57,8 +58,10 @@ from events.requests import (
     CaptureMode,
     CaptureRequest,
     Channel,
+    IncrementRequest,
     PaymentRequest,
     RefundRequest,
+    Request,
     Tick,
     VoidRequest,
 )
@@ -66,10 +69,9 @@ from events.wire import encode_message
 from streams.edge import bank, issuers, networks
 from streams.edge.bank import Bank
 from streams.edge.faults import NO_FAULTS, Plan
-from streams.edge.networks import Adapter, ClearingHouse, Presented
+from streams.edge.networks import Adapter, ClearingHouse, Presented, Submission
 from streams.edge.reference import Entry, published, starter
 from streams.hosts.actors import Actor, EdgeActor, IndexActor
-from streams.hosts.admission import Request
 from streams.hosts.edges import Edge, Outgoing
 from streams.hosts.index import Run, Staged
 from streams.hosts.log import Append
@@ -88,6 +90,7 @@ END_DAYS: Final = 21
 #: An outside that does nothing of its own accord.
 KIND: Final[dict[str, Any]] = {
     "CALM": networks.Shares(0, 0, 0, 0),
+    "CONFLICTING": 0,
     "BAD_HOUR": networks.Shares(0, 0, 0, 0),
     "REVERSALS_LOST": 0,
     "REVERSALS_LOST_IN_A_BAD_HOUR": 0,
@@ -100,7 +103,6 @@ KIND: Final[dict[str, Any]] = {
 }
 
 _E = TypeVar("_E", bound=Event)
-Submission = AuthorizationSubmitted | ReversalSubmitted
 #: What a network says to a submission: any number of facts, none of them for an answer that is lost with its line.
 Answer = Callable[[Any], list[Event]]
 
@@ -208,6 +210,7 @@ class Story:
         for edge in (networks, bank):
             self._patches.enter_context(patch.multiple(edge, plan=self._plan, answer=self._answer))
         self._patches.enter_context(patch.multiple(networks, **KIND, present=by_hand))
+        self._patches.enter_context(patch.multiple(issuers, WARNED=0))
         self._patches.enter_context(patch.multiple(bank, PAYOUTS_RETURNED=0, present=by_hand))
         self.wait(ticks=1)  # What was published is in force from here on.
         return self
@@ -268,9 +271,17 @@ class Story:
         self.ask(CaptureRequest(merchant, key, payment, amount, currency, final, self.now, "story", True))
         return operation_id("cap", merchant, key)
 
-    def void(self, payment: str, *, merchant: str = SHOP, key: str = "") -> None:
-        """A void."""
-        self.ask(VoidRequest(merchant, key or self._key("void"), payment, self.now, "story", True))
+    def increment(
+        self, payment: str, amount: int, *, merchant: str = SHOP, currency: str = "USD", key: str = ""
+    ) -> str:
+        """More on hold; the id that the increment has, or would have."""
+        key = key or self._key("increment")
+        self.ask(IncrementRequest(merchant, key, payment, amount, currency, self.now, "story", True))
+        return operation_id("inc", merchant, key)
+
+    def void(self, payment: str, *, capture: str = "", merchant: str = SHOP, key: str = "") -> None:
+        """A void, of one capture where it is named."""
+        self.ask(VoidRequest(merchant, key or self._key("void"), payment, self.now, "story", True, capture))
 
     def refund(
         self, payment: str, amount: int, *, merchant: str = SHOP, currency: str = "USD", key: str = ""
@@ -522,7 +533,7 @@ def reply(code: str, approved: int | None = None, **fields: Any) -> Answer:
         said = NetworkReplyReceived(
             payment_id=asked.payment_id,
             network=asked.network,
-            kind=MessageKind.REVERSAL if reversal else MessageKind.AUTHORIZATION,
+            kind=_kind(asked),
             attempt=asked.attempt,
             late=False,
             mti="0410" if reversal else "0110",
@@ -576,4 +587,10 @@ def not_sent(asked: Submission) -> list[Event]:
 
 
 def _kind(asked: Submission) -> MessageKind:
-    return MessageKind.REVERSAL if isinstance(asked, ReversalSubmitted) else MessageKind.AUTHORIZATION
+    match asked:
+        case AuthorizationSubmitted():
+            return MessageKind.AUTHORIZATION
+        case IncrementSubmitted():
+            return MessageKind.INCREMENT
+        case ReversalSubmitted():
+            return MessageKind.REVERSAL

@@ -11,7 +11,12 @@ from typing import Any
 import msgspec
 import pytest
 
-from events.authorization import AuthorizationSubmitted, PaymentAuthorized, PaymentDeclined
+from events.authorization import (
+    AuthorizationIncremented,
+    AuthorizationSubmitted,
+    PaymentAuthorized,
+    PaymentDeclined,
+)
 from events.base import Event
 from events.clearing import ClearingRecordAccepted, RefundCleared
 from events.envelope import Recorded
@@ -226,7 +231,10 @@ PLANTED: dict[str, tuple[Change, str]] = {
     "owner": (moved(PayoutPaid, "settlement"), "posts to SU, which is not an account of settlement"),
     "authorized": (body(PaymentAuthorized, approved_amount=more(10**6)), "above requested"),
     "captured": (body(PaymentCaptured, amount=more(1), hold_released=more(1)), "above authorized"),
-    "captured without hold": (body(PaymentCaptured, amount=more(1)), "PaymentCaptured releases"),
+    "captured without hold": (body(PaymentCaptured, hold_released=more(-1)), "PaymentCaptured releases"),
+    "captured far above": (body(PaymentCaptured, amount=lambda amount: 2 * amount), "above capturable"),
+    "incremented": (body(AuthorizationIncremented, total=more(1)), "AuthorizationIncremented of"),
+    "increment without an answer": (gone(AuthorizationIncremented), "has 0 outcomes"),
     "refunded": (body(RefundApproved, amount=10**9), "above captured"),
     "released twice": (body(PaymentCaptured, hold_released=more(10**6)), "leaves released"),
     "currency": (body(PaymentCaptured, currency="XOF"), "is in XOF, the payment in"),

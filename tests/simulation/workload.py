@@ -9,7 +9,7 @@ import msgspec
 
 from events.calendar import HOUR, MINUTE, day_number, start_of
 from events.hotlist import Dimension, Measure, Standing, Window
-from events.identity import card_id, payment_id
+from events.identity import card_id, operation_id, payment_id
 from events.reference import (
     HotlistEntry,
     MerchantTerms,
@@ -25,6 +25,7 @@ from events.requests import (
     CaptureMode,
     CaptureRequest,
     Channel,
+    IncrementRequest,
     InputRow,
     PaymentRequest,
     RefundRequest,
@@ -180,6 +181,43 @@ class _Maker:
                 request = RefundRequest(merchant, key, name, part, currency, "", at, "simulation", True)
         self.add(at, request)
 
+    def enlarge(self, random: Random) -> None:
+        """Ask for more of what is on hold, take more than that, undo captures. From a generator of its own, so that
+        the rest of an input is what it was."""
+        for at, number, request in list(self.rows):
+            match request:
+                case PaymentRequest(capture_mode=CaptureMode.MANUAL) if random.random() < 0.6:
+                    name = payment_id(request.merchant, request.idempotency_key, request.card_id)
+                    self.grow(random, at + random.randrange(0, 60) * MINUTE, name, request)
+                case CaptureRequest() if random.random() < 0.3:
+                    capture = operation_id("cap", request.merchant, request.idempotency_key)
+                    later = at + random.randrange(0, 60) * MINUTE
+                    void = VoidRequest(
+                        request.merchant, f"u{number}", request.payment_id, later, "simulation", True, capture
+                    )
+                    self.add(later, void)
+                case _:
+                    pass
+
+    def grow(self, random: Random, at: int, name: str, paid: PaymentRequest) -> None:
+        """One increment or two, and seldom a capture of a fifth more than all of it."""
+        total = paid.amount
+        for _ in range(random.choice((1, 1, 2))):
+            more = max(1, paid.amount // random.choice((2, 3, 5)))
+            key = f"g{self.number}"
+            self.add(
+                at,
+                IncrementRequest(paid.merchant, key, name, more, paid.currency, at, "simulation", True),
+            )
+            total += more
+            at += random.randrange(0, 40) * MINUTE
+        if random.random() < 0.4:
+            key, above = f"a{self.number}", total + total // random.choice((5, 6, 10))
+            capture = CaptureRequest(
+                paid.merchant, key, name, above, paid.currency, True, at, "simulation", True
+            )
+            self.add(at, capture)
+
 
 def rows(seed: int) -> list[InputRow]:
     """The input of a seed, in order."""
@@ -191,6 +229,7 @@ def rows(seed: int) -> list[InputRow]:
         for card in range(6):
             if maker.random.random() < 0.22:
                 maker.payment(START + step * 5 * MINUTE, card)
+    maker.enlarge(Random(f"{seed}/more"))
     later = (
         (40 * MINUTE, listed("dev-1", Standing.BLOCK, START + 160 * MINUTE)),
         (60 * MINUTE, health("visa", healthy=False, note="simulated")),

@@ -11,6 +11,7 @@ from events.clearing import ClearingRecordCreated
 from events.identity import operation_id
 from events.lifecycle import (
     AuthorizationExpired,
+    AuthorizationRemainderReleased,
     CaptureRequested,
     OperationParked,
     PaymentCaptured,
@@ -234,8 +235,9 @@ def test_a_merchants_capture_waits_for_the_decision() -> None:
     assert [OperationParked(PAYMENT, Operation.CAPTURE, wanted.idempotency_key)] == table.next()
     assert [] == table.next()
     assert [] == table.comes(decided(APPROVE))
-    [captured] = table.next()
+    captured, released = table.next()
     assert isinstance(captured, PaymentCaptured)
+    assert isinstance(released, AuthorizationRemainderReleased)
     table = Table(lifecycle)
     table.comes(BY_HAND, opened(), AUTHORIZED, make(VoidRequested))
     assert [make(PaymentVoided)] == table.next()

@@ -5,12 +5,20 @@ clearing account against zero; so each walk ends with it, and looks at the way i
 """
 
 from events.authorization import (
+    AmountConflictDetected,
+    AuthorizationIncremented,
     AuthorizationOutcomeUnknown,
     AuthorizationReversed,
     AuthorizationSubmitted,
+    ConflictField,
+    DeclineReason,
+    IncrementDeclined,
+    IncrementSubmitted,
     LateApprovalReceived,
+    MessageKind,
     PaymentAuthorized,
     PaymentDeclined,
+    ReversalReason,
     ReversalSubmitted,
 )
 from events.clearing import (
@@ -20,11 +28,19 @@ from events.clearing import (
     ClearingRejection,
     RefundCleared,
 )
-from events.lifecycle import AuthorizationExpired, CaptureVoided, PaymentCaptured, PaymentVoided
+from events.lifecycle import (
+    AuthorizationExpired,
+    AuthorizationRemainderReleased,
+    CaptureVoided,
+    OperationRejected,
+    OperationRejection,
+    PaymentCaptured,
+    PaymentVoided,
+)
 from events.refunds import RefundApproved, RefundFailed
 from events.routing import RouteFailedOver
 from events.settlement import PayoutInitiated
-from tests.simulation.stories import SHOP, Story, not_sent, partly, reply, silence
+from tests.simulation.stories import SHOP, Story, declined, entries, not_sent, partly, reply, silence, terms
 
 LIFE = (
     AuthorizationSubmitted,
@@ -82,7 +98,7 @@ def test_captured_in_parts_and_the_rest_released() -> None:
         story.wait(hours=20)
         second = story.capture(payment, 500, final=True)
         story.end()
-        assert [1_000, 700, 0] == story.path("AR", payment)
+        assert [1_000, 700, 200, 0] == story.path("AR", payment)
         assert [300, 0] == story.path("NU", first)
         assert [500, 0] == story.path("NU", second)
 
@@ -165,6 +181,190 @@ def test_unknown_reversed_again_and_again_and_approved_late() -> None:
         assert ["0400", "0401", "0401"] == [one.mti for one in story.all(ReversalSubmitted)]
         assert 1 == len(story.all(AuthorizationOutcomeUnknown)) == len(story.all(LateApprovalReceived))
         assert 0 == story.the(AuthorizationReversed).hold_released
+        assert [] == story.path("AR", payment)
+
+
+def test_incremented() -> None:
+    """The hold grows with the stay, by a round trip each; a capture takes all of it."""
+    with Story() as story:
+        payment = story.pay(1_000, manual=True)
+        story.wait(hours=1)
+        first = story.increment(payment, 500)
+        second = story.increment(payment, 250)
+        story.wait(hours=2)
+        assert [first, second] == [one.increment_id for one in story.all(AuthorizationIncremented)]
+        assert [1_500, 1_750] == [one.total for one in story.all(AuthorizationIncremented)]
+        capture = story.capture(payment, 1_750)
+        story.end()
+        assert [1_000, 1_500, 1_750, 0] == story.path("AR", payment)
+        assert [-1_000, -1_500, -1_750, 0] == story.path("AH", payment)
+        assert [1_750, 0] == story.path("NU", capture)
+        stans = [one.stan for one in (*story.all(AuthorizationSubmitted), *story.all(IncrementSubmitted))]
+        assert 3 == len(set(stans))
+
+
+def test_incremented_in_part_declined_and_never_sent() -> None:
+    """What the issuer gives counts; a decline changes nothing, and nothing was tried elsewhere."""
+    with Story() as story:
+        payment = story.pay(1_000, manual=True)
+        for attempt, answer in enumerate((partly(200), declined("61"), not_sent), 1):
+            story.answers(payment, answer, attempt=attempt, to=IncrementSubmitted)
+        story.wait(hours=1)
+        for _ in range(3):
+            story.increment(payment, 500)
+        story.wait(hours=3)
+        assert 1_200 == story.the(AuthorizationIncremented).total
+        reasons = [one.reason for one in story.all(IncrementDeclined)]
+        assert [DeclineReason.LIMIT_EXCEEDED, DeclineReason.NO_ROUTE] == reasons
+        story.capture(payment, 1_201)
+        capture = story.capture(payment, 1_200)
+        story.end()
+        assert OperationRejection.AMOUNT_ABOVE_HOLD is story.the(OperationRejected).reason
+        assert [1_000, 1_200, 0] == story.path("AR", payment)
+        assert [1_200, 0] == story.path("NU", capture)
+
+
+def test_an_increment_that_nobody_answers() -> None:
+    """It is declined at once and taken back until acknowledged; the payment goes on meanwhile, and ends in order."""
+    with Story() as story:
+        payment = story.pay(1_000, manual=True)
+        story.answers(payment, silence, to=IncrementSubmitted)
+        story.answers(payment, silence, to=ReversalSubmitted)
+        story.wait(hours=1)
+        story.increment(payment, 500)
+        capture = story.capture(payment, 700, final=True)
+        story.wait(hours=2)
+        assert DeclineReason.NO_ANSWER is story.the(IncrementDeclined).reason
+        assert capture == story.the(PaymentCaptured).capture_id
+        late = reply("00", late=True)(story.the(IncrementSubmitted))
+        story.says("network.replies", *late, sender="adapter/0")
+        story.says("network.replies", *late, sender="adapter/0")
+        story.end()
+        sent = [(one.mti, one.reason, one.amount) for one in story.all(ReversalSubmitted)]
+        assert ("0400", ReversalReason.INCREMENT, 500) == sent[0]
+        assert ("0401", ReversalReason.INCREMENT, 500) in sent
+        assert ("0400", ReversalReason.PARTIAL, 300) in sent
+        assert {(ReversalReason.INCREMENT, 500), (ReversalReason.PARTIAL, 300)} == {
+            (one.reason, one.amount) for one in story.all(AuthorizationReversed)
+        }
+        assert MessageKind.INCREMENT is story.the(LateApprovalReceived).kind
+        assert [1_000, 300, 0] == story.path("AR", payment)
+
+
+def test_captured_above_the_hold() -> None:
+    """A restaurant's tip: within what the network lets its kind of merchant, and no unit more."""
+    with Story(entries(terms(SHOP, mcc="5812"))) as story:
+        payment = story.pay(1_000, manual=True)
+        story.wait(hours=1)
+        story.capture(payment, 1_201, final=True)
+        capture = story.capture(payment, 1_200, final=True)
+        story.end()
+        assert OperationRejection.AMOUNT_ABOVE_HOLD is story.the(OperationRejected).reason
+        assert [1_000, 0] == story.path("AR", payment)
+        assert [1_200, 0] == story.path("NU", capture)
+        assert 1_200 - 30 - 35 == story.the(PayoutInitiated).amount
+
+
+def test_the_remainder_is_let_go_and_the_network_told() -> None:
+    """A final capture of less: the rest leaves our books at once, and the issuer hears of it."""
+    with Story() as story:
+        payment = story.pay(1_000, manual=True)
+        story.answers(payment, silence, to=ReversalSubmitted)
+        story.wait(hours=1)
+        story.capture(payment, 600, final=True)
+        story.end()
+        assert 400 == story.the(AuthorizationRemainderReleased).hold_released
+        assert ["0400", "0401"] == [one.mti for one in story.all(ReversalSubmitted)]
+        taken = story.the(AuthorizationReversed)
+        assert (ReversalReason.PARTIAL, 400, 0, 2) == (
+            taken.reason,
+            taken.amount,
+            taken.hold_released,
+            taken.attempt,
+        )
+        assert [1_000, 400, 0] == story.path("AR", payment)
+
+
+def test_the_rest_is_voided_when_some_has_left() -> None:
+    """What has left stays captured; the day's capture and the hold are let go, and the issuer hears of both."""
+    with Story() as story:
+        payment = story.pay(1_000, manual=True)
+        story.wait(hours=1)
+        left = story.capture(payment, 300)
+        story.wait(days=1)
+        undone = story.capture(payment, 200)
+        story.wait(hours=1)
+        story.void(payment)
+        story.wait(hours=1)
+        story.void(payment)
+        story.end()
+        assert [300, 0] == story.path("NU", left)
+        assert [200, 0] == story.path("NU", undone)
+        assert [1_000, 700, 500, 0] == story.path("AR", payment)
+        assert [200, 500] == [one.amount for one in story.all(ReversalSubmitted)]
+        assert OperationRejection.ALREADY_CLEARING is story.the(OperationRejected).reason
+        assert [] == story.all(PaymentVoided)
+
+
+def test_one_capture_is_voided() -> None:
+    """The same day, by its id: the other stays, and so does what is on hold."""
+    with Story() as story:
+        payment = story.pay(1_000, manual=True)
+        story.wait(hours=1)
+        wrong = story.capture(payment, 300)
+        right = story.capture(payment, 200)
+        story.wait(hours=1)
+        story.void(payment, capture=wrong)
+        story.wait(hours=1)
+        last = story.capture(payment, 500)
+        story.end()
+        assert wrong == story.the(CaptureVoided).capture_id
+        assert [300, 0] == story.path("NU", wrong)
+        assert [200, 0] == story.path("NU", right)
+        assert [500, 0] == story.path("NU", last)
+        assert [-300, 0] == story.path("MP", wrong)
+        assert [1_000, 700, 500, 0] == story.path("AR", payment)
+
+
+def test_approved_for_less_than_was_asked() -> None:
+    """The network says 00 and another amount: what it holds is what there is."""
+    with Story() as story:
+        payment = story.pay(1_000)
+        story.answers(payment, reply("00", 900))
+        story.end()
+        detected = story.the(AmountConflictDetected)
+        assert (ConflictField.AMOUNT, 1_000, 900) == (
+            detected.field,
+            detected.our_amount,
+            detected.their_amount,
+        )
+        assert [900, 0] == story.path("NU", story.the(PaymentCaptured).capture_id)
+        assert [] == story.all(ReversalSubmitted)
+
+
+def test_approved_for_more_than_was_asked() -> None:
+    """Nobody agreed to more: ours is on hold, and the surplus is taken back until that is acknowledged."""
+    with Story() as story:
+        payment = story.pay(1_000)
+        story.answers(payment, reply("00", 1_100))
+        story.answers(payment, silence, to=ReversalSubmitted)
+        story.end()
+        assert [1_000, 0] == story.path("AR", payment)
+        assert [(ReversalReason.CONFLICT, 100)] * 2 == [
+            (one.reason, one.amount) for one in story.all(ReversalSubmitted)
+        ]
+        assert 100 == story.the(AuthorizationReversed).amount
+
+
+def test_approved_in_another_currency() -> None:
+    """Nothing of it can be on hold: all is taken back and the payment is declined."""
+    with Story() as story:
+        payment = story.pay(1_000)
+        story.answers(payment, reply("00", 1_000, currency="EUR"))
+        story.end()
+        assert ConflictField.CURRENCY is story.the(AmountConflictDetected).field
+        assert DeclineReason.CONFLICTING_ANSWER is story.the(PaymentDeclined).reason
+        assert ReversalReason.CONFLICT is story.the(AuthorizationReversed).reason
         assert [] == story.path("AR", payment)
 
 
