@@ -12,7 +12,7 @@ import msgspec
 from events.errors import ValidationError
 from events.hotlist import Dimension, Measure, Standing, Window
 from events.review import ReviewDecision
-from events.risk import Phase, Verdict
+from events.risk import Mode, Phase, Verdict
 
 
 class Reference(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True):
@@ -206,6 +206,18 @@ class RuleBook(Reference, frozen=True):
     lists: tuple[RuleList, ...]
 
 
+class FraudModel(Reference, frozen=True):
+    """A trained model (its ``document`` as ``streams.features.models`` writes it, and the hash of what is in it).
+
+    In ``enforce`` it is the champion, whose score rules read; in ``shadow`` its challenger. Without a document there is
+    none from then on.
+    """
+
+    mode: Mode
+    sha256: str
+    document: str
+
+
 class Holidays(Reference, frozen=True):
     """Days on which no bank of ``currency`` works, as days since 1970-01-01."""
 
@@ -314,6 +326,7 @@ KINDS: Final[dict[str, type[Reference]]] = {
     "rules": RulePack,
     "rulebook": RuleBook,
     "rulelist": RuleListPart,
+    "model": FraudModel,
     "holidays": Holidays,
     "velocity": VelocityLimits,
     "hotlist": HotlistEntry,

@@ -61,7 +61,8 @@ class RiskAssessed(Event, frozen=True):
     ``features`` are the values in the order of the feature set ``feature_set``, -1 for what was not known;
     ``texts`` are those of its features that are texts, "" for what was not known. ``rules`` are the names of all
     rules that matched, in pack order, ``shadow_rules`` those that matched and decide nothing, ``failed_rules`` those
-    that divided by zero here. ``score`` are the points of the rules, 0 (harmless) to 100.
+    that divided by zero here. ``score`` are the points of the rules, 0 (harmless) to 100; ``models`` is what each model
+    in use said, the champion first.
     """
 
     KEY: ClassVar[tuple[str, ...]] = PAYMENT

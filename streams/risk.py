@@ -1,9 +1,10 @@
 """Risk: a verdict on every payment before it is sent anywhere.
 
-A payment is measured (:mod:`streams.features.measuring`) and counted in one go; the rules in force are asked
-(:mod:`streams.features.rules.in_force`), and the merchant's own limits and the hotlist, which bind whatever the rules
-say. The event carries the whole vector: any past verdict can be explained from it, and from the log it is decided
-again, bit for bit.
+A payment is measured (:mod:`streams.features.measuring`) and counted in one go, and the models in use are asked
+(:mod:`streams.features.modelling`): the champion gives a score that rules read, a challenger is told beside it. The
+rules in force are asked (:mod:`streams.features.rules.in_force`), and the merchant's own limits and the hotlist, which
+bind whatever the rules say. The event carries the whole vector: any past verdict can be explained from it, and from the
+log it is decided again, bit for bit.
 
 A partition counts what it has all of: the card, and the card at the merchant. A payment's vector is kept while the
 payment waits for its outcome. What no window reaches any more is forgotten by ticks.
@@ -20,11 +21,12 @@ from events.envelope import Recorded
 from events.hotlist import HotlistApplied, HotlistReleased, Standing
 from events.lifecycle import PaymentRequested
 from events.partitions import ReferenceApplied, ReferenceRefused
-from events.reference import decode_reference
+from events.reference import FraudModel, decode_reference
 from events.risk import Phase, RiskAssessed, Verdict
-from streams.features import hotlists, measuring
+from streams.features import hotlists, measuring, modelling
 from streams.features.hotlists import Hotlist
 from streams.features.measuring import FEATURE_SET, HOME, Measured, Measures, Terms
+from streams.features.modelling import Models
 from streams.features.rules import in_force
 from streams.features.rules.catalogue import PLACES
 from streams.features.rules.in_force import HIGHEST_SCORE, InForce
@@ -61,6 +63,7 @@ class State(msgspec.Struct):
 
     measures: Measures
     rules: InForce = msgspec.field(default_factory=InForce)
+    models: Models = msgspec.field(default_factory=Models)
     open: dict[str, Measured] = {}
     hotlist: Hotlist = msgspec.field(default_factory=Hotlist)
     refused: list[str] = []
@@ -116,6 +119,7 @@ def _assess(state: State, body: PaymentRequested) -> RiskAssessed:
         measuring.texts_of(measured),
         list(outcome.shadow),
         list(outcome.failed),
+        measured.scores,
     )
 
 
@@ -131,6 +135,10 @@ def evolve(state: State, recorded: Recorded) -> State:
             state.open.pop(body.payment_id, None)
         case ReferenceApplied(kind="rules" | "rulebook" | "rulelist") as body:
             state.refused = in_force.put(state.rules, decode_reference(body.kind, body.content))
+        case ReferenceApplied(kind="model") as body:
+            model = decode_reference(body.kind, body.content)
+            assert isinstance(model, FraudModel)
+            state.refused = modelling.put(state.models, model)
         case ReferenceApplied(kind="bins" | "merchant") as body:
             state.refused = []
             measuring.refer(state.measures, decode_reference(body.kind, body.content))
@@ -153,6 +161,7 @@ def _measure(state: State, recorded: Recorded, body: PaymentRequested) -> None:
     if measured is None:
         measured = measuring.pay(state.measures, recorded, recorded.meta.event_id)
     assert measured is not None, "a payment that is over was delivered again within its claim"
+    measuring.ask(state.models, measured)
     state.open[body.payment_id] = measured
 
 
@@ -171,6 +180,7 @@ def summary(state: State) -> Iterator[str]:
     """What is counted, the rules in force, and the payments that wait for their outcome."""
     yield from measuring.summary(state.measures)
     yield from in_force.summary(state.rules)
+    yield from modelling.summary(state.models)
     for payment_id in sorted(state.open):
         yield f"assessed {payment_id}"
 

@@ -24,9 +24,11 @@ from events.calendar import DAY, SECOND, weekday
 from events.envelope import Recorded
 from events.lifecycle import PaymentRequested
 from events.reference import BinTable, MerchantTerms, Reference
-from streams.features import familiar, profiles, quantiles, velocity
+from events.risk import Mode, ModelScore
+from streams.features import familiar, modelling, profiles, quantiles, velocity
 from streams.features.bins import BinBlock, blocks_of, range_of
 from streams.features.familiar import Familiar, meet
+from streams.features.modelling import Models
 from streams.features.profiles import Profiles
 from streams.features.quantiles import Quantiles
 from streams.features.rules.catalogue import NAMES, PLACES, WINDOWS, Value
@@ -118,6 +120,7 @@ TEXTS: Final = ("card.country", "card.brand", "card.funding", "merchant.mcc")
 _velocity_recorded: Final = itemgetter(*(PLACES[name] for name in _VELOCITY_RECORDED))
 _others_recorded: Final = itemgetter(*(PLACES[name] for name in _OTHERS_RECORDED))
 _texts_recorded: Final = itemgetter(*(PLACES[name] for name in TEXTS))
+_SCORE: Final = PLACES["model.score"]
 _OUTLIERS_7D: Final = profiles.NAMES.index("card_outliers_7d")
 
 
@@ -145,10 +148,11 @@ class Measures(msgspec.Struct):
 
 
 class Measured(msgspec.Struct, gc=False):
-    """What was measured of a payment: the vector that rules read, and the profile that models read."""
+    """What was measured of a payment: the vector that rules read, the profile that models read, what they say."""
 
     vector: list[Value]
     profile: list[int]
+    scores: list[ModelScore] = []
 
 
 def initial(mine: int) -> Measures:
@@ -222,6 +226,14 @@ def pay(measures: Measures, recorded: Recorded, event_id: str) -> Measured | Non
         most,
     )
     return Measured(list(_spread(measures.mine)((*found.values, *given, None))), profile)
+
+
+def ask(models: Models, measured: Measured) -> None:
+    """Ask the models in use; rules read the champion's score."""
+    measured.scores = modelling.scores(models, measured.profile)
+    for said in measured.scores:
+        if said.mode is Mode.ENFORCE:
+            measured.vector[_SCORE] = said.score
 
 
 def decline(measures: Measures, payment_id: str, now: int) -> None:

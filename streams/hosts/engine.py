@@ -43,7 +43,7 @@ from streams.topology import EngineSpec
 STEP_WORKS: Final = 1_000
 
 #: Which reference kind moves which version of the envelope.
-_VERSIONED: Final = {"rules": "rules", "rulebook": "rules", "fees": "fees", "bins": "bin"}
+_VERSIONED: Final = {"rules": "rules", "rulebook": "rules", "model": "model", "fees": "fees", "bins": "bin"}
 
 
 class Fact(NamedTuple):

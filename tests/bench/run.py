@@ -59,6 +59,7 @@ from tests import postgres  # noqa: E402
 from tests.bench import kafka, page  # noqa: E402
 from tests.bench.figures import along, clock, resident, timed  # noqa: E402
 from tests.bench.model import scoring  # noqa: E402
+from tests.bench.verdicts import verdicts  # noqa: E402
 
 SMALL, LARGE = 10_000, 50_000
 CODEC_EVENTS = 50_000
@@ -325,6 +326,8 @@ def measure(folder: Path, console: Console) -> dict[str, Any]:
         quiet, busy, compiling, entry_bytes = rules()
     with console.status("the fraud model"):
         model = scoring(timed)
+    with console.status("verdicts"):
+        model |= verdicts(timed)
     measured_on_kafka = {}
     if reason := kafka.missing():
         console.print(f"Nothing is measured on Kafka: {reason}")
@@ -384,6 +387,11 @@ _MEANINGS = {
     "model_batch_us": "the same in a batch of 50,000",
     "model_reasons_us": "microseconds for score, margin and reasons in words",
     "model_label_us": "microseconds for a label that the scorecard learns online",
+    "verdict_us": "microseconds to measure, judge and word a verdict: 100 rules, a champion of 100 trees, per core",
+    "verdict_measuring_us": "of them for what is measured: velocity, history, profile",
+    "verdict_model_us": "for the champion's score",
+    "verdict_rules_us": "for the rules",
+    "verdict_event_us": "for the vector that is recorded",
     "kafka_authorizations_per_second": "request to committed answer, captures included, wall time, all at once",
     "kafka_worker_us_per_payment": "what the worker needs of a core for one of them",
     "kafka_offered_rate_at_half_load": "payments a second that are sent whatever comes back (open loop)",

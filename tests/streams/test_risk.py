@@ -8,11 +8,12 @@ from events.authorization import DeclineReason, PaymentDeclined, RetryAdvice
 from events.calendar import DAY, HOUR, MINUTE
 from events.identity import payment_id
 from events.partitions import ReferenceRefused
-from events.reference import Rule, RulePack
-from events.risk import Phase, RiskAssessed, Verdict
+from events.reference import FraudModel, Rule, RulePack
+from events.risk import Mode, Phase, RiskAssessed, Verdict
 from streams import risk
-from streams.features import profiles
+from streams.features import modelling, profiles
 from streams.features.measuring import FEATURE_SET, RECORDED, TEXTS
+from streams.features.models import encode_model
 from streams.features.rules.translated import unknown_features
 from streams.features.windows import LATENESS, TOLERANCE
 from tests.streams.builders_early import (
@@ -21,12 +22,15 @@ from tests.streams.builders_early import (
     OTHER_CARD,
     SHOP,
     Bench,
+    applied,
     bin_table,
     merchant_terms,
     payment_requested,
     recorded,
     rule_pack,
 )
+from tests.streams.models import random_model
+from tests.streams.rules.builders import book, rule
 
 ALLOW, REVIEW, STEP_UP, BLOCK = Verdict
 KEPT = 30 * DAY + LATENESS
@@ -246,6 +250,37 @@ def test_a_pack_that_cannot_be_used_is_refused_and_the_old_one_stays() -> None:
     assert assess(bench, 1).rules == ["c-large"]
     assert [] == bench.take(rule_pack(R).body)
     assert assess(bench, 2).rules == ["b-medium"]
+
+
+def test_rules_read_the_champions_score() -> None:
+    """The challenger is told beside it, and decides nothing; without a champion there is no score."""
+    champion, challenger = (
+        applied("model", FraudModel(mode, "", encode_model(random_model(random.Random(seed)))))
+        for seed, mode in enumerate(Mode)
+    )
+    scored = applied(
+        "rulebook", book(rule("model.score >= 0"), rule("model.score is unknown", rule_id="none"))
+    )
+    bench = Bench(risk, scored, challenger)
+    assert assess(bench, 1).rules == ["none"]
+    bench.hear(champion)
+    event = assess(bench, 2)
+    assert (event.verdict, event.rules) == (BLOCK, ["rule"])
+    assert list(Mode) == [said.mode for said in event.models]
+    profile = event.features[-len(profiles.NAMES) :]
+    assert event.models == modelling.scores(bench.state.models, profile)
+
+
+def test_a_model_that_cannot_be_used_is_refused_and_the_old_one_stays() -> None:
+    """The event says what was wrong."""
+    good = applied("model", FraudModel(Mode.ENFORCE, "", encode_model(random_model(random.Random(1)))))
+    bench = Bench(risk, good)
+    before = assess(bench, 1).models
+    bad = FraudModel(Mode.ENFORCE, "0" * 64, encode_model(random_model(random.Random(2))))
+    [refused] = bench.take(applied("model", bad).body)
+    assert isinstance(refused, ReferenceRefused)
+    assert "was asked for, the file holds" in refused.reason
+    assert [said.model for said in before] == [said.model for said in assess(bench, 2).models]
 
 
 LIMITS = [
