@@ -106,3 +106,14 @@ def test_every_kind_of_discrepancy_is_planted() -> None:
     """By one fault at least."""
     assert {one.kind for one in EXPECTED.values()} == set(DiscrepancyKind)
     assert set(EXPECTED) == set(FaultKind)
+
+
+def test_the_page_has_every_fault_as_it_is_expected() -> None:
+    """docs/reconciliation.md, row by row."""
+    page = (Path(__file__).parents[2] / "docs/reconciliation.md").read_text("utf-8")
+    for fault, one in EXPECTED.items():
+        asked = f", asked for as `{one.action}`" if one.action else ""
+        row = (
+            f"| `{fault}` | `{one.kind}` | {one.item} | `{one.expected_event}` | `{one.resolution}`{asked} |"
+        )
+        assert row in page.splitlines()
