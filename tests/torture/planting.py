@@ -158,5 +158,6 @@ def planted(defect: Defect) -> type[Fault]:
 
 def catch(defect: Defect, order: Order, brokers: Cluster, say: Callable[[str], None]) -> Round:
     """A round with the defect: its complaints are what gave it away."""
-    small = replace(order, payments=_PAYMENTS, dose=1, patience=_PATIENCE_SECONDS)
+    patience = min(order.patience, _PATIENCE_SECONDS)
+    small = replace(order, payments=_PAYMENTS, dose=1, patience=patience)
     return torture(small, brokers, planted(defect), say)
