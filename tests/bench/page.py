@@ -118,8 +118,8 @@ def _floor(figures: Mapping[str, Any]) -> Iterator[str]:
         f"{figures['records_written_per_payment']} that it writes "
         f"({figures['bytes_read_per_payment']:,} and {figures['bytes_written_per_payment']:,} bytes). Read, decoded, "
         f"encoded and written in transactions with nothing decided, that is {figures['floor_per_second']:,.0f} "
-        f"payments a second, of which we reach {figures['ratio_floor']:.0%}; the codec alone takes "
-        f"{figures['floor_codec_us']} µs a payment."
+        f"payments a second in one process, of which one worker reaches {figures['ratio_floor']:.0%}; the codec alone "
+        f"takes {figures['floor_codec_us']} µs a payment."
     )
 
 

@@ -403,7 +403,7 @@ _MEANINGS = {
     "ratio_faust": "that rate over the one of Faust, at least once",
     "ratio_quix": "over the one of Quix Streams, exactly once",
     "ratio_kafka_streams": "over the one of Kafka Streams, exactly_once_v2",
-    "ratio_floor": "over what the same records cost broker, library and codec with nothing decided",
+    "ratio_floor": "with one worker, over what the same records cost with nothing decided, in one process",
     "floor_per_second": "payments a second of that floor",
     "floor_codec_us": "microseconds to decode and encode the records of one payment",
     "outcomes_that_differ": "payments that a peer, or a second run of ours, ended otherwise",

@@ -105,17 +105,23 @@ def test_the_time_line_finds_the_silence() -> None:
 def run_at(rate: float, differ: int = 0) -> dict[str, Any]:
     """The figures of a run."""
     loads = [{"share": HALF, "offered": rate / 2, "p50_ms": 10.0, "p99_ms": 20.0}]
-    kept = {"tuning": "defaults", "settings": "defaults", "payments": 100, "repeated": 0, "processor_us": 1.0}
+    kept = {
+        "tuning": "defaults",
+        "processes": 1,
+        "settings": "defaults",
+        "payments": 100,
+        "repeated": 0,
+        "processor_us": 1.0,
+    }
     return {**kept, "rate": rate, "loads": loads, "compared": 100, "differ": differ, "differing": []}
 
 
 def test_the_fastest_tuning_counts() -> None:
-    """Of a peer as of ours."""
-    tables = {name: [run_at(100.0), run_at(200.0)] for name in NAMES} | {
-        OURS: [run_at(500.0), run_at(400.0, 3)]
-    }
+    """Of a peer as of ours; but the floor is one process, and so is what stands on it."""
+    ours = [run_at(500.0), run_at(400.0, 3), {**run_at(800.0), "processes": 2}]
+    tables = {name: [run_at(100.0), run_at(200.0)] for name in NAMES} | {OURS: ours}
     found = summary(tables, {"floor_per_second": 1_000.0})
-    assert (500.0, 2.5, 0.5) == (
+    assert (800.0, 4.0, 0.5) == (
         found["authorizations_per_second"],
         found["ratio_quix"],
         found["ratio_floor"],
