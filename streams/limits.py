@@ -27,7 +27,7 @@ from events.hotlist import (
     VelocityLimitReached,
     Window,
 )
-from events.partitions import ReferenceApplied
+from events.partitions import ReferenceApplied, ReferenceRefused
 from events.reference import HotlistEntry, VelocityLimit, VelocityLimits, decode_reference
 from streams.features import velocity
 from streams.features.hotlists import item_of
@@ -111,9 +111,14 @@ def initial() -> State:
 
 
 def decide(state: State, recorded: Recorded) -> list[Event]:
-    """A key that an operator takes off the hotlist is not held by its limit any more."""
+    """What is wrong with limits; and a key that an operator takes off the hotlist, which no limit holds any more."""
     body = recorded.body
     assert isinstance(body, ReferenceApplied)
+    if body.kind == "velocity":
+        return [
+            ReferenceRefused(body.kind, body.ref_id, body.version, f"{limit_id} limits what is not counted")
+            for limit_id in uncounted(_limits(body))
+        ]
     if body.kind != "hotlist":
         return []
     entry = _entry(body)
@@ -272,13 +277,17 @@ def _entry(body: ReferenceApplied) -> HotlistEntry:
     return entry
 
 
-def _ready(body: ReferenceApplied) -> list[ReadyLimit]:
-    """The limits in order. One on something that is not counted cannot be passed and is left out."""
+def _limits(body: ReferenceApplied) -> VelocityLimits:
     limits = decode_reference(body.kind, body.content)
     assert isinstance(limits, VelocityLimits)
+    return limits
+
+
+def _ready(body: ReferenceApplied) -> list[ReadyLimit]:
+    """The limits in order. One on something that is not counted cannot be passed and is left out."""
     return [
         ReadyLimit(limit, _COLUMNS[column], _BITS[limit.dimension], limit.hold_minutes * MINUTE)
-        for limit in limits.limits
+        for limit in _limits(body).limits
         if (column := _column(limit)) in _COLUMNS
     ]
 
@@ -288,7 +297,7 @@ def _column(limit: VelocityLimit) -> str:
 
 
 def uncounted(limits: VelocityLimits) -> list[str]:
-    """The ids of limits on what is not counted: for whoever publishes them."""
+    """The ids of limits on what is not counted."""
     return [limit.limit_id for limit in limits.limits if _column(limit) not in _COLUMNS]
 
 

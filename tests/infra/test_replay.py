@@ -341,6 +341,8 @@ TOPICS = (
     "payments.inbox",
     "settlement.inbox",
     "reconciliation.inbox",
+    "risk.signals",
+    "risk.hotlist",
     "payments.requests",
     "network.replies",
     "network.notices",

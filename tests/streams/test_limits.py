@@ -17,7 +17,7 @@ from events.hotlist import (
     VelocityLimitReached,
     Window,
 )
-from events.partitions import ReferenceApplied
+from events.partitions import ReferenceApplied, ReferenceRefused
 from events.reference import HotlistEntry, Reference, VelocityLimit, VelocityLimits, encode_reference
 from streams import limits
 from streams.features import velocity
@@ -225,13 +225,14 @@ def test_a_key_that_an_operator_lists_is_no_limits_affair() -> None:
         assert [] == ready.take(applied("hotlist", entry))
 
 
-def test_what_is_not_counted_is_named() -> None:
-    """For whoever publishes limits; in force they are left out."""
+def test_a_limit_on_what_is_not_counted_is_refused() -> None:
+    """By name; the others are in force."""
     odd = limit(limit_id="email-cards", dimension=Dimension.EMAIL)
-    assert ["email-cards"] == limits.uncounted(VelocityLimits(1, (limit(), odd)))
-    ready = bench(odd)
+    ready = Bench(limits)
+    [refused] = ready.take(applied("velocity", VelocityLimits(1, (odd, limit()))))
+    assert refused == ReferenceRefused("velocity", "standard", 1, "email-cards limits what is not counted")
     give(ready, 1, 2, 3, email_ref="mail-1", dimensions=ALL)
-    assert [] == ready.tick(NOON + MINUTE)
+    assert [("ip:ip-1", 3, "pay-003")] == reached(ready.tick(NOON + MINUTE))
 
 
 def test_what_no_window_reaches_is_forgotten() -> None:
