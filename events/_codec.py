@@ -50,6 +50,19 @@ from events.authorization import RetryAdvice
 from events.authorization import ReversalReason
 from events.authorization import ReversalSubmitted
 from events.authorization import UnmatchedReason
+from events.balances import HoldReason
+from events.balances import InstructionRefusal
+from events.balances import LossReason
+from events.balances import MerchantLossWrittenOff
+from events.balances import MerchantReceivableOffset
+from events.balances import MerchantReceivableRaised
+from events.balances import ReceivableCause
+from events.balances import ReserveRelease
+from events.balances import ReserveReleased
+from events.balances import ReserveWithheld
+from events.balances import SettlementHoldPlaced
+from events.balances import SettlementHoldReleased
+from events.balances import SettlementInstructionRefused
 from events.clearing import Bearer
 from events.clearing import CaptureWrittenOff
 from events.clearing import ClearingBatchClosed
@@ -158,6 +171,19 @@ from events.partitions import ReferenceApplied
 from events.partitions import ReferenceRefused
 from events.partitions import TickPassed
 from events.partitions import TickStepped
+from events.payouts import BankAccountValidated
+from events.payouts import BankAccountValidationFailed
+from events.payouts import DebitAnnounced
+from events.payouts import DebitOutcome
+from events.payouts import MerchantDebitApplied
+from events.payouts import MerchantDebitOutcomeReceived
+from events.payouts import MerchantDebitReturned
+from events.payouts import MerchantDebitReversed
+from events.payouts import MerchantDebited
+from events.payouts import PayoutFailed
+from events.payouts import PayoutFailure
+from events.payouts import PayoutRetryScheduled
+from events.payouts import PayoutSubmitted
 from events.reconciliation import BankLineRecorded
 from events.reconciliation import DiscrepancyDetected
 from events.reconciliation import DiscrepancyKind
@@ -340,6 +366,27 @@ _READ_ENTRY_CAUSE: Final[dict[str, EntryCause]] = {str(value): value for value i
 
 _WRITE_PAYOUT_OUTCOME: Final[dict[PayoutOutcome, bytes]] = {value: TEXTS[value] for value in PayoutOutcome}
 _READ_PAYOUT_OUTCOME: Final[dict[str, PayoutOutcome]] = {str(value): value for value in PayoutOutcome}
+
+_WRITE_RESERVE_RELEASE: Final[dict[ReserveRelease, bytes]] = {value: TEXTS[value] for value in ReserveRelease}
+_READ_RESERVE_RELEASE: Final[dict[str, ReserveRelease]] = {str(value): value for value in ReserveRelease}
+
+_WRITE_HOLD_REASON: Final[dict[HoldReason, bytes]] = {value: TEXTS[value] for value in HoldReason}
+_READ_HOLD_REASON: Final[dict[str, HoldReason]] = {str(value): value for value in HoldReason}
+
+_WRITE_RECEIVABLE_CAUSE: Final[dict[ReceivableCause, bytes]] = {value: TEXTS[value] for value in ReceivableCause}
+_READ_RECEIVABLE_CAUSE: Final[dict[str, ReceivableCause]] = {str(value): value for value in ReceivableCause}
+
+_WRITE_LOSS_REASON: Final[dict[LossReason, bytes]] = {value: TEXTS[value] for value in LossReason}
+_READ_LOSS_REASON: Final[dict[str, LossReason]] = {str(value): value for value in LossReason}
+
+_WRITE_INSTRUCTION_REFUSAL: Final[dict[InstructionRefusal, bytes]] = {value: TEXTS[value] for value in InstructionRefusal}
+_READ_INSTRUCTION_REFUSAL: Final[dict[str, InstructionRefusal]] = {str(value): value for value in InstructionRefusal}
+
+_WRITE_PAYOUT_FAILURE: Final[dict[PayoutFailure, bytes]] = {value: TEXTS[value] for value in PayoutFailure}
+_READ_PAYOUT_FAILURE: Final[dict[str, PayoutFailure]] = {str(value): value for value in PayoutFailure}
+
+_WRITE_DEBIT_OUTCOME: Final[dict[DebitOutcome, bytes]] = {value: TEXTS[value] for value in DebitOutcome}
+_READ_DEBIT_OUTCOME: Final[dict[str, DebitOutcome]] = {str(value): value for value in DebitOutcome}
 
 _WRITE_DISCREPANCY_KIND: Final[dict[DiscrepancyKind, bytes]] = {value: TEXTS[value] for value in DiscrepancyKind}
 _READ_DISCREPANCY_KIND: Final[dict[str, DiscrepancyKind]] = {str(value): value for value in DiscrepancyKind}
@@ -7688,6 +7735,7 @@ def _write_payout_outcome_received(value: PayoutOutcomeReceived) -> bytes:
         LONGS[value.amount],
         _WRITE_PAYOUT_OUTCOME[value.outcome],
         TEXTS[value.return_code],
+        TEXTS[value.correction],
     ))
 
 
@@ -7736,7 +7784,15 @@ def _read_payout_outcome_received(data: bytes, text: str, end: int) -> tuple[Pay
     return_code_ = text[start:end]
     if not return_code_.isascii():
         return_code_ = read_utf8(data, start, end)
-    return PayoutOutcomeReceived(payout_id_, merchant_, currency_, amount_, outcome_, return_code_), end
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    correction_ = text[start:end]
+    if not correction_.isascii():
+        correction_ = read_utf8(data, start, end)
+    return PayoutOutcomeReceived(payout_id_, merchant_, currency_, amount_, outcome_, return_code_, correction_), end
 
 
 def _write_payout_return_credited(value: PayoutReturnCredited) -> bytes:
@@ -7839,6 +7895,1113 @@ def _read_clearing_residual_aged(data: bytes, text: str, end: int) -> tuple[Clea
     if not expected_event_.isascii():
         expected_event_ = read_utf8(data, start, end)
     return ClearingResidualAged(account_, item_, currency_, amount_, age_days_, expected_event_), end
+
+
+def _write_reserve_withheld(value: ReserveWithheld) -> bytes:
+    return b"".join((
+        TEXTS[value.merchant],
+        TEXTS[value.currency],
+        TEXTS[value.reserve_id],
+        TEXTS[value.batch_id],
+        LONGS[value.base],
+        LONGS[value.share_ppm],
+        LONGS[value.amount],
+        LONGS[value.release_on],
+    ))
+
+
+def _read_reserve_withheld(data: bytes, text: str, end: int) -> tuple[ReserveWithheld, int]:
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    merchant_ = text[start:end]
+    if not merchant_.isascii():
+        merchant_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    currency_ = text[start:end]
+    if not currency_.isascii():
+        currency_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    reserve_id_ = text[start:end]
+    if not reserve_id_.isascii():
+        reserve_id_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    batch_id_ = text[start:end]
+    if not batch_id_.isascii():
+        batch_id_ = read_utf8(data, start, end)
+    octet = data[end]
+    if octet < 128:
+        base_ = SMALL[octet]
+        end += 1
+    else:
+        base_, end = read_long(data, end)
+    octet = data[end]
+    if octet < 128:
+        share_ppm_ = SMALL[octet]
+        end += 1
+    else:
+        share_ppm_, end = read_long(data, end)
+    octet = data[end]
+    if octet < 128:
+        amount_ = SMALL[octet]
+        end += 1
+    else:
+        amount_, end = read_long(data, end)
+    octet = data[end]
+    if octet < 128:
+        release_on_ = SMALL[octet]
+        end += 1
+    else:
+        release_on_, end = read_long(data, end)
+    return ReserveWithheld(merchant_, currency_, reserve_id_, batch_id_, base_, share_ppm_, amount_, release_on_), end
+
+
+def _write_reserve_released(value: ReserveReleased) -> bytes:
+    return b"".join((
+        TEXTS[value.merchant],
+        TEXTS[value.currency],
+        TEXTS[value.reserve_id],
+        _WRITE_RESERVE_RELEASE[value.reason],
+        LONGS[value.amount],
+    ))
+
+
+def _read_reserve_released(data: bytes, text: str, end: int) -> tuple[ReserveReleased, int]:
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    merchant_ = text[start:end]
+    if not merchant_.isascii():
+        merchant_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    currency_ = text[start:end]
+    if not currency_.isascii():
+        currency_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    reserve_id_ = text[start:end]
+    if not reserve_id_.isascii():
+        reserve_id_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    reason_ = _READ_RESERVE_RELEASE[text[start:end]]
+    octet = data[end]
+    if octet < 128:
+        amount_ = SMALL[octet]
+        end += 1
+    else:
+        amount_, end = read_long(data, end)
+    return ReserveReleased(merchant_, currency_, reserve_id_, reason_, amount_), end
+
+
+def _write_settlement_hold_placed(value: SettlementHoldPlaced) -> bytes:
+    return b"".join((
+        TEXTS[value.merchant],
+        TEXTS[value.currency],
+        TEXTS[value.hold_id],
+        _WRITE_HOLD_REASON[value.reason],
+        LONGS[value.wanted],
+        LONGS[value.amount],
+        TEXTS[value.approver],
+    ))
+
+
+def _read_settlement_hold_placed(data: bytes, text: str, end: int) -> tuple[SettlementHoldPlaced, int]:
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    merchant_ = text[start:end]
+    if not merchant_.isascii():
+        merchant_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    currency_ = text[start:end]
+    if not currency_.isascii():
+        currency_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    hold_id_ = text[start:end]
+    if not hold_id_.isascii():
+        hold_id_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    reason_ = _READ_HOLD_REASON[text[start:end]]
+    octet = data[end]
+    if octet < 128:
+        wanted_ = SMALL[octet]
+        end += 1
+    else:
+        wanted_, end = read_long(data, end)
+    octet = data[end]
+    if octet < 128:
+        amount_ = SMALL[octet]
+        end += 1
+    else:
+        amount_, end = read_long(data, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    approver_ = text[start:end]
+    if not approver_.isascii():
+        approver_ = read_utf8(data, start, end)
+    return SettlementHoldPlaced(merchant_, currency_, hold_id_, reason_, wanted_, amount_, approver_), end
+
+
+def _write_settlement_hold_released(value: SettlementHoldReleased) -> bytes:
+    return b"".join((
+        TEXTS[value.merchant],
+        TEXTS[value.currency],
+        TEXTS[value.hold_id],
+        LONGS[value.amount],
+        TEXTS[value.approver],
+    ))
+
+
+def _read_settlement_hold_released(data: bytes, text: str, end: int) -> tuple[SettlementHoldReleased, int]:
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    merchant_ = text[start:end]
+    if not merchant_.isascii():
+        merchant_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    currency_ = text[start:end]
+    if not currency_.isascii():
+        currency_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    hold_id_ = text[start:end]
+    if not hold_id_.isascii():
+        hold_id_ = read_utf8(data, start, end)
+    octet = data[end]
+    if octet < 128:
+        amount_ = SMALL[octet]
+        end += 1
+    else:
+        amount_, end = read_long(data, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    approver_ = text[start:end]
+    if not approver_.isascii():
+        approver_ = read_utf8(data, start, end)
+    return SettlementHoldReleased(merchant_, currency_, hold_id_, amount_, approver_), end
+
+
+def _write_merchant_receivable_raised(value: MerchantReceivableRaised) -> bytes:
+    return b"".join((
+        TEXTS[value.merchant],
+        TEXTS[value.currency],
+        _WRITE_RECEIVABLE_CAUSE[value.cause],
+        LONGS[value.amount],
+    ))
+
+
+def _read_merchant_receivable_raised(data: bytes, text: str, end: int) -> tuple[MerchantReceivableRaised, int]:
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    merchant_ = text[start:end]
+    if not merchant_.isascii():
+        merchant_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    currency_ = text[start:end]
+    if not currency_.isascii():
+        currency_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    cause_ = _READ_RECEIVABLE_CAUSE[text[start:end]]
+    octet = data[end]
+    if octet < 128:
+        amount_ = SMALL[octet]
+        end += 1
+    else:
+        amount_, end = read_long(data, end)
+    return MerchantReceivableRaised(merchant_, currency_, cause_, amount_), end
+
+
+def _write_merchant_receivable_offset(value: MerchantReceivableOffset) -> bytes:
+    return b"".join((
+        TEXTS[value.merchant],
+        TEXTS[value.currency],
+        LONGS[value.amount],
+    ))
+
+
+def _read_merchant_receivable_offset(data: bytes, text: str, end: int) -> tuple[MerchantReceivableOffset, int]:
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    merchant_ = text[start:end]
+    if not merchant_.isascii():
+        merchant_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    currency_ = text[start:end]
+    if not currency_.isascii():
+        currency_ = read_utf8(data, start, end)
+    octet = data[end]
+    if octet < 128:
+        amount_ = SMALL[octet]
+        end += 1
+    else:
+        amount_, end = read_long(data, end)
+    return MerchantReceivableOffset(merchant_, currency_, amount_), end
+
+
+def _write_merchant_loss_written_off(value: MerchantLossWrittenOff) -> bytes:
+    return b"".join((
+        TEXTS[value.merchant],
+        TEXTS[value.currency],
+        TEXTS[value.write_off_id],
+        _WRITE_LOSS_REASON[value.reason],
+        LONGS[value.amount],
+        TEXTS[value.approver],
+    ))
+
+
+def _read_merchant_loss_written_off(data: bytes, text: str, end: int) -> tuple[MerchantLossWrittenOff, int]:
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    merchant_ = text[start:end]
+    if not merchant_.isascii():
+        merchant_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    currency_ = text[start:end]
+    if not currency_.isascii():
+        currency_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    write_off_id_ = text[start:end]
+    if not write_off_id_.isascii():
+        write_off_id_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    reason_ = _READ_LOSS_REASON[text[start:end]]
+    octet = data[end]
+    if octet < 128:
+        amount_ = SMALL[octet]
+        end += 1
+    else:
+        amount_, end = read_long(data, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    approver_ = text[start:end]
+    if not approver_.isascii():
+        approver_ = read_utf8(data, start, end)
+    return MerchantLossWrittenOff(merchant_, currency_, write_off_id_, reason_, amount_, approver_), end
+
+
+def _write_settlement_instruction_refused(value: SettlementInstructionRefused) -> bytes:
+    return b"".join((
+        TEXTS[value.merchant],
+        TEXTS[value.currency],
+        TEXTS[value.kind],
+        TEXTS[value.ref_id],
+        _WRITE_INSTRUCTION_REFUSAL[value.reason],
+    ))
+
+
+def _read_settlement_instruction_refused(data: bytes, text: str, end: int) -> tuple[SettlementInstructionRefused, int]:
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    merchant_ = text[start:end]
+    if not merchant_.isascii():
+        merchant_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    currency_ = text[start:end]
+    if not currency_.isascii():
+        currency_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    kind_ = text[start:end]
+    if not kind_.isascii():
+        kind_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    ref_id_ = text[start:end]
+    if not ref_id_.isascii():
+        ref_id_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    reason_ = _READ_INSTRUCTION_REFUSAL[text[start:end]]
+    return SettlementInstructionRefused(merchant_, currency_, kind_, ref_id_, reason_), end
+
+
+def _write_bank_account_validated(value: BankAccountValidated) -> bytes:
+    return b"".join((
+        TEXTS[value.merchant],
+        TEXTS[value.currency],
+        TEXTS[value.account_ref],
+        TEXTS[value.method],
+    ))
+
+
+def _read_bank_account_validated(data: bytes, text: str, end: int) -> tuple[BankAccountValidated, int]:
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    merchant_ = text[start:end]
+    if not merchant_.isascii():
+        merchant_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    currency_ = text[start:end]
+    if not currency_.isascii():
+        currency_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    account_ref_ = text[start:end]
+    if not account_ref_.isascii():
+        account_ref_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    method_ = text[start:end]
+    if not method_.isascii():
+        method_ = read_utf8(data, start, end)
+    return BankAccountValidated(merchant_, currency_, account_ref_, method_), end
+
+
+def _write_bank_account_validation_failed(value: BankAccountValidationFailed) -> bytes:
+    return b"".join((
+        TEXTS[value.merchant],
+        TEXTS[value.currency],
+        TEXTS[value.account_ref],
+        TEXTS[value.method],
+    ))
+
+
+def _read_bank_account_validation_failed(data: bytes, text: str, end: int) -> tuple[BankAccountValidationFailed, int]:
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    merchant_ = text[start:end]
+    if not merchant_.isascii():
+        merchant_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    currency_ = text[start:end]
+    if not currency_.isascii():
+        currency_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    account_ref_ = text[start:end]
+    if not account_ref_.isascii():
+        account_ref_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    method_ = text[start:end]
+    if not method_.isascii():
+        method_ = read_utf8(data, start, end)
+    return BankAccountValidationFailed(merchant_, currency_, account_ref_, method_), end
+
+
+def _write_payout_submitted(value: PayoutSubmitted) -> bytes:
+    return b"".join((
+        TEXTS[value.payout_id],
+        TEXTS[value.merchant],
+        TEXTS[value.currency],
+        LONGS[value.amount],
+        TEXTS[value.account],
+        LONGS[value.attempt],
+        LONGS[value.value_on],
+        TEXTS[value.file_id],
+        TEXTS[value.trace_number],
+    ))
+
+
+def _read_payout_submitted(data: bytes, text: str, end: int) -> tuple[PayoutSubmitted, int]:
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    payout_id_ = text[start:end]
+    if not payout_id_.isascii():
+        payout_id_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    merchant_ = text[start:end]
+    if not merchant_.isascii():
+        merchant_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    currency_ = text[start:end]
+    if not currency_.isascii():
+        currency_ = read_utf8(data, start, end)
+    octet = data[end]
+    if octet < 128:
+        amount_ = SMALL[octet]
+        end += 1
+    else:
+        amount_, end = read_long(data, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    account_ = text[start:end]
+    if not account_.isascii():
+        account_ = read_utf8(data, start, end)
+    octet = data[end]
+    if octet < 128:
+        attempt_ = SMALL[octet]
+        end += 1
+    else:
+        attempt_, end = read_long(data, end)
+    octet = data[end]
+    if octet < 128:
+        value_on_ = SMALL[octet]
+        end += 1
+    else:
+        value_on_, end = read_long(data, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    file_id_ = text[start:end]
+    if not file_id_.isascii():
+        file_id_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    trace_number_ = text[start:end]
+    if not trace_number_.isascii():
+        trace_number_ = read_utf8(data, start, end)
+    return PayoutSubmitted(payout_id_, merchant_, currency_, amount_, account_, attempt_, value_on_, file_id_, trace_number_), end
+
+
+def _write_payout_failed(value: PayoutFailed) -> bytes:
+    return b"".join((
+        TEXTS[value.payout_id],
+        TEXTS[value.merchant],
+        TEXTS[value.currency],
+        LONGS[value.amount],
+        _WRITE_PAYOUT_FAILURE[value.reason],
+    ))
+
+
+def _read_payout_failed(data: bytes, text: str, end: int) -> tuple[PayoutFailed, int]:
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    payout_id_ = text[start:end]
+    if not payout_id_.isascii():
+        payout_id_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    merchant_ = text[start:end]
+    if not merchant_.isascii():
+        merchant_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    currency_ = text[start:end]
+    if not currency_.isascii():
+        currency_ = read_utf8(data, start, end)
+    octet = data[end]
+    if octet < 128:
+        amount_ = SMALL[octet]
+        end += 1
+    else:
+        amount_, end = read_long(data, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    reason_ = _READ_PAYOUT_FAILURE[text[start:end]]
+    return PayoutFailed(payout_id_, merchant_, currency_, amount_, reason_), end
+
+
+def _write_payout_retry_scheduled(value: PayoutRetryScheduled) -> bytes:
+    return b"".join((
+        TEXTS[value.payout_id],
+        TEXTS[value.merchant],
+        TEXTS[value.currency],
+        LONGS[value.amount],
+        LONGS[value.attempt],
+        LONGS[value.retry_on],
+        TEXTS[value.return_code],
+        TEXTS[value.correction],
+    ))
+
+
+def _read_payout_retry_scheduled(data: bytes, text: str, end: int) -> tuple[PayoutRetryScheduled, int]:
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    payout_id_ = text[start:end]
+    if not payout_id_.isascii():
+        payout_id_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    merchant_ = text[start:end]
+    if not merchant_.isascii():
+        merchant_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    currency_ = text[start:end]
+    if not currency_.isascii():
+        currency_ = read_utf8(data, start, end)
+    octet = data[end]
+    if octet < 128:
+        amount_ = SMALL[octet]
+        end += 1
+    else:
+        amount_, end = read_long(data, end)
+    octet = data[end]
+    if octet < 128:
+        attempt_ = SMALL[octet]
+        end += 1
+    else:
+        attempt_, end = read_long(data, end)
+    octet = data[end]
+    if octet < 128:
+        retry_on_ = SMALL[octet]
+        end += 1
+    else:
+        retry_on_, end = read_long(data, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    return_code_ = text[start:end]
+    if not return_code_.isascii():
+        return_code_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    correction_ = text[start:end]
+    if not correction_.isascii():
+        correction_ = read_utf8(data, start, end)
+    return PayoutRetryScheduled(payout_id_, merchant_, currency_, amount_, attempt_, retry_on_, return_code_, correction_), end
+
+
+def _write_merchant_debit_applied(value: MerchantDebitApplied) -> bytes:
+    return b"".join((
+        TEXTS[value.debit_id],
+        TEXTS[value.merchant],
+        TEXTS[value.currency],
+        LONGS[value.amount],
+        TEXTS[value.account],
+        LONGS[value.attempt],
+        LONGS[value.value_on],
+    ))
+
+
+def _read_merchant_debit_applied(data: bytes, text: str, end: int) -> tuple[MerchantDebitApplied, int]:
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    debit_id_ = text[start:end]
+    if not debit_id_.isascii():
+        debit_id_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    merchant_ = text[start:end]
+    if not merchant_.isascii():
+        merchant_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    currency_ = text[start:end]
+    if not currency_.isascii():
+        currency_ = read_utf8(data, start, end)
+    octet = data[end]
+    if octet < 128:
+        amount_ = SMALL[octet]
+        end += 1
+    else:
+        amount_, end = read_long(data, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    account_ = text[start:end]
+    if not account_.isascii():
+        account_ = read_utf8(data, start, end)
+    octet = data[end]
+    if octet < 128:
+        attempt_ = SMALL[octet]
+        end += 1
+    else:
+        attempt_, end = read_long(data, end)
+    octet = data[end]
+    if octet < 128:
+        value_on_ = SMALL[octet]
+        end += 1
+    else:
+        value_on_, end = read_long(data, end)
+    return MerchantDebitApplied(debit_id_, merchant_, currency_, amount_, account_, attempt_, value_on_), end
+
+
+def _write_merchant_debit_outcome_received(value: MerchantDebitOutcomeReceived) -> bytes:
+    return b"".join((
+        TEXTS[value.debit_id],
+        TEXTS[value.merchant],
+        TEXTS[value.currency],
+        LONGS[value.amount],
+        _WRITE_DEBIT_OUTCOME[value.outcome],
+        TEXTS[value.return_code],
+    ))
+
+
+def _read_merchant_debit_outcome_received(data: bytes, text: str, end: int) -> tuple[MerchantDebitOutcomeReceived, int]:
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    debit_id_ = text[start:end]
+    if not debit_id_.isascii():
+        debit_id_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    merchant_ = text[start:end]
+    if not merchant_.isascii():
+        merchant_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    currency_ = text[start:end]
+    if not currency_.isascii():
+        currency_ = read_utf8(data, start, end)
+    octet = data[end]
+    if octet < 128:
+        amount_ = SMALL[octet]
+        end += 1
+    else:
+        amount_, end = read_long(data, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    outcome_ = _READ_DEBIT_OUTCOME[text[start:end]]
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    return_code_ = text[start:end]
+    if not return_code_.isascii():
+        return_code_ = read_utf8(data, start, end)
+    return MerchantDebitOutcomeReceived(debit_id_, merchant_, currency_, amount_, outcome_, return_code_), end
+
+
+def _write_merchant_debit_returned(value: MerchantDebitReturned) -> bytes:
+    return b"".join((
+        TEXTS[value.debit_id],
+        TEXTS[value.merchant],
+        TEXTS[value.currency],
+        LONGS[value.amount],
+        TEXTS[value.return_code],
+    ))
+
+
+def _read_merchant_debit_returned(data: bytes, text: str, end: int) -> tuple[MerchantDebitReturned, int]:
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    debit_id_ = text[start:end]
+    if not debit_id_.isascii():
+        debit_id_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    merchant_ = text[start:end]
+    if not merchant_.isascii():
+        merchant_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    currency_ = text[start:end]
+    if not currency_.isascii():
+        currency_ = read_utf8(data, start, end)
+    octet = data[end]
+    if octet < 128:
+        amount_ = SMALL[octet]
+        end += 1
+    else:
+        amount_, end = read_long(data, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    return_code_ = text[start:end]
+    if not return_code_.isascii():
+        return_code_ = read_utf8(data, start, end)
+    return MerchantDebitReturned(debit_id_, merchant_, currency_, amount_, return_code_), end
+
+
+def _write_debit_announced(value: DebitAnnounced) -> bytes:
+    return b"".join((
+        TEXTS[value.account],
+        TEXTS[value.debit_id],
+        TEXTS[value.merchant],
+        TEXTS[value.currency],
+        LONGS[value.amount],
+        LONGS[value.value_on],
+    ))
+
+
+def _read_debit_announced(data: bytes, text: str, end: int) -> tuple[DebitAnnounced, int]:
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    account_ = text[start:end]
+    if not account_.isascii():
+        account_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    debit_id_ = text[start:end]
+    if not debit_id_.isascii():
+        debit_id_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    merchant_ = text[start:end]
+    if not merchant_.isascii():
+        merchant_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    currency_ = text[start:end]
+    if not currency_.isascii():
+        currency_ = read_utf8(data, start, end)
+    octet = data[end]
+    if octet < 128:
+        amount_ = SMALL[octet]
+        end += 1
+    else:
+        amount_, end = read_long(data, end)
+    octet = data[end]
+    if octet < 128:
+        value_on_ = SMALL[octet]
+        end += 1
+    else:
+        value_on_, end = read_long(data, end)
+    return DebitAnnounced(account_, debit_id_, merchant_, currency_, amount_, value_on_), end
+
+
+def _write_merchant_debited(value: MerchantDebited) -> bytes:
+    return b"".join((
+        TEXTS[value.debit_id],
+        TEXTS[value.merchant],
+        TEXTS[value.account],
+        TEXTS[value.statement_id],
+        LONGS[value.line],
+        TEXTS[value.currency],
+        LONGS[value.amount],
+    ))
+
+
+def _read_merchant_debited(data: bytes, text: str, end: int) -> tuple[MerchantDebited, int]:
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    debit_id_ = text[start:end]
+    if not debit_id_.isascii():
+        debit_id_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    merchant_ = text[start:end]
+    if not merchant_.isascii():
+        merchant_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    account_ = text[start:end]
+    if not account_.isascii():
+        account_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    statement_id_ = text[start:end]
+    if not statement_id_.isascii():
+        statement_id_ = read_utf8(data, start, end)
+    octet = data[end]
+    if octet < 128:
+        line_ = SMALL[octet]
+        end += 1
+    else:
+        line_, end = read_long(data, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    currency_ = text[start:end]
+    if not currency_.isascii():
+        currency_ = read_utf8(data, start, end)
+    octet = data[end]
+    if octet < 128:
+        amount_ = SMALL[octet]
+        end += 1
+    else:
+        amount_, end = read_long(data, end)
+    return MerchantDebited(debit_id_, merchant_, account_, statement_id_, line_, currency_, amount_), end
+
+
+def _write_merchant_debit_reversed(value: MerchantDebitReversed) -> bytes:
+    return b"".join((
+        TEXTS[value.debit_id],
+        TEXTS[value.merchant],
+        TEXTS[value.account],
+        TEXTS[value.statement_id],
+        LONGS[value.line],
+        TEXTS[value.currency],
+        LONGS[value.amount],
+        TEXTS[value.return_code],
+    ))
+
+
+def _read_merchant_debit_reversed(data: bytes, text: str, end: int) -> tuple[MerchantDebitReversed, int]:
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    debit_id_ = text[start:end]
+    if not debit_id_.isascii():
+        debit_id_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    merchant_ = text[start:end]
+    if not merchant_.isascii():
+        merchant_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    account_ = text[start:end]
+    if not account_.isascii():
+        account_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    statement_id_ = text[start:end]
+    if not statement_id_.isascii():
+        statement_id_ = read_utf8(data, start, end)
+    octet = data[end]
+    if octet < 128:
+        line_ = SMALL[octet]
+        end += 1
+    else:
+        line_, end = read_long(data, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    currency_ = text[start:end]
+    if not currency_.isascii():
+        currency_ = read_utf8(data, start, end)
+    octet = data[end]
+    if octet < 128:
+        amount_ = SMALL[octet]
+        end += 1
+    else:
+        amount_, end = read_long(data, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    return_code_ = text[start:end]
+    if not return_code_.isascii():
+        return_code_ = read_utf8(data, start, end)
+    return MerchantDebitReversed(debit_id_, merchant_, account_, statement_id_, line_, currency_, amount_, return_code_), end
 
 
 def _write_bank_line_recorded(value: BankLineRecorded) -> bytes:
@@ -8267,6 +9430,7 @@ def _write_payout_returned(value: PayoutReturned) -> bytes:
         TEXTS[value.currency],
         LONGS[value.amount],
         TEXTS[value.return_code],
+        TEXTS[value.correction],
     ))
 
 
@@ -8331,7 +9495,15 @@ def _read_payout_returned(data: bytes, text: str, end: int) -> tuple[PayoutRetur
     return_code_ = text[start:end]
     if not return_code_.isascii():
         return_code_ = read_utf8(data, start, end)
-    return PayoutReturned(payout_id_, merchant_, account_, statement_id_, line_, currency_, amount_, return_code_), end
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    correction_ = text[start:end]
+    if not correction_.isascii():
+        correction_ = read_utf8(data, start, end)
+    return PayoutReturned(payout_id_, merchant_, account_, statement_id_, line_, currency_, amount_, return_code_, correction_), end
 
 
 def _write_reconciliation_matched(value: ReconciliationMatched) -> bytes:
@@ -9549,6 +10721,8 @@ _WRITE_HANDOVER_FACT: Final[dict[type[Any], tuple[bytes, Callable[[Any], bytes]]
     DisputeEvidenceRequested: (b"\x2a", _write_dispute_evidence_requested),
     IncrementReceived: (b"\x2c", _write_increment_received),
     IncrementRequested: (b"\x2e", _write_increment_requested),
+    DebitAnnounced: (b"\x30", _write_debit_announced),
+    MerchantDebitOutcomeReceived: (b"\x32", _write_merchant_debit_outcome_received),
 }
 _READ_HANDOVER_FACT: Final[dict[int, Callable[[bytes, str, int], tuple[Any, int]]]] = {
     0: _read_request_received,
@@ -9575,10 +10749,12 @@ _READ_HANDOVER_FACT: Final[dict[int, Callable[[bytes, str, int], tuple[Any, int]
     42: _read_dispute_evidence_requested,
     44: _read_increment_received,
     46: _read_increment_requested,
+    48: _read_debit_announced,
+    50: _read_merchant_debit_outcome_received,
 }
 
 
-def _write_handover_fact(value: RequestReceived | PaymentRequested | CaptureRequested | VoidRequested | RefundRequested | NetworkReplyReceived | NetworkReplyTimedOut | NetworkNotSent | ClearingRecordAnswered | MerchantEntryReceived | PayoutOutcomeReceived | ClearingCycleTotalled | SchemePeriodTotalled | PayoutAnnounced | BankLineRecorded | NetworkSettlementAdvised | FraudReportReceived | RiskSignalled | HotlistAnnounced | ResolutionRequested | DisputeNoticeReceived | DisputeEvidenceRequested | IncrementReceived | IncrementRequested) -> bytes:
+def _write_handover_fact(value: RequestReceived | PaymentRequested | CaptureRequested | VoidRequested | RefundRequested | NetworkReplyReceived | NetworkReplyTimedOut | NetworkNotSent | ClearingRecordAnswered | MerchantEntryReceived | PayoutOutcomeReceived | ClearingCycleTotalled | SchemePeriodTotalled | PayoutAnnounced | BankLineRecorded | NetworkSettlementAdvised | FraudReportReceived | RiskSignalled | HotlistAnnounced | ResolutionRequested | DisputeNoticeReceived | DisputeEvidenceRequested | IncrementReceived | IncrementRequested | DebitAnnounced | MerchantDebitOutcomeReceived) -> bytes:
     branch, write = _WRITE_HANDOVER_FACT[type(value)]
     return branch + write(value)
 
@@ -9838,16 +11014,35 @@ EVENT_WRITERS: Final[dict[type[Any], tuple[bytes, Callable[[Any], bytes]]]] = {
     MerchantBalanceAdjusted: (b"\x00\x00\x00\x00\x8c", _write_merchant_balance_adjusted),
     SettlementBatchClosed: (b"\x00\x00\x00\x00\x33", _write_settlement_batch_closed),
     PayoutInitiated: (b"\x00\x00\x00\x00\x34", _write_payout_initiated),
-    PayoutOutcomeReceived: (b"\x00\x00\x00\x00\x35", _write_payout_outcome_received),
+    PayoutOutcomeReceived: (b"\x00\x00\x00\x00\xac", _write_payout_outcome_received),
     PayoutReturnCredited: (b"\x00\x00\x00\x00\x36", _write_payout_return_credited),
     ClearingResidualAged: (b"\x00\x00\x00\x00\x37", _write_clearing_residual_aged),
+    ReserveWithheld: (b"\x00\x00\x00\x00\xad", _write_reserve_withheld),
+    ReserveReleased: (b"\x00\x00\x00\x00\xae", _write_reserve_released),
+    SettlementHoldPlaced: (b"\x00\x00\x00\x00\xaf", _write_settlement_hold_placed),
+    SettlementHoldReleased: (b"\x00\x00\x00\x00\xb0", _write_settlement_hold_released),
+    MerchantReceivableRaised: (b"\x00\x00\x00\x00\xb1", _write_merchant_receivable_raised),
+    MerchantReceivableOffset: (b"\x00\x00\x00\x00\xb2", _write_merchant_receivable_offset),
+    MerchantLossWrittenOff: (b"\x00\x00\x00\x00\xb3", _write_merchant_loss_written_off),
+    SettlementInstructionRefused: (b"\x00\x00\x00\x00\xb4", _write_settlement_instruction_refused),
+    BankAccountValidated: (b"\x00\x00\x00\x00\xb5", _write_bank_account_validated),
+    BankAccountValidationFailed: (b"\x00\x00\x00\x00\xb6", _write_bank_account_validation_failed),
+    PayoutSubmitted: (b"\x00\x00\x00\x00\xb7", _write_payout_submitted),
+    PayoutFailed: (b"\x00\x00\x00\x00\xb8", _write_payout_failed),
+    PayoutRetryScheduled: (b"\x00\x00\x00\x00\xb9", _write_payout_retry_scheduled),
+    MerchantDebitApplied: (b"\x00\x00\x00\x00\xba", _write_merchant_debit_applied),
+    MerchantDebitOutcomeReceived: (b"\x00\x00\x00\x00\xbb", _write_merchant_debit_outcome_received),
+    MerchantDebitReturned: (b"\x00\x00\x00\x00\xbc", _write_merchant_debit_returned),
+    DebitAnnounced: (b"\x00\x00\x00\x00\xbd", _write_debit_announced),
+    MerchantDebited: (b"\x00\x00\x00\x00\xbe", _write_merchant_debited),
+    MerchantDebitReversed: (b"\x00\x00\x00\x00\xbf", _write_merchant_debit_reversed),
     BankLineRecorded: (b"\x00\x00\x00\x00\x38", _write_bank_line_recorded),
     NetworkSettlementAdvised: (b"\x00\x00\x00\x00\x8d", _write_network_settlement_advised),
     PayoutAnnounced: (b"\x00\x00\x00\x00\x3a", _write_payout_announced),
     NetworkSettlementReceived: (b"\x00\x00\x00\x00\x3b", _write_network_settlement_received),
     SchemeInvoicePaid: (b"\x00\x00\x00\x00\x3c", _write_scheme_invoice_paid),
     PayoutPaid: (b"\x00\x00\x00\x00\x3d", _write_payout_paid),
-    PayoutReturned: (b"\x00\x00\x00\x00\x3e", _write_payout_returned),
+    PayoutReturned: (b"\x00\x00\x00\x00\xc0", _write_payout_returned),
     ReconciliationMatched: (b"\x00\x00\x00\x00\x64", _write_reconciliation_matched),
     DiscrepancyDetected: (b"\x00\x00\x00\x00\x65", _write_discrepancy_detected),
     DiscrepancyResolved: (b"\x00\x00\x00\x00\x66", _write_discrepancy_resolved),
@@ -9963,16 +11158,35 @@ EVENT_READERS: Final[dict[bytes, Callable[[bytes, str, int], tuple[Any, int]]]] 
     b"\x00\x00\x00\x00\x8c": _read_merchant_balance_adjusted,
     b"\x00\x00\x00\x00\x33": _read_settlement_batch_closed,
     b"\x00\x00\x00\x00\x34": _read_payout_initiated,
-    b"\x00\x00\x00\x00\x35": _read_payout_outcome_received,
+    b"\x00\x00\x00\x00\xac": _read_payout_outcome_received,
     b"\x00\x00\x00\x00\x36": _read_payout_return_credited,
     b"\x00\x00\x00\x00\x37": _read_clearing_residual_aged,
+    b"\x00\x00\x00\x00\xad": _read_reserve_withheld,
+    b"\x00\x00\x00\x00\xae": _read_reserve_released,
+    b"\x00\x00\x00\x00\xaf": _read_settlement_hold_placed,
+    b"\x00\x00\x00\x00\xb0": _read_settlement_hold_released,
+    b"\x00\x00\x00\x00\xb1": _read_merchant_receivable_raised,
+    b"\x00\x00\x00\x00\xb2": _read_merchant_receivable_offset,
+    b"\x00\x00\x00\x00\xb3": _read_merchant_loss_written_off,
+    b"\x00\x00\x00\x00\xb4": _read_settlement_instruction_refused,
+    b"\x00\x00\x00\x00\xb5": _read_bank_account_validated,
+    b"\x00\x00\x00\x00\xb6": _read_bank_account_validation_failed,
+    b"\x00\x00\x00\x00\xb7": _read_payout_submitted,
+    b"\x00\x00\x00\x00\xb8": _read_payout_failed,
+    b"\x00\x00\x00\x00\xb9": _read_payout_retry_scheduled,
+    b"\x00\x00\x00\x00\xba": _read_merchant_debit_applied,
+    b"\x00\x00\x00\x00\xbb": _read_merchant_debit_outcome_received,
+    b"\x00\x00\x00\x00\xbc": _read_merchant_debit_returned,
+    b"\x00\x00\x00\x00\xbd": _read_debit_announced,
+    b"\x00\x00\x00\x00\xbe": _read_merchant_debited,
+    b"\x00\x00\x00\x00\xbf": _read_merchant_debit_reversed,
     b"\x00\x00\x00\x00\x38": _read_bank_line_recorded,
     b"\x00\x00\x00\x00\x8d": _read_network_settlement_advised,
     b"\x00\x00\x00\x00\x3a": _read_payout_announced,
     b"\x00\x00\x00\x00\x3b": _read_network_settlement_received,
     b"\x00\x00\x00\x00\x3c": _read_scheme_invoice_paid,
     b"\x00\x00\x00\x00\x3d": _read_payout_paid,
-    b"\x00\x00\x00\x00\x3e": _read_payout_returned,
+    b"\x00\x00\x00\x00\xc0": _read_payout_returned,
     b"\x00\x00\x00\x00\x64": _read_reconciliation_matched,
     b"\x00\x00\x00\x00\x65": _read_discrepancy_detected,
     b"\x00\x00\x00\x00\x66": _read_discrepancy_resolved,
@@ -10002,7 +11216,7 @@ MESSAGE_WRITERS: Final[dict[type[Any], tuple[bytes, Callable[[Any], bytes]]]] = 
     Tick: (b"\x00\x00\x00\x00\x4c", _write_tick),
     ReferencePublished: (b"\x00\x00\x00\x00\x4d", _write_reference_published),
     InputRow: (b"\x00\x00\x00\x00\xaa", _write_input_row),
-    Handover: (b"\x00\x00\x00\x00\xab", _write_handover),
+    Handover: (b"\x00\x00\x00\x00\xc1", _write_handover),
     Marker: (b"\x00\x00\x00\x00\x50", _write_marker),
     DeadLetter: (b"\x00\x00\x00\x00\x51", _write_dead_letter),
 }
@@ -10015,7 +11229,7 @@ MESSAGE_READERS: Final[dict[bytes, Callable[[bytes, str, int], tuple[Any, int]]]
     b"\x00\x00\x00\x00\x4c": _read_tick,
     b"\x00\x00\x00\x00\x4d": _read_reference_published,
     b"\x00\x00\x00\x00\xaa": _read_input_row,
-    b"\x00\x00\x00\x00\xab": _read_handover,
+    b"\x00\x00\x00\x00\xc1": _read_handover,
     b"\x00\x00\x00\x00\x50": _read_marker,
     b"\x00\x00\x00\x00\x51": _read_dead_letter,
 }
@@ -10116,16 +11330,35 @@ SCHEMA_IDS: Final[dict[type[Any], int]] = {
     MerchantBalanceAdjusted: 140,
     SettlementBatchClosed: 51,
     PayoutInitiated: 52,
-    PayoutOutcomeReceived: 53,
+    PayoutOutcomeReceived: 172,
     PayoutReturnCredited: 54,
     ClearingResidualAged: 55,
+    ReserveWithheld: 173,
+    ReserveReleased: 174,
+    SettlementHoldPlaced: 175,
+    SettlementHoldReleased: 176,
+    MerchantReceivableRaised: 177,
+    MerchantReceivableOffset: 178,
+    MerchantLossWrittenOff: 179,
+    SettlementInstructionRefused: 180,
+    BankAccountValidated: 181,
+    BankAccountValidationFailed: 182,
+    PayoutSubmitted: 183,
+    PayoutFailed: 184,
+    PayoutRetryScheduled: 185,
+    MerchantDebitApplied: 186,
+    MerchantDebitOutcomeReceived: 187,
+    MerchantDebitReturned: 188,
+    DebitAnnounced: 189,
+    MerchantDebited: 190,
+    MerchantDebitReversed: 191,
     BankLineRecorded: 56,
     NetworkSettlementAdvised: 141,
     PayoutAnnounced: 58,
     NetworkSettlementReceived: 59,
     SchemeInvoicePaid: 60,
     PayoutPaid: 61,
-    PayoutReturned: 62,
+    PayoutReturned: 192,
     ReconciliationMatched: 100,
     DiscrepancyDetected: 101,
     DiscrepancyResolved: 102,
@@ -10152,7 +11385,7 @@ SCHEMA_IDS: Final[dict[type[Any], int]] = {
     Tick: 76,
     ReferencePublished: 77,
     InputRow: 170,
-    Handover: 171,
+    Handover: 193,
     Marker: 80,
     DeadLetter: 81,
 }
@@ -10179,7 +11412,9 @@ OLDER: Final[dict[int, tuple[type[Any], int]]] = {
     42: (ClearingCycleTotalled, 1),
     48: (MerchantEntryReceived, 1),
     50: (MerchantBalanceAdjusted, 1),
+    53: (PayoutOutcomeReceived, 1),
     57: (NetworkSettlementAdvised, 1),
+    62: (PayoutReturned, 1),
     63: (ReconciliationMatched, 1),
     64: (DiscrepancyDetected, 1),
     65: (DiscrepancyResolved, 1),
@@ -10194,4 +11429,5 @@ OLDER: Final[dict[int, tuple[type[Any], int]]] = {
     116: (OperationRejected, 2),
     117: (RefundRejected, 2),
     142: (Handover, 5),
+    171: (Handover, 6),
 }

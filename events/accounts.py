@@ -25,6 +25,9 @@ DH: Final = "DH"
 RT: Final = "RT"
 MP: Final = "MP"
 MA: Final = "MA"
+RS: Final = "RS"
+HD: Final = "HD"
+MR: Final = "MR"
 PT: Final = "PT"
 SP: Final = "SP"
 BK: Final = "BK"
@@ -79,6 +82,9 @@ _BOOKS: Final = (
     Account(RT, "liab:refund_in_transit", Kind.LIABILITY, (PAYMENTS,), "refund"),
     Account(MP, "liab:merchant_pending:{merchant}", Kind.LIABILITY, (PAYMENTS, SETTLEMENT), "source event"),
     Account(MA, "liab:merchant_available:{merchant}", Kind.LIABILITY, (SETTLEMENT,)),
+    Account(RS, "liab:merchant_reserve:{merchant}", Kind.LIABILITY, (SETTLEMENT,)),
+    Account(HD, "liab:merchant_hold:{merchant}", Kind.LIABILITY, (SETTLEMENT,)),
+    Account(MR, "asset:merchant_receivable:{merchant}", Kind.ASSET, (SETTLEMENT,)),
     Account(PT, "liab:payout_in_transit", Kind.LIABILITY, (SETTLEMENT, RECONCILIATION), "payout"),
     Account(
         SP, "liab:scheme_payable:{network}", Kind.LIABILITY, (PAYMENTS, RECONCILIATION), "invoice period"

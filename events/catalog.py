@@ -5,6 +5,7 @@ from typing import Final, TypeVar
 
 from events import (
     authorization,
+    balances,
     clearing,
     corrections,
     disputes,
@@ -14,6 +15,7 @@ from events import (
     lifecycle,
     messages,
     partitions,
+    payouts,
     reconciliation,
     refunds,
     requests,
@@ -40,6 +42,8 @@ FAMILIES: Final[tuple[ModuleType, ...]] = (
     disputes,
     fees,
     settlement,
+    balances,
+    payouts,
     reconciliation,
     corrections,
     partitions,

@@ -15,6 +15,7 @@ from events.hotlist import HotlistAnnounced, RiskSignalled
 from events.intake import IncrementReceived, RequestReceived
 from events.lifecycle import CaptureRequested, IncrementRequested, PaymentRequested, VoidRequested
 from events.partitions import DeadLetterReason
+from events.payouts import DebitAnnounced, MerchantDebitOutcomeReceived
 from events.reconciliation import BankLineRecorded, NetworkSettlementAdvised, PayoutAnnounced
 from events.refunds import RefundRequested
 from events.settlement import MerchantEntryReceived, PayoutOutcomeReceived
@@ -23,7 +24,7 @@ from events.settlement import MerchantEntryReceived, PayoutOutcomeReceived
 class Handover(Message, frozen=True):
     """A fact for another log: the receiver records ``fact`` as its own event, once."""
 
-    VERSION: ClassVar[int] = 6
+    VERSION: ClassVar[int] = 7
 
     sender: str
     causation_id: str
@@ -56,6 +57,8 @@ class Handover(Message, frozen=True):
         | DisputeEvidenceRequested
         | IncrementReceived
         | IncrementRequested
+        | DebitAnnounced
+        | MerchantDebitOutcomeReceived
     )
 
 

@@ -18,15 +18,18 @@ from events.accounts import (
     DH,
     DR,
     FX,
+    HD,
     IX,
     LO,
     MA,
     MP,
+    MR,
     NR,
     NU,
     PAYMENTS,
     PF,
     PT,
+    RS,
     RT,
     SF,
     SP,
@@ -36,6 +39,15 @@ from events.accounts import (
     scheme_item,
 )
 from events.authorization import AuthorizationIncremented, AuthorizationReversed, PaymentAuthorized
+from events.balances import (
+    MerchantLossWrittenOff,
+    MerchantReceivableOffset,
+    MerchantReceivableRaised,
+    ReserveReleased,
+    ReserveWithheld,
+    SettlementHoldPlaced,
+    SettlementHoldReleased,
+)
 from events.base import Event
 from events.clearing import Bearer, CaptureWrittenOff, ClearingRecordAccepted, RefundCleared
 from events.corrections import (
@@ -66,6 +78,13 @@ from events.lifecycle import (
     CaptureVoided,
     PaymentCaptured,
     PaymentVoided,
+)
+from events.payouts import (
+    MerchantDebitApplied,
+    MerchantDebited,
+    MerchantDebitReturned,
+    MerchantDebitReversed,
+    PayoutFailed,
 )
 from events.reconciliation import (
     BankLineRecorded,
@@ -295,8 +314,48 @@ def _payout_initiated(event: PayoutInitiated) -> Legs:
     return _move((name(MA, event.merchant), ""), (name(PT), event.payout_id), event.currency, event.amount)
 
 
-def _return_credited(event: PayoutReturnCredited) -> Legs:
+def _return_credited(event: PayoutReturnCredited | PayoutFailed) -> Legs:
     return _move((name(PT), event.payout_id), (name(MA, event.merchant), ""), event.currency, event.amount)
+
+
+def _merchants(code: str, event: Any) -> Side:
+    return name(code, event.merchant), ""
+
+
+def _reserve_withheld(event: ReserveWithheld) -> Legs:
+    return _move(_merchants(MA, event), _merchants(RS, event), event.currency, event.amount)
+
+
+def _reserve_released(event: ReserveReleased) -> Legs:
+    return _move(_merchants(RS, event), _merchants(MA, event), event.currency, event.amount)
+
+
+def _hold_placed(event: SettlementHoldPlaced) -> Legs:
+    return _move(_merchants(MA, event), _merchants(HD, event), event.currency, event.amount)
+
+
+def _hold_ended(event: SettlementHoldReleased) -> Legs:
+    return _move(_merchants(HD, event), _merchants(MA, event), event.currency, event.amount)
+
+
+def _receivable_raised(event: MerchantReceivableRaised) -> Legs:
+    return _move(_merchants(MR, event), _merchants(MA, event), event.currency, event.amount)
+
+
+def _receivable_offset(event: MerchantReceivableOffset) -> Legs:
+    return _move(_merchants(MA, event), _merchants(MR, event), event.currency, event.amount)
+
+
+def _receivable_lost(event: MerchantLossWrittenOff) -> Legs:
+    return _move((name(LO), ""), _merchants(MR, event), event.currency, event.amount)
+
+
+def _debit_applied(event: MerchantDebitApplied) -> Legs:
+    return _move((name(PT), event.debit_id), _merchants(MR, event), event.currency, event.amount)
+
+
+def _debit_returned(event: MerchantDebitReturned) -> Legs:
+    return _move(_merchants(MR, event), (name(PT), event.debit_id), event.currency, event.amount)
 
 
 # --- the bank -----------------------------------------------------------------------------------------
@@ -355,6 +414,14 @@ def _suspense_offset(event: SuspenseOffset) -> Legs:
     return _move(_line(event), other, event.currency, event.amount)
 
 
+def _debited(event: MerchantDebited) -> Legs:
+    return _move(_line(event), (name(PT), event.debit_id), event.currency, event.amount)
+
+
+def _debit_reversed(event: MerchantDebitReversed) -> Legs:
+    return _move((name(PT), event.debit_id), _line(event), event.currency, event.amount)
+
+
 def _line(
     event: BankLineRecorded
     | NetworkSettlementReceived
@@ -362,7 +429,9 @@ def _line(
     | PayoutPaid
     | PayoutReturned
     | SuspenseWrittenOff
-    | SuspenseOffset,
+    | SuspenseOffset
+    | MerchantDebited
+    | MerchantDebitReversed,
 ) -> Side:
     return name(SU, event.account), line_item(event.statement_id, event.line)
 
@@ -395,6 +464,16 @@ _RULES: Final[dict[type[Event], Callable[[Any], Legs]]] = {
     MerchantBalanceAdjusted: _adjusted,
     PayoutInitiated: _payout_initiated,
     PayoutReturnCredited: _return_credited,
+    PayoutFailed: _return_credited,
+    MerchantDebitApplied: _debit_applied,
+    MerchantDebitReturned: _debit_returned,
+    ReserveWithheld: _reserve_withheld,
+    ReserveReleased: _reserve_released,
+    SettlementHoldPlaced: _hold_placed,
+    SettlementHoldReleased: _hold_ended,
+    MerchantReceivableRaised: _receivable_raised,
+    MerchantReceivableOffset: _receivable_offset,
+    MerchantLossWrittenOff: _receivable_lost,
     BankLineRecorded: _bank_line,
     NetworkSettlementReceived: _settlement_received,
     SchemeInvoicePaid: _invoice_paid,
@@ -406,6 +485,8 @@ _RULES: Final[dict[type[Event], Callable[[Any], Legs]]] = {
     PayoutDifferenceWrittenOff: _payout_written_off,
     SuspenseWrittenOff: _suspense_written_off,
     SuspenseOffset: _suspense_offset,
+    MerchantDebited: _debited,
+    MerchantDebitReversed: _debit_reversed,
 }
 POSTING: Final = frozenset(_RULES)
 """The events that move money."""

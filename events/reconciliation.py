@@ -117,9 +117,13 @@ class PayoutPaid(Event, frozen=True):
 
 
 class PayoutReturned(Event, frozen=True):
-    """A bank line brings a payout back; ``return_code`` is the bank's (ACH return codes: Nacha rules)."""
+    """A bank line brings a payout back; ``return_code`` is the bank's (ACH return codes: Nacha rules).
+
+    ``correction`` is the code of a notification of change that came with it (C01 to C13); empty without one.
+    """
 
     KEY: ClassVar[tuple[str, ...]] = ACCOUNT
+    VERSION: ClassVar[int] = 2
 
     payout_id: str
     merchant: str
@@ -129,6 +133,7 @@ class PayoutReturned(Event, frozen=True):
     currency: str
     amount: int
     return_code: str
+    correction: str = ""
 
 
 class ReconciliationMatched(Event, frozen=True):

@@ -9,6 +9,7 @@ from typing import Annotated, Final, Literal
 
 import msgspec
 
+from events.balances import HoldReason, LossReason
 from events.errors import ValidationError
 from events.hotlist import Dimension, Measure, Standing, Window
 from events.review import ReviewDecision
@@ -317,6 +318,95 @@ class ReviewInstruction(Reference, frozen=True):
     note_sha256: Annotated[str, msgspec.Meta(pattern=r"^([0-9a-f]{64})?$")]
 
 
+class PayoutSchedule(StrEnum):
+    """How often a merchant is paid."""
+
+    DAILY = "daily"
+    """On every business day."""
+    WEEKLY = "weekly"
+    """On one weekday, or the next business day."""
+    MONTHLY = "monthly"
+    """On one day of the month (its last where the month is shorter), or the next business day."""
+
+
+class SettlementTerms(Reference, frozen=True):
+    """How a merchant is settled in a currency; ``currency`` is empty for every one that has no terms of its own.
+
+    ``anchor`` is the weekday of a weekly schedule (0: Monday) or the day of a monthly one (1 to 31). A balance below
+    ``minimum_payout`` waits. ``reserve_ppm`` of what a run makes available is kept back for ``reserve_days`` days.
+    Between two runs the balance may be ``negative_limit`` below zero before the merchant owes it to us; what it has
+    owed for ``debit_after_days`` days is drawn from its bank account (0: never). A payout is sent
+    ``payout_attempts`` times at most before its money goes on hold. Amounts are minor units of whatever currency.
+    """
+
+    merchant: str
+    currency: str = ""
+    schedule: PayoutSchedule = PayoutSchedule.DAILY
+    anchor: int = 0
+    minimum_payout: int = 0
+    reserve_ppm: int = 0
+    reserve_days: int = 0
+    negative_limit: int = 100_000
+    debit_after_days: int = 0
+    payout_attempts: int = 3
+
+    def __post_init__(self) -> None:
+        """A day that no calendar has would never come."""
+        anchors = {
+            PayoutSchedule.DAILY: range(1),
+            PayoutSchedule.WEEKLY: range(7),
+            PayoutSchedule.MONTHLY: range(1, 32),
+        }[self.schedule]
+        if self.anchor not in anchors:
+            raise ValueError(f"a {self.schedule} schedule has no day {self.anchor}")
+        if not 0 <= self.reserve_ppm <= 1_000_000:
+            raise ValueError(f"a share of {self.reserve_ppm} millionths is not one")
+        if self.payout_attempts < 1:
+            raise ValueError("a payout is sent at least once")
+        for name in ("minimum_payout", "reserve_days", "negative_limit", "debit_after_days"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} is below zero")
+
+
+class Instruction(Reference, frozen=True):
+    """What our own people decide about a merchant's money in a currency: one asks, another approves."""
+
+    merchant: str
+    currency: str
+    requested_by: str
+    approver: str
+
+
+class HoldInstruction(Instruction, frozen=True):
+    """Hold ``amount`` of a merchant's money (0: all, also what will come), or let go of what a hold keeps."""
+
+    hold_id: str
+    reason: HoldReason
+    amount: int
+    released: bool = False
+
+
+class WriteOffInstruction(Instruction, frozen=True):
+    """Give up ``amount`` of what a merchant owes (0: all of it)."""
+
+    write_off_id: str
+    reason: LossReason
+    amount: int
+
+
+class PayoutAccount(Reference, frozen=True):
+    """A bank account of a merchant for a currency, as the validation by ``method`` has found it.
+
+    ``account_ref`` is the vault's name of the account, never its number.
+    """
+
+    merchant: str
+    currency: str
+    account_ref: str
+    method: str
+    valid: bool
+
+
 KINDS: Final[dict[str, type[Reference]]] = {
     "merchant": MerchantTerms,
     "bins": BinTable,
@@ -333,6 +423,10 @@ KINDS: Final[dict[str, type[Reference]]] = {
     "reconciliation": ReconciliationTerms,
     "queues": ReviewQueues,
     "review": ReviewInstruction,
+    "settlement": SettlementTerms,
+    "hold": HoldInstruction,
+    "writeoff": WriteOffInstruction,
+    "payoutaccount": PayoutAccount,
 }
 
 

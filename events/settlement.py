@@ -125,9 +125,13 @@ class PayoutInitiated(Event, frozen=True):
 
 
 class PayoutOutcomeReceived(Event, frozen=True):
-    """What the reconciliation log saw on the bank statement."""
+    """What the reconciliation log saw on the bank statement.
+
+    ``correction`` is the code of a notification of change that came with a return; empty without one.
+    """
 
     KEY: ClassVar[tuple[str, ...]] = PAYOUT
+    VERSION: ClassVar[int] = 2
 
     payout_id: str
     merchant: str
@@ -135,6 +139,7 @@ class PayoutOutcomeReceived(Event, frozen=True):
     amount: int
     outcome: PayoutOutcome
     return_code: str
+    correction: str = ""
 
 
 class PayoutReturnCredited(Event, frozen=True):

@@ -19,6 +19,7 @@ from events.corrections import (
     WriteOffRule,
 )
 from events.fees import FeeCorrected
+from events.payouts import MerchantDebited, MerchantDebitReversed
 from events.reconciliation import (
     BankLineRecorded,
     DiscrepancyDetected,
@@ -351,12 +352,15 @@ def _uses(batch: Batch) -> Rows:
         batch.of(PayoutPaid),
         batch.of(PayoutReturned),
     )
+    debited, reversed_ = batch.of(MerchantDebited), batch.of(MerchantDebitReversed)
     off, back = batch.of(SuspenseWrittenOff), batch.of(SuspenseOffset)
     uses: tuple[tuple[str, Slice[Any], list[Any]], ...] = (
         ("network_settlement", settled, settled.get("cycle")),
         ("scheme_invoice", invoices, named),
         ("payout_paid", paid, paid.get("payout_id")),
         ("payout_returned", returned, returned.get("payout_id")),
+        ("debit_paid", debited, debited.get("debit_id")),
+        ("debit_returned", reversed_, reversed_.get("debit_id")),
         ("written_off", off, [line_item(body.statement_id, body.line) for body in off.bodies]),
         ("taken_back", back, [line_item(body.by_statement_id, body.by_line) for body in back.bodies]),
     )

@@ -36,6 +36,15 @@ from events.lifecycle import (
     PaymentRequested,
     VoidRequested,
 )
+from events.payouts import (
+    DebitAnnounced,
+    DebitOutcome,
+    MerchantDebitApplied,
+    MerchantDebited,
+    MerchantDebitOutcomeReceived,
+    MerchantDebitReversed,
+    PayoutSubmitted,
+)
 from events.postings import postings
 from events.reconciliation import PayoutAnnounced, PayoutPaid, PayoutReturned
 from events.refunds import RefundApproved, RefundFailed, RefundRequested
@@ -50,7 +59,6 @@ from events.requests import (
 from events.settlement import (
     EntryCause,
     MerchantEntryReceived,
-    PayoutInitiated,
     PayoutOutcome,
     PayoutOutcomeReceived,
 )
@@ -180,11 +188,37 @@ def cycle_total(_: Recorded | None, recorded: Recorded, partitions: int) -> list
 def announced_payout(_: Recorded | None, recorded: Recorded, partitions: int) -> list[Handed]:
     """A payout is a line to expect on the statement of the account it leaves."""
     body = recorded.body
-    assert isinstance(body, PayoutInitiated)
+    assert isinstance(body, PayoutSubmitted)
     fact = PayoutAnnounced(
         body.account, body.payout_id, body.merchant, body.currency, body.amount, body.value_on
     )
     return [Handed("reconciliation.inbox", partition_of_name(body.account, partitions), fact)]
+
+
+def announced_debit(_: Recorded | None, recorded: Recorded, partitions: int) -> list[Handed]:
+    """A debit is a line to expect on the statement of the account it comes to."""
+    body = recorded.body
+    assert isinstance(body, MerchantDebitApplied)
+    fact = DebitAnnounced(
+        body.account, body.debit_id, body.merchant, body.currency, body.amount, body.value_on
+    )
+    return [Handed("reconciliation.inbox", partition_of_name(body.account, partitions), fact)]
+
+
+def debit_outcome(_: Recorded | None, recorded: Recorded, partitions: int) -> list[Handed]:
+    """What the bank made of a debit goes back to its merchant."""
+    body = recorded.body
+    assert isinstance(body, MerchantDebited | MerchantDebitReversed)
+    reversed_ = isinstance(body, MerchantDebitReversed)
+    fact = MerchantDebitOutcomeReceived(
+        body.debit_id,
+        body.merchant,
+        body.currency,
+        body.amount,
+        DebitOutcome.RETURNED if reversed_ else DebitOutcome.PAID,
+        body.return_code if isinstance(body, MerchantDebitReversed) else "",
+    )
+    return [Handed("settlement.inbox", partition_of_name(body.merchant, partitions), fact)]
 
 
 def payout_outcome(_: Recorded | None, recorded: Recorded, partitions: int) -> list[Handed]:
@@ -199,6 +233,7 @@ def payout_outcome(_: Recorded | None, recorded: Recorded, partitions: int) -> l
         body.amount,
         PayoutOutcome.RETURNED if returned else PayoutOutcome.PAID,
         body.return_code if isinstance(body, PayoutReturned) else "",
+        body.correction if isinstance(body, PayoutReturned) else "",
     )
     return [Handed("settlement.inbox", partition_of_name(body.merchant, partitions), fact)]
 
@@ -250,8 +285,13 @@ PAYMENTS: Final[Mapping[type[Event], HandoverFunction]] = {
     SchemePeriodTotalled: cycle_total,
 }
 VELOCITY: Final[Mapping[type[Event], HandoverFunction]] = {VelocityLimitReached: announced_key}
-SETTLEMENT: Final[Mapping[type[Event], HandoverFunction]] = {PayoutInitiated: announced_payout}
+SETTLEMENT: Final[Mapping[type[Event], HandoverFunction]] = {
+    PayoutSubmitted: announced_payout,
+    MerchantDebitApplied: announced_debit,
+}
 RECONCILIATION: Final[Mapping[type[Event], HandoverFunction]] = {
     PayoutPaid: payout_outcome,
     PayoutReturned: payout_outcome,
+    MerchantDebited: debit_outcome,
+    MerchantDebitReversed: debit_outcome,
 }

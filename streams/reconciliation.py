@@ -8,7 +8,10 @@ A bank line says in its reference what it is for:
 ``INVOICE <network> <currency> <period>``
     a network takes its scheme fees of a period: our assessments against the line.
 ``PAYOUT <payout>`` and ``RETURN <payout> <code>``
-    a payout leaves us, or comes back: the announcement of settlement against the line.
+    a payout leaves us, or comes back: the announcement of settlement against the line. A return may name the code of
+    a notification of change behind its own.
+``DEBIT <debit>`` and ``UNPAID <debit> <code>``
+    a debit of a merchant comes in, or is taken away again because its bank did not pay.
 ``REVERSAL <statement>/<line>``
     the bank takes a line of its own back.
 
@@ -46,6 +49,7 @@ from events.corrections import (
 )
 from events.envelope import Recorded
 from events.partitions import LogOpened, ReferenceApplied, TickPassed
+from events.payouts import DebitAnnounced, MerchantDebited, MerchantDebitReversed
 from events.reconciliation import (
     BankLineRecorded,
     DiscrepancyDetected,
@@ -97,12 +101,15 @@ HEARS: Final[tuple[type[Event], ...]] = (
     SchemePeriodTotalled,
     NetworkSettlementAdvised,
     PayoutAnnounced,
+    DebitAnnounced,
     BankLineRecorded,
     ResolutionRequested,
     NetworkSettlementReceived,
     SchemeInvoicePaid,
     PayoutPaid,
     PayoutReturned,
+    MerchantDebited,
+    MerchantDebitReversed,
     SettlementDifferenceWrittenOff,
     SchemeInvoiceAdjusted,
     PayoutDifferenceWrittenOff,

@@ -17,6 +17,7 @@ from events.disputes import DisputeEvidenceRequested, DisputeNoticeReceived, Fra
 from events.hotlist import HotlistAnnounced, RiskSignalled
 from events.intake import IncrementReceived, RequestReceived
 from events.lifecycle import CaptureRequested, IncrementRequested, PaymentRequested, VoidRequested
+from events.payouts import DebitAnnounced, MerchantDebitOutcomeReceived
 from events.reconciliation import BankLineRecorded, NetworkSettlementAdvised, PayoutAnnounced
 from events.refunds import RefundRequested
 from events.settlement import MerchantEntryReceived, PayoutOutcomeReceived
@@ -156,7 +157,11 @@ VELOCITY: Final = EngineSpec(
 SETTLEMENT: Final = EngineSpec(
     name="settlement",
     inputs=("reference", "settlement.inbox"),
-    facts={"settlement.inbox": frozenset({MerchantEntryReceived, PayoutOutcomeReceived})},
+    facts={
+        "settlement.inbox": frozenset(
+            {MerchantEntryReceived, PayoutOutcomeReceived, MerchantDebitOutcomeReceived}
+        )
+    },
     upstreams=(Upstream("payments", Scope.ALL), Upstream("reconciliation", Scope.ALL, FEEDBACK_LAG)),
     processors=(settlement,),
     handovers=handovers.SETTLEMENT,
@@ -168,7 +173,9 @@ RECONCILIATION: Final = EngineSpec(
     name="reconciliation",
     inputs=("reference", "reconciliation.inbox", "bank.statements"),
     facts={
-        "reconciliation.inbox": frozenset({ClearingCycleTotalled, SchemePeriodTotalled, PayoutAnnounced}),
+        "reconciliation.inbox": frozenset(
+            {ClearingCycleTotalled, SchemePeriodTotalled, PayoutAnnounced, DebitAnnounced}
+        ),
         "bank.statements": frozenset({BankLineRecorded, NetworkSettlementAdvised, ResolutionRequested}),
     },
     upstreams=(

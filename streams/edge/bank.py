@@ -13,8 +13,11 @@ On a business day at :data:`CLOSE_OF_BUSINESS` each account with movements gets 
     account of the cycle (:class:`~events.reconciliation.NetworkSettlementAdvised`) comes when that day ends.
 ``PAYOUT <payout>``
     a payout leaves, on its value date.
-``RETURN <payout> R01``
-    a payout comes back, two business days later.
+``RETURN <payout> <code> [<correction>]``
+    a payout comes back, two business days later, with the merchant's bank's reason; now and then its notification of
+    change says how to send it so that it arrives.
+``DEBIT <debit>`` and ``UNPAID <debit> R01``
+    a merchant is debited, on the value date; two business days later some are taken away again: no funds.
 ``INVOICE <network> <currency> <period>``
     a network takes its scheme fees of an ISO week, on the Wednesday after.
 """
@@ -49,6 +52,7 @@ from events.partitions import (
     ReferenceApplied,
     TickPassed,
 )
+from events.payouts import MerchantDebitApplied, PayoutSubmitted
 from events.reconciliation import (
     BankLineRecorded,
     DiscrepancyDetected,
@@ -56,7 +60,6 @@ from events.reconciliation import (
     NetworkSettlementAdvised,
 )
 from events.reference import Holidays, decode_reference
-from events.settlement import PayoutInitiated
 from streams.edge.desk import Desk, hear, requests
 from streams.edge.dice import chance
 from streams.edge.faults import (
@@ -79,7 +82,14 @@ from streams.hosts.edges import Outgoing
 CLOSE_OF_BUSINESS: Final = 18 * HOUR
 #: Of first payouts, in millionths: the merchant's bank sends them back.
 PAYOUTS_RETURNED: Final = 15_000
-RETURN_CODE: Final = "R01"
+#: Of second ones, which go out with corrected data where there is any.
+RETURNED_AGAIN: Final = 200_000
+#: Why payouts come back, each as often as it stands here (Nacha Operating Rules, Appendix Four): no account, its number
+#: wrong, refused by the receiver, a field not to be processed, closed. C01 and C02 say what is right.
+RETURNS: Final = ("R03 C01", "R03", "R04 C01", "R04 C02", "R23", "R23", "R17", "R02")
+#: Of debits of merchants: there is no money on the account.
+DEBITS_UNPAID: Final = 250_000
+NO_FUNDS: Final = "R01"
 RETURN_DAYS: Final = 2
 #: Scheme fees of a week are taken this many days after its Sunday (3: on Wednesday).
 INVOICE_DAYS: Final = 3
@@ -116,8 +126,9 @@ class Invoice(msgspec.Struct):
 class Booking(msgspec.Struct, frozen=True, gc=False):
     """A line of a statement to come.
 
-    ``causation_id`` is the event that asked for it, or empty. ``returns`` names a payout that will come back;
-    ``undone_after`` is after how many days the bank takes the line back, 0 for never.
+    ``causation_id`` is the event that asked for it, or empty. ``returns`` is the reference of the line that brings a
+    payout or debit back, empty where it stays; ``undone_after`` is after how many days the bank takes the line back, 0
+    for never.
     """
 
     account: str
@@ -164,7 +175,8 @@ class Bank:
     HEARS: tuple[type[Event], ...] = (
         ClearingRecordCreated,
         DisputeEvidenceSubmitted,
-        PayoutInitiated,
+        PayoutSubmitted,
+        MerchantDebitApplied,
         TickPassed,
         ReferenceApplied,
         MarkersTaken,
@@ -193,8 +205,10 @@ class Bank:
                 self._settle(record, recorded.meta.recorded_at)
             case DisputeEvidenceSubmitted() as submitted:
                 self._dispute(submitted, answer(self.seed, submitted, day_of(recorded.meta.recorded_at)))
-            case PayoutInitiated() as payout:
+            case PayoutSubmitted() as payout:
                 self._take_payout(payout, recorded)
+            case MerchantDebitApplied() as debit:
+                self._take_debit(debit, recorded)
             case DiscrepancyDetected() | DiscrepancyResolved():
                 if topic == "reconciliation":
                     hear(self.state.desk, partition, recorded)
@@ -241,19 +255,38 @@ class Bank:
                 empty = Cycle(about.network, about.currency, planned.on)
                 self.state.cycles.setdefault(name, empty).disputed += amount
 
-    def _take_payout(self, payout: PayoutInitiated, recorded: Recorded) -> None:
-        # The returned money is paid again, and that second payout always arrives: every run comes to an end.
-        returned = payout.attempt == 1 and chance(self.seed, "return", payout.payout_id) < PAYOUTS_RETURNED
-        reference = f"PAYOUT {payout.payout_id}"
+    def _take_payout(self, payout: PayoutSubmitted, recorded: Recorded) -> None:
+        share = PAYOUTS_RETURNED if payout.attempt == 1 else RETURNED_AGAIN
+        # A third payout always arrives: every run comes to an end.
+        returns = ""
+        if payout.attempt <= 2 and chance(self.seed, "return", payout.payout_id) < share:
+            which = chance(self.seed, "return code", payout.payout_id) % len(RETURNS)
+            returns = f"RETURN {payout.payout_id} {RETURNS[which]}"
+        self._book(f"PAYOUT {payout.payout_id}", -payout.amount, payout, recorded, returns)
+
+    def _take_debit(self, debit: MerchantDebitApplied, recorded: Recorded) -> None:
+        unpaid = chance(self.seed, "debit", debit.debit_id) < DEBITS_UNPAID
+        returns = f"UNPAID {debit.debit_id} {NO_FUNDS}" if unpaid else ""
+        self._book(f"DEBIT {debit.debit_id}", debit.amount, debit, recorded, returns)
+
+    def _book(
+        self,
+        reference: str,
+        amount: int,
+        order: PayoutSubmitted | MerchantDebitApplied,
+        recorded: Recorded,
+        returns: str,
+    ) -> None:
+        booked_on = max(order.value_on, day_of(recorded.meta.recorded_at) + 1)
         self.state.bookings.append(
             Booking(
-                payout.account,
-                max(payout.value_on, day_of(recorded.meta.recorded_at) + 1),
+                order.account,
+                booked_on,
                 reference,
-                -payout.amount,
-                payout.currency,
+                amount,
+                order.currency,
                 recorded.meta.event_id,
-                payout.payout_id if returned else "",
+                returns,
             )
         )
 
@@ -422,12 +455,9 @@ class Bank:
                 booked_on = on_or_after(one.booked_on + ASKED_DAYS, self._holidays(one.currency))
                 self.state.bookings[number] = msgspec.structs.replace(one, booked_on=booked_on)
 
-    def _return_of(self, payout: Booking) -> Booking:
-        booked_on = add_business_days(payout.booked_on, RETURN_DAYS, self._holidays(payout.currency))
-        reference = f"RETURN {payout.returns} {RETURN_CODE}"
-        return Booking(
-            payout.account, booked_on, reference, -payout.amount, payout.currency, payout.causation_id
-        )
+    def _return_of(self, sent: Booking) -> Booking:
+        booked_on = add_business_days(sent.booked_on, RETURN_DAYS, self._holidays(sent.currency))
+        return Booking(sent.account, booked_on, sent.returns, -sent.amount, sent.currency, sent.causation_id)
 
     def _say(
         self, account: str, now: int, fact: BankLineRecorded | NetworkSettlementAdvised, causation_id: str

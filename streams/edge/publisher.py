@@ -4,8 +4,8 @@ Virtual time is made here: tick t stands in every partition of ``payments.reques
 belong to it. Ticks come on every quarter-hour while the input lasts, and once more before a card's second payment
 within one of them (what a limit decides about the second may depend on the first, so they must not share an
 interval). Behind the last row the hours tick on for some days, then every sixth of them, until every obligation that
-the input can have made is over: holds run out, refused records are presented again, payouts come back and are paid
-again, invoices are paid, disputes are decided.
+the input can have made is over: holds run out, refused records are presented again, reserves and monthly payouts come,
+payouts come back and are paid again, invoices are paid, disputes are decided.
 
 How many ticks that makes is a function of the input alone. :func:`schedule` finds it in one pass beforehand, for
 the first record of every log holds it; :class:`Publisher` then does the same walk and publishes.
@@ -32,9 +32,19 @@ from events.calendar import (
 )
 from events.errors import Refused, ValidationError
 from events.identity import partition_of_name, slot_of_name
-from events.reference import Holidays, MerchantTerms, NetworkProfile, ReviewQueues, decode_reference
+from events.reference import (
+    Holidays,
+    MerchantTerms,
+    NetworkProfile,
+    PayoutSchedule,
+    ReviewQueues,
+    SettlementTerms,
+    decode_reference,
+)
 from events.requests import InputRow, PaymentRequest, ReferencePublished, Tick
 from streams.edge import issuers
+from streams.features.schedules import next_pay_day
+from streams.features.settlementrun import DEBIT_ATTEMPTS
 
 TICK: Final = 15 * MINUTE
 TAIL_TICK: Final = HOUR
@@ -50,6 +60,8 @@ DAYS_TO_SECOND_PRESENTMENT: Final = 2
 DAYS_OF_LAGS: Final = 1
 DAYS_TO_PAYOUT_RUN: Final = 1
 BUSINESS_DAYS_TO_RETURN: Final = 2
+#: A payout comes back twice at most before it arrives or its money goes on hold: days from each return to the next run.
+RETRY_DAYS: Final = (1, 2)
 BUSINESS_DAYS_TO_NET: Final = 1
 DAYS_FROM_WEEK_END_TO_INVOICE: Final = 3
 
@@ -164,12 +176,19 @@ class Walk:
 
 
 class Terms(msgspec.Struct):
-    """The longest obligations that the reference data of an input allows."""
+    """The longest obligations that the reference data of an input allows.
+
+    ``payouts`` has, for each schedule and anchor, after how many days the last of a run's money is free to be paid.
+    """
 
     hold_days: int = 0
     settlement_days: int = 0
     review_minutes: int = 0
     holidays: frozenset[int] = NO_HOLIDAYS
+    debit_days: int = 0
+    payouts: dict[tuple[PayoutSchedule, int], int] = msgspec.field(
+        default_factory=lambda: {(PayoutSchedule.DAILY, 0): 0}
+    )
 
     def hear(self, entry: ReferencePublished) -> None:
         """Take a piece of reference data into account. What is not well-formed is refused at its row."""
@@ -183,6 +202,11 @@ class Terms(msgspec.Struct):
                 self.review_minutes = max(self.review_minutes, longest)
             case Holidays() as holidays:
                 self.holidays = self.holidays | frozenset(holidays.days_on)
+            case SettlementTerms() as settlement:
+                schedule = (settlement.schedule, settlement.anchor)
+                kept_days = settlement.reserve_days if settlement.reserve_ppm else 0
+                self.payouts[schedule] = max(self.payouts.get(schedule, 0), kept_days)
+                self.debit_days = max(self.debit_days, settlement.debit_after_days)
             case _:
                 pass
 
@@ -241,12 +265,30 @@ def horizon(last_at: int, terms: Terms) -> int:
     invoice_on = on_or_after(week_end_on + DAYS_FROM_WEEK_END_TO_INVOICE, holidays)
     # A capture of the last row waits for its settlement days; what is won in a dispute is the merchant's only then.
     available_on = max(disputed_on, add_business_days(last_on + 1, terms.settlement_days, holidays))
-    paid_on = next_business_day(available_on + DAYS_TO_PAYOUT_RUN, holidays)
-    returned_on = add_business_days(paid_on, BUSINESS_DAYS_TO_RETURN, holidays) + DAYS_OF_LAGS
-    paid_again_on = next_business_day(returned_on + DAYS_TO_PAYOUT_RUN, holidays)
+    last_run_on = max(
+        next_pay_day(schedule, anchor, available_on + kept_days + DAYS_TO_PAYOUT_RUN, holidays)
+        for (schedule, anchor), kept_days in terms.payouts.items()
+    )
+    paid_on = next_business_day(last_run_on, holidays)
+    for waiting_days in RETRY_DAYS:
+        returned_on = add_business_days(paid_on, BUSINESS_DAYS_TO_RETURN, holidays) + DAYS_OF_LAGS
+        paid_on = next_business_day(returned_on + waiting_days, holidays)
     expired_on = last_on + terms.hold_days
     # Statements are drawn up at the close of their day; one day more lets them be read and answered.
-    return start_of(max(net_on, invoice_on, paid_again_on, expired_on) + 1 + DAYS_OF_LAGS)
+    return start_of(
+        max(net_on, invoice_on, paid_on, _debited_on(available_on, terms), expired_on) + 1 + DAYS_OF_LAGS
+    )
+
+
+def _debited_on(owed_on: int, terms: Terms) -> int:
+    """When the last debit of what is owed since a day has been paid, or has come back."""
+    if terms.debit_days == 0:
+        return owed_on
+    for _ in range(DEBIT_ATTEMPTS):
+        run_on = next_business_day(owed_on + terms.debit_days + DAYS_TO_PAYOUT_RUN, terms.holidays)
+        drawn_on = next_business_day(run_on, terms.holidays)
+        owed_on = add_business_days(drawn_on, BUSINESS_DAYS_TO_RETURN, terms.holidays) + DAYS_OF_LAGS
+    return owed_on
 
 
 # --- the run ------------------------------------------------------------------------------------------

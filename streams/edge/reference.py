@@ -24,6 +24,7 @@ from events.reference import (
     NetworkProfile,
     ReconciliationTerms,
     ReviewQueues,
+    SettlementTerms,
     VelocityLimits,
 )
 from events.requests import ReferencePublished
@@ -45,9 +46,19 @@ class _Merchants(msgspec.Struct, forbid_unknown_fields=True):
     merchant: list[MerchantTerms]
 
 
-def starter(merchants: Iterable[MerchantTerms] | None = None) -> list[Entry]:
-    """Everything a processor needs before its first payment, with the dozen merchants or with others."""
+class _Settlement(msgspec.Struct, forbid_unknown_fields=True):
+    terms: list[SettlementTerms]
+
+
+def starter(
+    merchants: Iterable[MerchantTerms] | None = None, settlement: Iterable[SettlementTerms] = ()
+) -> list[Entry]:
+    """Everything a processor needs before its first payment, with the dozen merchants or with others.
+
+    ``settlement`` are the terms of others; the dozen have theirs.
+    """
     terms = starter_merchants() if merchants is None else merchants
+    settlement = starter_settlement() if merchants is None else settlement
     entries = [
         Entry("bins", STANDARD, starter_bins()),
         *(Entry("network", profile.network, profile) for profile in starter_networks()),
@@ -59,7 +70,12 @@ def starter(merchants: Iterable[MerchantTerms] | None = None) -> list[Entry]:
         Entry("reconciliation", STANDARD, _load("reconciliation.toml", ReconciliationTerms)),
     ]
     entries += (Entry("merchant", merchant.merchant, merchant) for merchant in terms)
+    entries += (Entry("settlement", _settlement_id(one), one) for one in settlement)
     return entries
+
+
+def _settlement_id(terms: SettlementTerms) -> str:
+    return f"{terms.merchant}/{terms.currency}" if terms.currency else terms.merchant
 
 
 def published(entries: Iterable[Entry], first_version: int = 1) -> Iterator[ReferencePublished]:
@@ -95,6 +111,11 @@ def starter_rules() -> list[Entry]:
 def starter_merchants() -> list[MerchantTerms]:
     """The merchants, in the order of the file."""
     return _load("merchants.toml", _Merchants).merchant
+
+
+def starter_settlement() -> list[SettlementTerms]:
+    """The terms of merchants who are not paid whole every business day."""
+    return _load("settlement.toml", _Settlement).terms
 
 
 def starter_holidays() -> list[Holidays]:

@@ -22,9 +22,11 @@ from typing import Final, NamedTuple, TypeVar
 
 import msgspec
 
+from events.balances import HoldReason
 from events.calendar import DAY, HOUR, MILLISECOND, MINUTE, SECOND, day_number, start_of
 from events.errors import Refused
 from events.identity import operation_id, payment_id, rrn
+from events.reference import HoldInstruction, PayoutAccount
 from events.requests import (
     CaptureMode,
     CaptureRequest,
@@ -39,6 +41,7 @@ from events.requests import (
 from streams.edge import networks, reference
 from streams.edge.inputs import write_rows
 from streams.edge.market import TRADES, Card, Cards, Trade, amount_of, channel_of, seconds_of_day
+from streams.edge.reference import Entry
 
 DAY_ON: Final = day_number(2026, 3, 2)
 DAY_AT: Final = start_of(DAY_ON)
@@ -148,6 +151,7 @@ class _Day:
             yield InputRow(DAY_AT - REFERENCE_LEAD, entry)
         self._publish_health(SLOW_FROM, healthy=False)
         self._publish_health(SLOW_UNTIL, healthy=True)
+        self._publish_about_money()
         skip = 0
         for number, begun in enumerate(self._beginnings()):
             at, trade = divmod(begun, len(TRADES))
@@ -197,8 +201,28 @@ class _Day:
         note = (
             "answers come in time again" if healthy else "every third answer takes longer than the time-out"
         )
+        self._publish(at, reference.health(SLOW_NETWORK, healthy=healthy, note=note))
+
+    def _publish_about_money(self) -> None:
+        """A merchant moves to a bank account that takes two days to be validated; another's money is held for two."""
+        for day, valid in ((1, False), (3, True)):
+            account = PayoutAccount("lumen-books", "EUR", "ba-7f3k9q", "micro_deposit", valid)
+            self._publish(DAY_AT + day * DAY, Entry("payoutaccount", "lumen-books/EUR", account))
+            hold = HoldInstruction(
+                "al-safat-electronics",
+                "KWD",
+                "risk-desk",
+                "head-of-risk",
+                "hold-1",
+                HoldReason.RISK_REVIEW,
+                0,
+                valid,
+            )
+            self._publish(DAY_AT + day * DAY + HOUR, Entry("hold", hold.hold_id, hold))
+
+    def _publish(self, at: int, entry: Entry) -> None:
+        """Reference data that comes while the day lasts, in the order of its time."""
         self.version += 1
-        entry = reference.health(SLOW_NETWORK, healthy=healthy, note=note)
         for published in reference.published([entry], self.version):
             self._push(at, published)
 

@@ -11,8 +11,6 @@ from events.reconciliation import (
     BankLineRecorded,
     DiscrepancyKind,
     NetworkSettlementReceived,
-    PayoutPaid,
-    PayoutReturned,
     SchemeInvoicePaid,
 )
 from streams.features.matching import Status
@@ -31,10 +29,12 @@ def book(state: State, line: Line, reference: str) -> list[Event]:
             scheme_item(network, currency, period), body
         ):
             return _invoice(state, line, network, period)
-        case ["PAYOUT", payout_id]:
+        case ["PAYOUT" | "DEBIT", payout_id]:
             return _pay(state, line, payout_id)
-        case ["RETURN", payout_id, code]:
+        case ["RETURN" | "UNPAID", payout_id, code]:
             return _return(state, line, payout_id, code)
+        case ["RETURN", payout_id, code, correction]:
+            return _return(state, line, payout_id, code, correction)
         case ["REVERSAL", earlier]:
             taken = take_back(line, state.suspense.get(earlier))
             return taken or not_for(line, DiscrepancyKind.EXTRA, BankLineRecorded)
@@ -91,28 +91,29 @@ def announced(state: State, line: Line, payout_id: str) -> Payout | None:
 
 
 def _pay(state: State, line: Line, payout_id: str) -> list[Event]:
-    """A payout leaves; one that was not announced yet waits."""
+    """A payout leaves, or a debit comes in; one that was not announced yet waits."""
     payout = announced(state, line, payout_id)
     if payout is None:
         return []
     body = line.body
     booked = pay(payout_id, payout, body, state.terms.tolerance.get(payout.currency, 0))
     if not booked:
-        kind = DiscrepancyKind.DUPLICATE if twice(payout, body, returning=False) else DiscrepancyKind.EXTRA
-        return not_for(line, kind, BankLineRecorded)
-    late = [] if payout.status is Status.MISSING else later_than(body, payout.value_on, PayoutPaid)
-    return [*booked, *late, *known_at_last(line, PayoutPaid.__name__)]
+        again = DiscrepancyKind.DUPLICATE if twice(payout, body, returning=False) else DiscrepancyKind.EXTRA
+        return not_for(line, again, BankLineRecorded)
+    kind = type(booked[0])
+    late = [] if payout.status is Status.MISSING else later_than(body, payout.value_on, kind)
+    return [*booked, *late, *known_at_last(line, kind.__name__)]
 
 
-def _return(state: State, line: Line, payout_id: str, code: str) -> list[Event]:
-    """A payout comes back; one that has not left waits."""
+def _return(state: State, line: Line, payout_id: str, code: str, correction: str = "") -> list[Event]:
+    """A payout or debit comes back; one that has not been booked waits."""
     payout = announced(state, line, payout_id)
     if payout is None or not payout.line:
         return []
-    booked = bring_back(payout_id, payout, line.body, code)
+    booked = bring_back(payout_id, payout, line.body, code, correction)
     if not booked:
         kind = (
             DiscrepancyKind.DUPLICATE if twice(payout, line.body, returning=True) else DiscrepancyKind.EXTRA
         )
         return not_for(line, kind, BankLineRecorded)
-    return [*booked, *known_at_last(line, PayoutReturned.__name__)]
+    return [*booked, *known_at_last(line, type(booked[0]).__name__)]

@@ -19,6 +19,7 @@ from events.corrections import (
 )
 from events.envelope import Recorded
 from events.partitions import LogOpened, ReferenceApplied, TickPassed
+from events.payouts import DebitAnnounced, MerchantDebited, MerchantDebitReversed
 from events.reconciliation import (
     BankLineRecorded,
     DiscrepancyDetected,
@@ -85,6 +86,11 @@ def remember(state: State, recorded: Recorded) -> None:
                 body.account, body.merchant, body.currency, body.amount, body.value_on
             )
             _look_again(state, body.payout_id)
+        case DebitAnnounced() as body:
+            state.payouts[body.debit_id] = Payout(
+                body.account, body.merchant, body.currency, body.amount, body.value_on, debit=True
+            )
+            _look_again(state, body.debit_id)
         case BankLineRecorded() as body:
             _suspend(state, recorded, body)
         case ResolutionRequested() as body:
@@ -94,6 +100,8 @@ def remember(state: State, recorded: Recorded) -> None:
             | SchemeInvoicePaid()
             | PayoutPaid()
             | PayoutReturned()
+            | MerchantDebited()
+            | MerchantDebitReversed()
             | SuspenseWrittenOff()
             | SuspenseOffset()
         ) as body:
@@ -203,12 +211,14 @@ def _leave(state: State, body: Leaving) -> None:
             settlement = _period(state, body)
             settlement.received = (settlement.received or 0) - body.amount
             settlement.line = item
-        case PayoutPaid():
-            payout = state.payouts[body.payout_id]
+        case PayoutPaid() | MerchantDebited():
+            payout_id = body.payout_id if isinstance(body, PayoutPaid) else body.debit_id
+            payout = state.payouts[payout_id]
             payout.paid, payout.line = body.amount, item
-            _look_again(state, body.payout_id)
-        case PayoutReturned():
-            payout = state.payouts[body.payout_id]
+            _look_again(state, payout_id)
+        case PayoutReturned() | MerchantDebitReversed():
+            payout_id = body.payout_id if isinstance(body, PayoutReturned) else body.debit_id
+            payout = state.payouts[payout_id]
             payout.returned, payout.back = True, body.amount
         case SuspenseOffset():
             _take_off(state, f"{body.by_statement_id}/{body.by_line}")

@@ -8,6 +8,7 @@ import msgspec
 from events.accounts import SU, line_item, name
 from events.base import Event
 from events.corrections import SuspenseOffset, SuspenseWrittenOff
+from events.payouts import MerchantDebited, MerchantDebitReversed
 from events.reconciliation import (
     BankLineRecorded,
     DiscrepancyDetected,
@@ -20,7 +21,14 @@ from events.reconciliation import (
 )
 from events.settlement import ClearingResidualAged
 
-Booking = NetworkSettlementReceived | SchemeInvoicePaid | PayoutPaid | PayoutReturned
+Booking = (
+    NetworkSettlementReceived
+    | SchemeInvoicePaid
+    | PayoutPaid
+    | PayoutReturned
+    | MerchantDebited
+    | MerchantDebitReversed
+)
 """What a line can be for."""
 Leaving = Booking | SuspenseWrittenOff | SuspenseOffset
 """What takes a line off suspense."""
@@ -60,9 +68,9 @@ def order_of(line: BankLineRecorded) -> str:
 
 
 def payout_named(reference: str) -> str:
-    """The payout that a reference names, or empty."""
+    """The payout or debit that a reference names, or empty."""
     words = reference.split(" ")
-    return words[1] if words[0] in ("PAYOUT", "RETURN") and len(words) > 1 else ""
+    return words[1] if words[0] in ("PAYOUT", "RETURN", "DEBIT", "UNPAID") and len(words) > 1 else ""
 
 
 def not_for(line: Line, kind: DiscrepancyKind, expected_event: type[Event] | str) -> list[Event]:

@@ -8,6 +8,15 @@ import pytest
 from events import postings as module
 from events.accounts import CLEARING, code_of
 from events.authorization import AuthorizationIncremented, AuthorizationReversed, PaymentAuthorized
+from events.balances import (
+    MerchantLossWrittenOff,
+    MerchantReceivableOffset,
+    MerchantReceivableRaised,
+    ReserveReleased,
+    ReserveWithheld,
+    SettlementHoldPlaced,
+    SettlementHoldReleased,
+)
 from events.base import Event
 from events.catalog import EVENTS
 from events.clearing import Bearer, CaptureWrittenOff, ClearingRecordAccepted, RefundCleared
@@ -40,6 +49,13 @@ from events.lifecycle import (
     PaymentCaptured,
     PaymentVoided,
 )
+from events.payouts import (
+    MerchantDebitApplied,
+    MerchantDebited,
+    MerchantDebitReturned,
+    MerchantDebitReversed,
+    PayoutFailed,
+)
 from events.postings import POSTING, Leg, balances, postings
 from events.reconciliation import (
     BankLineRecorded,
@@ -63,6 +79,7 @@ AR, AH = "memo:auth_receivable:visa", "memo:auth_hold:shop-1"
 NU, NR = "asset:network_unbilled:visa", f"asset:network_receivable:visa:USD:{CYCLE}"
 NR_EUR = f"asset:network_receivable:visa:EUR:{CYCLE}"
 RT, MP, MA = "liab:refund_in_transit", "liab:merchant_pending:shop-1", "liab:merchant_available:shop-1"
+RS, HD, MR = "liab:merchant_reserve:shop-1", "liab:merchant_hold:shop-1", "asset:merchant_receivable:shop-1"
 PT, SP, SU = "liab:payout_in_transit", "liab:scheme_payable:visa", "liab:suspense:bank-usd"
 BK, PF, IX = "asset:bank:bank-usd", "income:processing_fee", "expense:interchange"
 SF, LO = "expense:scheme_fee", "expense:loss"
@@ -110,6 +127,19 @@ ROWS: list[tuple[Event, list[tuple[str, str, int]]]] = [
                                             [(MP, "cap-1", 8),     (MP, "void:cap-1", -8)]),
     (make(PayoutInitiated),                 [(MA, "", 1_000),      (PT, "po-1", -1_000)]),
     (make(PayoutReturnCredited),            [(PT, "po-1", 1_000),  (MA, "", -1_000)]),
+    (make(PayoutFailed),                    [(PT, "po-1", 1_000),  (MA, "", -1_000)]),
+    (make(MerchantDebitApplied),            [(PT, "deb-1", 1_000), (MR, "", -1_000)]),
+    (make(MerchantDebited),                 [(SU, LINE, 1_000),    (PT, "deb-1", -1_000)]),
+    (make(MerchantDebitReversed),           [(PT, "deb-1", 1_000), (SU, LINE, -1_000)]),
+    (make(MerchantDebitReturned),           [(MR, "", 1_000),      (PT, "deb-1", -1_000)]),
+    (make(ReserveWithheld),                 [(MA, "", 1_000),      (RS, "", -1_000)]),
+    (make(ReserveReleased),                 [(RS, "", 1_000),      (MA, "", -1_000)]),
+    (make(SettlementHoldPlaced),            [(MA, "", 1_000),      (HD, "", -1_000)]),
+    (make(SettlementHoldPlaced, amount=0),  []),
+    (make(SettlementHoldReleased),          [(HD, "", 1_000),      (MA, "", -1_000)]),
+    (make(MerchantReceivableRaised),        [(MR, "", 1_000),      (MA, "", -1_000)]),
+    (make(MerchantReceivableOffset),        [(MA, "", 1_000),      (MR, "", -1_000)]),
+    (make(MerchantLossWrittenOff),          [(LO, "", 1_000),      (MR, "", -1_000)]),
     (make(BankLineRecorded),                [(BK, "", 975),        (SU, LINE, -975)]),
     (make(BankLineRecorded, amount=-975),   [(BK, "", -975),       (SU, LINE, 975)]),
     (make(NetworkSettlementReceived),       [(SU, LINE, 975),      (NR, CYCLE, -975)]),

@@ -67,6 +67,7 @@ from events.settlement import (
     PayoutInitiated,
     PayoutReturnCredited,
 )
+from tests.events.test_merchant_walks import WALKS as MERCHANT_WALKS
 from tests.streams.builders_late import make
 
 BANK = "bank-usd-2026-03-10"
@@ -435,4 +436,5 @@ def test_a_loss_of_ours_is_a_loss() -> None:
 
 def test_every_posting_event_is_walked() -> None:
     """An event that moves money belongs into a walk."""
-    assert {type(event) for walk in WALKS.values() for event in walk} & POSTING == POSTING
+    walks = [*WALKS.values(), *MERCHANT_WALKS.values()]
+    assert {type(event) for walk in walks for event in walk} & POSTING == POSTING

@@ -232,6 +232,7 @@ def test_merchant_totals_have_the_published_columns(stores: Stores) -> None:
         assert names == [
             *("merchant", "currency", "requested", "authorized", "declined", "captured", "refunded"),
             *("disputed", "fees", "pending", "available", "reserve", "paid_out"),
+            *("held", "receivable", "forgiven"),
         ]
 
 

@@ -134,6 +134,18 @@ POSTINGS: dict[str, Callable[[Body], list[Leg]]] = {
     "MerchantBalanceAdjusted": _moved("MP", "{item}", "MA", "{merchant}"),
     "PayoutInitiated": _moved("MA", "{merchant}", "PT", "{payout_id}"),
     "PayoutReturnCredited": _moved("PT", "{payout_id}", "MA", "{merchant}"),
+    "PayoutFailed": _moved("PT", "{payout_id}", "MA", "{merchant}"),
+    "MerchantDebitApplied": _moved("PT", "{debit_id}", "MR", "{merchant}"),
+    "MerchantDebitReturned": _moved("MR", "{merchant}", "PT", "{debit_id}"),
+    "MerchantDebited": _moved("SU", "{statement_id}/{line}", "PT", "{debit_id}"),
+    "MerchantDebitReversed": _moved("PT", "{debit_id}", "SU", "{statement_id}/{line}"),
+    "ReserveWithheld": _moved("MA", "{merchant}", "RS", "{merchant}"),
+    "ReserveReleased": _moved("RS", "{merchant}", "MA", "{merchant}"),
+    "SettlementHoldPlaced": _moved("MA", "{merchant}", "HD", "{merchant}"),
+    "SettlementHoldReleased": _moved("HD", "{merchant}", "MA", "{merchant}"),
+    "MerchantReceivableRaised": _moved("MR", "{merchant}", "MA", "{merchant}"),
+    "MerchantReceivableOffset": _moved("MA", "{merchant}", "MR", "{merchant}"),
+    "MerchantLossWrittenOff": _moved("LO", "", "MR", "{merchant}"),
     "BankLineRecorded": _moved("BK", "{account}", "SU", "{statement_id}/{line}"),
     "NetworkSettlementReceived": _moved("SU", "{statement_id}/{line}", "NR", "{cycle}"),
     "SchemeInvoicePaid": _moved("SP", "{network}-{currency}-{period}", "SU", "{statement_id}/{line}"),
@@ -150,7 +162,7 @@ POSTINGS: dict[str, Callable[[Body], list[Leg]]] = {
 #: Whose money it is: no event of another log may post to an account of these.
 OWNERS = {
     "payments": frozenset({"AR", "AH", "NU", "NR", "DR", "DH", "RT", "MP", "SP"}),
-    "settlement": frozenset({"MP", "MA", "PT"}),
+    "settlement": frozenset({"MP", "MA", "RS", "HD", "MR", "PT"}),
     "reconciliation": frozenset({"BK", "SU", "NR", "SP", "PT"}),
 }
 EVERYBODYS = frozenset({"IX", "SF", "PF", "DF", "LO"})
@@ -206,6 +218,16 @@ ONCE = {
     "MerchantEntryReceived": ("merchant", "currency", "item"),
     "MerchantBalanceAdjusted": ("merchant", "currency", "item"),
     "SettlementBatchClosed": ("merchant", "currency", "batch_id"),
+    "ReserveWithheld": ("merchant", "currency", "reserve_id"),
+    "PayoutSubmitted": ("payout_id",),
+    "PayoutFailed": ("payout_id",),
+    "PayoutReturnCredited": ("payout_id",),
+    "PayoutRetryScheduled": ("payout_id",),
+    "MerchantDebitApplied": ("debit_id",),
+    "MerchantDebitReturned": ("debit_id",),
+    "MerchantDebited": ("account", "statement_id", "line"),
+    "MerchantDebitReversed": ("account", "statement_id", "line"),
+    "MerchantLossWrittenOff": ("merchant", "currency", "write_off_id"),
     "PayoutInitiated": ("payout_id", "attempt"),
     "BankLineRecorded": ("account", "statement_id", "line"),
     "NetworkSettlementReceived": ("account", "statement_id", "line"),
@@ -394,6 +416,7 @@ class Books:
         self._presented: dict[str, int] = {}
         self._above: dict[tuple[str, str], int] = {}
         self._categories: dict[str, str] = {}
+        self._keeping = Keeping(self._balances)
 
     def take(self, event: Event) -> Findings:
         """Post it, and look at what it leaves."""
@@ -407,6 +430,8 @@ class Books:
             yield from self._limit(event)
         if "merchant" in body and "currency" in body:
             yield from self._merchant(event)
+        if event.log == "settlement":
+            yield from self._keeping.take(event)
         if name in {"ClearingRecordAccepted", "RefundCleared"}:
             self._presented[body["record_id"]] = body["amount"]
         if name in {"InterchangeAssessed", "InterchangeReturned"}:
@@ -517,8 +542,12 @@ class Books:
                 left = -self._balances["MA", body["merchant"], body["currency"]]
                 if left < 0 or body["amount"] <= 0:
                     yield f"{event.where}: {name} of {body['amount']} leaves {left} available"
-            case "PayoutReturnCredited":
+            case "PayoutReturnCredited" | "PayoutFailed" | "MerchantDebitApplied":
                 sums["paid_out"] -= body["amount"]
+            case "MerchantDebitReturned":
+                sums["paid_out"] += body["amount"]
+            case "MerchantLossWrittenOff":
+                sums["forgiven"] += body["amount"]
             case _:
                 pass
 
@@ -541,12 +570,20 @@ class Books:
                     yield f"the bank account {account} stands at {is_} {currency}, its statements come to {should}"
         if not ended:
             return
+        yield from self._keeping.close()
         for (account, item, currency), balance in sorted(self._balances.items()):
             if balance and account in CLEARING:
                 yield f"{account} of {item} is open with {balance} {currency}"
         for (merchant, currency), sums in sorted(self._merchants.items()):
-            available = -self._balances["MA", merchant, currency]
-            placed = sums["refunded"] + sums["disputed"] + sums["fees"] + available + sums["paid_out"]
+            kept = -sum(self._balances[account, merchant, currency] for account in ("MA", "RS", "HD", "MR"))
+            placed = (
+                sums["refunded"]
+                + sums["disputed"]
+                + sums["fees"]
+                + kept
+                + sums["paid_out"]
+                - sums["forgiven"]
+            )
             if sums["captured"] != placed:
                 yield f"{merchant}: captured {sums['captured']} {currency}, placed {placed}"
 
@@ -660,6 +697,127 @@ _OF_CASES = {
     "DisputeWon": "won",
     "DisputeLost": "lost",
 }
+
+
+# --- what is kept back from a merchant ------------------------------------------------------------------
+
+#: Balances below zero that a merchant may have between two runs, where its terms do not say.
+USUAL_LIMIT = 100_000
+#: The run of a day is at six in the morning.
+RUN_AT, DAY = 6 * 3_600_000_000, 24 * 3_600_000_000
+
+
+class Keeping:
+    """What is kept back from a merchant and what it owes: reserves, holds, receivables and the limit of its balance."""
+
+    def __init__(self, balances: dict[tuple[str, str, str], int]) -> None:
+        self._balances = balances
+        self._reserves: dict[tuple[str, str, str], list[int]] = {}
+        self._holds: Counter[tuple[str, str, str]] = Counter()
+        self._limits: dict[str, int] = {}
+        self._touched: dict[int, dict[tuple[str, str], str]] = defaultdict(dict)
+        self._last_run = 0
+        self._initiated: dict[str, int] = {}
+        self._sent: dict[str, int] = {}
+
+    def take(self, event: Event) -> Findings:
+        """An event of the settlement log, after its posting."""
+        body = event.body
+        if "payout_id" in body:
+            yield from self._payouts(event)
+        match event.name:
+            case "ReferenceApplied" if body["kind"] == "settlement":
+                terms = json.loads(body["content"])
+                name = f"{terms['merchant']} {terms['currency']}"
+                self._limits[name] = terms["negative_limit"]
+            case "TickPassed":
+                self._last_run = max(self._last_run, (body["at"] - RUN_AT) // DAY)
+                for (merchant, currency), where in self._touched.pop(event.partition, {}).items():
+                    limit = self._limits.get(f"{merchant} {currency}", self._limits.get(f"{merchant} "))
+                    available = -self._balances["MA", merchant, currency]
+                    if available < -(USUAL_LIMIT if limit is None else limit):
+                        yield f"{where}: {merchant} is left with {available} {currency}, and owes nothing for it"
+            case name if name in POSTINGS and "merchant" in body:
+                self._touched[event.partition][body["merchant"], body["currency"]] = event.where
+                yield from self._merchants(event)
+            case "SettlementBatchClosed":
+                available = -self._balances["MA", body["merchant"], body["currency"]]
+                if body["available"] != available or available < 0:
+                    yield f"{event.where}: {event.name} says {body['available']}, the balance is {available}"
+            case _:
+                pass
+
+    def _merchants(self, event: Event) -> Findings:
+        body, where = event.body, event.where
+        merchant, currency = body["merchant"], body["currency"]
+        available, reserve, held, owed = (
+            self._balances[account, merchant, currency] for account in ("MA", "RS", "HD", "MR")
+        )
+        if reserve > 0 or held > 0 or owed < 0:
+            yield f"{where}: {event.name} leaves a reserve of {-reserve}, {-held} on hold and {owed} owed"
+        match event.name:
+            case "ReserveWithheld":
+                place = (merchant, currency, body["reserve_id"])
+                self._reserves[place] = [body["amount"], body["release_on"]]
+                most = body["base"] * body["share_ppm"] // 1_000_000
+                if not 0 < body["amount"] <= most or available > 0:
+                    yield f"{where}: {event.name} of {body['amount']}, of {most}, leaves {-available}"
+            case "ReserveReleased":
+                kept = self._reserves.get((merchant, currency, body["reserve_id"]), [0, 0])
+                kept[0] -= body["amount"]
+                early = (event.meta["recorded_at"] - RUN_AT) // DAY < kept[1]
+                short = body["reason"] == "short_balance"
+                if kept[0] < 0 or body["amount"] <= 0 or early != short or (short and available < 0):
+                    yield f"{where}: {event.name} of {body['amount']}, {body['reason']}, leaves {kept[0]}"
+            case "SettlementHoldPlaced":
+                place = (merchant, currency, body["hold_id"])
+                if place not in self._holds and not body["approver"] and body["reason"] != "payouts_returned":
+                    yield f"{where}: nobody has approved the hold {body['hold_id']}"
+                self._holds[place] += body["amount"]
+                if body["amount"] < 0 or (body["amount"] and available > 0):
+                    yield f"{where}: {event.name} of {body['amount']} leaves {-available}"
+            case "SettlementHoldReleased":
+                if self._holds.pop((merchant, currency, body["hold_id"]), None) != body["amount"]:
+                    yield f"{where}: {event.name} of {body['amount']} is not what {body['hold_id']} keeps"
+            case "MerchantReceivableRaised" | "MerchantReceivableOffset":
+                raised = event.name == "MerchantReceivableRaised"
+                if body["amount"] <= 0 or (available != 0 if raised else available > 0):
+                    yield f"{where}: {event.name} of {body['amount']} leaves {-available}"
+            case "MerchantLossWrittenOff":
+                if body["amount"] <= 0 or not body["approver"]:
+                    yield f"{where}: {event.name} of {body['amount']}, approved by {body['approver']!r}"
+            case _:
+                pass
+
+    def _payouts(self, event: Event) -> Findings:
+        """What was initiated is sent or stopped, and only what was sent has an outcome."""
+        name, body = event.name, event.body
+        payout = body["payout_id"]
+        match name:
+            case "PayoutInitiated":
+                self._initiated[payout] = body["amount"]
+            case "PayoutSubmitted" | "PayoutFailed":
+                if self._initiated.pop(payout, None) != body["amount"]:
+                    yield f"{event.where}: {name} of {payout}, which was not initiated so"
+                if name == "PayoutSubmitted":
+                    self._sent[payout] = body["attempt"]
+            case "PayoutReturnCredited":
+                if payout not in self._sent:
+                    yield f"{event.where}: {name} of {payout}, which was never sent"
+            case "PayoutRetryScheduled":
+                run_on = (event.meta["recorded_at"] - RUN_AT) // DAY
+                if body["attempt"] != self._sent.get(payout, 0) + 1 or body["retry_on"] < run_on:
+                    yield f"{event.where}: {payout} is to be sent again as {body['attempt']} on {body['retry_on']}"
+            case _:
+                pass
+
+    def close(self) -> Findings:
+        """Every payout was sent or stopped; every part of a reserve whose day has come has gone back."""
+        for payout in self._initiated:
+            yield f"{payout} was neither sent nor stopped"
+        for (merchant, currency, reserve_id), (amount, release_on) in self._reserves.items():
+            if amount and release_on <= self._last_run:
+                yield f"{merchant}: {amount} {currency} of {reserve_id} is still kept"
 
 
 # --- what happens, how often and why --------------------------------------------------------------------

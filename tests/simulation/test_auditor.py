@@ -17,6 +17,13 @@ from events.authorization import (
     PaymentAuthorized,
     PaymentDeclined,
 )
+from events.balances import (
+    ReserveRelease,
+    ReserveReleased,
+    ReserveWithheld,
+    SettlementHoldPlaced,
+    SettlementHoldReleased,
+)
 from events.base import Event
 from events.clearing import ClearingRecordAccepted, RefundCleared
 from events.envelope import Recorded
@@ -37,7 +44,12 @@ from events.review import (
     ReviewProposed,
 )
 from events.risk import RiskAssessed, Verdict
-from events.settlement import FundsMadeAvailable, MerchantBalanceAdjusted, PayoutInitiated
+from events.settlement import (
+    FundsMadeAvailable,
+    MerchantBalanceAdjusted,
+    PayoutInitiated,
+    SettlementBatchClosed,
+)
 from events.wire import decode_event, encode_event, encode_message
 from streams.hosts.embedded import EmbeddedLog
 from streams.hosts.log import Append
@@ -242,6 +254,14 @@ PLANTED: dict[str, tuple[Change, str]] = {
     "overdraft": (body(PayoutInitiated, amount=more(1)), "leaves -1 available"),
     "interchange": (body(InterchangeAssessed, amount=more(2)), "not its rate of"),
     "interchange of nothing": (body(InterchangeAssessed, record_id="clr-0"), "which no network has accepted"),
+    # what is kept back and owed
+    "reserve": (body(ReserveWithheld, amount=more(1)), "ReserveWithheld of"),
+    "reserve too early": (body(ReserveReleased, reason=ReserveRelease.SHORT_BALANCE), "ReserveReleased of"),
+    "reserve of nothing": (body(ReserveReleased, reserve_id="reserve-0"), "leaves -"),
+    "reserve never released": (gone(ReserveReleased), "is still kept"),
+    "hold without approver": (body(SettlementHoldPlaced, approver=""), "nobody has approved the hold"),
+    "hold released": (body(SettlementHoldReleased, amount=more(1)), "is not what h-2 keeps"),
+    "statement": (body(SettlementBatchClosed, available=more(1)), "the balance is"),
     # nothing is left open
     "AR": (gone(AuthorizationExpired), "AR of pay-"),
     "AH": (gone(AuthorizationExpired), "AH of pay-"),
@@ -320,7 +340,7 @@ PLANTED: dict[str, tuple[Change, str]] = {
         bytes_of(PaymentCaptured, lambda _: encode_message(Marker("intake/0", 1, 1, 1))),
         "a message stands in a log",
     ),
-    "offset": (gone(RiskAssessed), "it stands behind"),
+    "hole": (gone(RiskAssessed), "it stands behind"),
 }
 
 

@@ -7,19 +7,24 @@ from random import Random
 
 import msgspec
 
+from events.balances import HoldReason, LossReason
 from events.calendar import HOUR, MINUTE, day_number, start_of
 from events.hotlist import Dimension, Measure, Standing, Window
 from events.identity import card_id, operation_id, payment_id
 from events.reference import (
+    HoldInstruction,
     HotlistEntry,
     MerchantTerms,
     NetworkProfile,
+    PayoutSchedule,
     Reference,
     ReviewInstruction,
     ReviewQueue,
     ReviewQueues,
+    SettlementTerms,
     VelocityLimit,
     VelocityLimits,
+    WriteOffInstruction,
 )
 from events.requests import (
     CaptureMode,
@@ -39,6 +44,11 @@ MERCHANTS = ("inn", "kiosk", "till")
 #: Few slots, so that cards share them and some partitions stay idle.
 SLOTS = (37, 300, 520, 555, 900)
 BINS = ("41111122", "52111133", "41111144")
+SETTLEMENT = (
+    SettlementTerms("inn", reserve_ppm=200_000, reserve_days=3, negative_limit=0),
+    SettlementTerms("inn", "JPY", reserve_ppm=50_000, reserve_days=1),
+    SettlementTerms("kiosk", schedule=PayoutSchedule.WEEKLY, anchor=3, minimum_payout=500),
+)
 
 
 def _terms(merchant: str) -> MerchantTerms:
@@ -94,7 +104,7 @@ def _changed(content: Reference) -> Reference:
 
 def entries() -> list[Entry]:
     """The starter data with three merchants of our own, low limits and holds of one day."""
-    starting = starter([_terms(merchant) for merchant in MERCHANTS])
+    starting = starter([_terms(merchant) for merchant in MERCHANTS], SETTLEMENT)
     return [Entry(entry.kind, entry.ref_id, _changed(entry.content)) for entry in starting]
 
 
@@ -102,6 +112,28 @@ def listed(device: str, standing: Standing | None, until_at: int) -> Entry:
     """An operator lists a device or lets it go."""
     content = HotlistEntry(Dimension.DEVICE, device, standing, until_at, "operator-1", "simulated")
     return Entry("hotlist", f"device:{device}", content)
+
+
+def instructions() -> list[tuple[int, Entry]]:
+    """What our own people publish while the requests come, by when: good and bad, some of it about nobody's money."""
+
+    def hold(name: str, amount: int, approver: str = "kim", *, released: bool = False) -> Entry:
+        return Entry(
+            "hold",
+            name,
+            HoldInstruction("till", "USD", "lee", approver, name, HoldReason.RISK_REVIEW, amount, released),
+        )
+
+    write_off = WriteOffInstruction("inn", "USD", "lee", "kim", "w-1", LossReason.INSOLVENT, 0)
+    return [
+        (20 * MINUTE, hold("h-1", 4_000)),
+        (30 * MINUTE, hold("h-2", 0)),
+        (40 * MINUTE, hold("h-1", 1)),
+        (50 * MINUTE, hold("h-3", 1, approver="")),
+        (90 * MINUTE, Entry("writeoff", "w-1", write_off)),
+        (110 * MINUTE, hold("h-2", 0, released=True)),
+        (115 * MINUTE, hold("h-2", 0, released=True)),
+    ]
 
 
 class _Maker:
@@ -231,6 +263,7 @@ def rows(seed: int) -> list[InputRow]:
                 maker.payment(START + step * 5 * MINUTE, card)
     maker.enlarge(Random(f"{seed}/more"))
     later = (
+        *instructions(),
         (40 * MINUTE, listed("dev-1", Standing.BLOCK, START + 160 * MINUTE)),
         (60 * MINUTE, health("visa", healthy=False, note="simulated")),
         (70 * MINUTE, listed("dev-0", None, START + 130 * MINUTE)),

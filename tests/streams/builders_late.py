@@ -4,6 +4,7 @@ from typing import Any, TypeVar
 
 from events.accounts import bank_account
 from events.authorization import DeclineReason, RetryAdvice, ReversalReason
+from events.balances import HoldReason, LossReason, ReceivableCause, ReserveRelease
 from events.base import Event
 from events.calendar import DAY, HOUR, day_number, start_of
 from events.clearing import Bearer, ClearingRejection, RecordKind
@@ -11,6 +12,7 @@ from events.corrections import WriteOffRule
 from events.disputes import DisputeStage, DisputeStep
 from events.envelope import Recorded
 from events.partitions import TickPassed
+from events.payouts import DebitOutcome, PayoutFailure
 from events.refunds import RefundFailure
 from events.requests import CaptureMode, Channel
 from events.settlement import EntryCause, PayoutOutcome
@@ -33,11 +35,13 @@ DULL: dict[str, Any] = {
     "advice": RetryAdvice.NEVER,
     "amount": 1_000,
     "approved_amount": 1_000,
+    "approver": "kim",
     "arn": "7" * 23,
     "attempt": 1,
     "auth_code": "A1B2C3",
     "available": 0,
     "avs_result": "Y",
+    "base": 10_000,
     "batch_id": "batch-1",
     "bin": "41111111",
     "booked_on": DAY_ON + 1,
@@ -50,18 +54,22 @@ DULL: dict[str, Any] = {
     "channel": Channel.ECOMMERCE,
     "chunk": 1,
     "chunks": 1,
+    "correction": "",
     "currency": "USD",
     "cvv_result": "M",
     "cycle": CYCLE,
+    "debit_id": "deb-1",
     "device_ref": "",
     "disputed": 0,
     "documents": [],
     "due_on": 0,
     "email_ref": "",
+    "file_id": "bank-usd-2026-03-09",
     "fee_id": "VS-ASSESSMENT",
     "fee_table_version": 1,
     "final": True,
     "fixed": 10,
+    "hold_id": "h-1",
     "hold_released": 1_000,
     "idempotency_key": KEY,
     "increment_id": "inc-1",
@@ -96,9 +104,12 @@ DULL: dict[str, Any] = {
     "rejection": ClearingRejection.NONE,
     "reply_by_at": start_of(DAY_ON + 20),
     "requested": 1_000,
+    "release_on": DAY_ON + 10,
+    "reserve_id": "reserve-1",
     "response_code": "00",
     "return_code": "",
     "settlement_amount": 1_000,
+    "share_ppm": 100_000,
     "settlement_currency": "USD",
     "source_id": "cap-1",
     "stage": DisputeStage.CHARGEBACK,
@@ -107,6 +118,8 @@ DULL: dict[str, Any] = {
     "total": 2_000,
     "valid_until_at": NOON + 7 * DAY,
     "value_on": DAY_ON + 1,
+    "wanted": 0,
+    "write_off_id": "w-1",
 }
 _DULL_OF: dict[str, dict[str, Any]] = {
     "PaymentDeclined": {"reason": DeclineReason.DO_NOT_HONOUR, "response_code": "05"},
@@ -128,6 +141,12 @@ _DULL_OF: dict[str, dict[str, Any]] = {
     "ProcessingFeeCharged": {"amount": 59},
     "NetworkSettlementReceived": {"amount": 975},
     "BankLineRecorded": {"amount": 975},
+    "PayoutFailed": {"reason": PayoutFailure.ACCOUNT_INVALID},
+    "MerchantDebitOutcomeReceived": {"outcome": DebitOutcome.PAID},
+    "ReserveReleased": {"reason": ReserveRelease.MATURED},
+    "SettlementHoldPlaced": {"reason": HoldReason.RISK_REVIEW},
+    "MerchantReceivableRaised": {"cause": ReceivableCause.SHORT_BALANCE},
+    "MerchantLossWrittenOff": {"reason": LossReason.INSOLVENT},
 }
 
 
