@@ -71,7 +71,9 @@ from events.clearing import ClearingRecordAccepted
 from events.clearing import ClearingRecordAnswered
 from events.clearing import ClearingRecordCreated
 from events.clearing import ClearingRecordRejected
+from events.clearing import ClearingRecordReturned
 from events.clearing import ClearingRejection
+from events.clearing import ClearingReturnReceived
 from events.clearing import RecordKind
 from events.clearing import RefundCleared
 from events.clearing import SchemePeriodTotalled
@@ -5300,6 +5302,219 @@ def _read_clearing_record_rejected(data: bytes, text: str, end: int) -> tuple[Cl
     representable_ = octet == 1
     end += 1
     return ClearingRecordRejected(payment_id_, network_, record_id_, kind_, source_id_, reason_, representable_), end
+
+
+def _write_clearing_return_received(value: ClearingReturnReceived) -> bytes:
+    return b"".join((
+        TEXTS[value.payment_id],
+        TEXTS[value.network],
+        TEXTS[value.record_id],
+        _WRITE_CLEARING_REJECTION[value.reason],
+        TEXTS[value.cycle],
+        LONGS[value.amount],
+        TEXTS[value.currency],
+        LONGS[value.settlement_amount],
+        TEXTS[value.settlement_currency],
+        LONGS[value.interchange],
+    ))
+
+
+def _read_clearing_return_received(data: bytes, text: str, end: int) -> tuple[ClearingReturnReceived, int]:
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    payment_id_ = text[start:end]
+    if not payment_id_.isascii():
+        payment_id_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    network_ = text[start:end]
+    if not network_.isascii():
+        network_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    record_id_ = text[start:end]
+    if not record_id_.isascii():
+        record_id_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    reason_ = _READ_CLEARING_REJECTION[text[start:end]]
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    cycle_ = text[start:end]
+    if not cycle_.isascii():
+        cycle_ = read_utf8(data, start, end)
+    octet = data[end]
+    if octet < 128:
+        amount_ = SMALL[octet]
+        end += 1
+    else:
+        amount_, end = read_long(data, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    currency_ = text[start:end]
+    if not currency_.isascii():
+        currency_ = read_utf8(data, start, end)
+    octet = data[end]
+    if octet < 128:
+        settlement_amount_ = SMALL[octet]
+        end += 1
+    else:
+        settlement_amount_, end = read_long(data, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    settlement_currency_ = text[start:end]
+    if not settlement_currency_.isascii():
+        settlement_currency_ = read_utf8(data, start, end)
+    octet = data[end]
+    if octet < 128:
+        interchange_ = SMALL[octet]
+        end += 1
+    else:
+        interchange_, end = read_long(data, end)
+    return ClearingReturnReceived(payment_id_, network_, record_id_, reason_, cycle_, amount_, currency_, settlement_amount_, settlement_currency_, interchange_), end
+
+
+def _write_clearing_record_returned(value: ClearingRecordReturned) -> bytes:
+    return b"".join((
+        TEXTS[value.payment_id],
+        TEXTS[value.merchant],
+        TEXTS[value.network],
+        TEXTS[value.record_id],
+        TEXTS[value.capture_id],
+        LONGS[value.amount],
+        TEXTS[value.currency],
+        LONGS[value.settlement_amount],
+        TEXTS[value.settlement_currency],
+        TEXTS[value.cycle],
+        LONGS[value.interchange],
+        LONGS[value.their_interchange],
+        _WRITE_CLEARING_REJECTION[value.reason],
+        b"\x01" if value.representable else b"\x00",
+    ))
+
+
+def _read_clearing_record_returned(data: bytes, text: str, end: int) -> tuple[ClearingRecordReturned, int]:
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    payment_id_ = text[start:end]
+    if not payment_id_.isascii():
+        payment_id_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    merchant_ = text[start:end]
+    if not merchant_.isascii():
+        merchant_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    network_ = text[start:end]
+    if not network_.isascii():
+        network_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    record_id_ = text[start:end]
+    if not record_id_.isascii():
+        record_id_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    capture_id_ = text[start:end]
+    if not capture_id_.isascii():
+        capture_id_ = read_utf8(data, start, end)
+    octet = data[end]
+    if octet < 128:
+        amount_ = SMALL[octet]
+        end += 1
+    else:
+        amount_, end = read_long(data, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    currency_ = text[start:end]
+    if not currency_.isascii():
+        currency_ = read_utf8(data, start, end)
+    octet = data[end]
+    if octet < 128:
+        settlement_amount_ = SMALL[octet]
+        end += 1
+    else:
+        settlement_amount_, end = read_long(data, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    settlement_currency_ = text[start:end]
+    if not settlement_currency_.isascii():
+        settlement_currency_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    cycle_ = text[start:end]
+    if not cycle_.isascii():
+        cycle_ = read_utf8(data, start, end)
+    octet = data[end]
+    if octet < 128:
+        interchange_ = SMALL[octet]
+        end += 1
+    else:
+        interchange_, end = read_long(data, end)
+    octet = data[end]
+    if octet < 128:
+        their_interchange_ = SMALL[octet]
+        end += 1
+    else:
+        their_interchange_, end = read_long(data, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    reason_ = _READ_CLEARING_REJECTION[text[start:end]]
+    octet = data[end]
+    if octet > 1:
+        raise not_a_boolean(octet)
+    representable_ = octet == 1
+    end += 1
+    return ClearingRecordReturned(payment_id_, merchant_, network_, record_id_, capture_id_, amount_, currency_, settlement_amount_, settlement_currency_, cycle_, interchange_, their_interchange_, reason_, representable_), end
 
 
 def _write_capture_written_off(value: CaptureWrittenOff) -> bytes:
@@ -10723,6 +10938,7 @@ _WRITE_HANDOVER_FACT: Final[dict[type[Any], tuple[bytes, Callable[[Any], bytes]]
     IncrementRequested: (b"\x2e", _write_increment_requested),
     DebitAnnounced: (b"\x30", _write_debit_announced),
     MerchantDebitOutcomeReceived: (b"\x32", _write_merchant_debit_outcome_received),
+    ClearingReturnReceived: (b"\x34", _write_clearing_return_received),
 }
 _READ_HANDOVER_FACT: Final[dict[int, Callable[[bytes, str, int], tuple[Any, int]]]] = {
     0: _read_request_received,
@@ -10751,10 +10967,11 @@ _READ_HANDOVER_FACT: Final[dict[int, Callable[[bytes, str, int], tuple[Any, int]
     46: _read_increment_requested,
     48: _read_debit_announced,
     50: _read_merchant_debit_outcome_received,
+    52: _read_clearing_return_received,
 }
 
 
-def _write_handover_fact(value: RequestReceived | PaymentRequested | CaptureRequested | VoidRequested | RefundRequested | NetworkReplyReceived | NetworkReplyTimedOut | NetworkNotSent | ClearingRecordAnswered | MerchantEntryReceived | PayoutOutcomeReceived | ClearingCycleTotalled | SchemePeriodTotalled | PayoutAnnounced | BankLineRecorded | NetworkSettlementAdvised | FraudReportReceived | RiskSignalled | HotlistAnnounced | ResolutionRequested | DisputeNoticeReceived | DisputeEvidenceRequested | IncrementReceived | IncrementRequested | DebitAnnounced | MerchantDebitOutcomeReceived) -> bytes:
+def _write_handover_fact(value: RequestReceived | PaymentRequested | CaptureRequested | VoidRequested | RefundRequested | NetworkReplyReceived | NetworkReplyTimedOut | NetworkNotSent | ClearingRecordAnswered | MerchantEntryReceived | PayoutOutcomeReceived | ClearingCycleTotalled | SchemePeriodTotalled | PayoutAnnounced | BankLineRecorded | NetworkSettlementAdvised | FraudReportReceived | RiskSignalled | HotlistAnnounced | ResolutionRequested | DisputeNoticeReceived | DisputeEvidenceRequested | IncrementReceived | IncrementRequested | DebitAnnounced | MerchantDebitOutcomeReceived | ClearingReturnReceived) -> bytes:
     branch, write = _WRITE_HANDOVER_FACT[type(value)]
     return branch + write(value)
 
@@ -10979,6 +11196,8 @@ EVENT_WRITERS: Final[dict[type[Any], tuple[bytes, Callable[[Any], bytes]]]] = {
     ClearingRecordAccepted: (b"\x00\x00\x00\x00\x26", _write_clearing_record_accepted),
     RefundCleared: (b"\x00\x00\x00\x00\x27", _write_refund_cleared),
     ClearingRecordRejected: (b"\x00\x00\x00\x00\x62", _write_clearing_record_rejected),
+    ClearingReturnReceived: (b"\x00\x00\x00\x00\xc2", _write_clearing_return_received),
+    ClearingRecordReturned: (b"\x00\x00\x00\x00\xc3", _write_clearing_record_returned),
     CaptureWrittenOff: (b"\x00\x00\x00\x00\x29", _write_capture_written_off),
     ClearingCycleTotalled: (b"\x00\x00\x00\x00\x76", _write_clearing_cycle_totalled),
     SchemePeriodTotalled: (b"\x00\x00\x00\x00\x2b", _write_scheme_period_totalled),
@@ -11123,6 +11342,8 @@ EVENT_READERS: Final[dict[bytes, Callable[[bytes, str, int], tuple[Any, int]]]] 
     b"\x00\x00\x00\x00\x26": _read_clearing_record_accepted,
     b"\x00\x00\x00\x00\x27": _read_refund_cleared,
     b"\x00\x00\x00\x00\x62": _read_clearing_record_rejected,
+    b"\x00\x00\x00\x00\xc2": _read_clearing_return_received,
+    b"\x00\x00\x00\x00\xc3": _read_clearing_record_returned,
     b"\x00\x00\x00\x00\x29": _read_capture_written_off,
     b"\x00\x00\x00\x00\x76": _read_clearing_cycle_totalled,
     b"\x00\x00\x00\x00\x2b": _read_scheme_period_totalled,
@@ -11216,7 +11437,7 @@ MESSAGE_WRITERS: Final[dict[type[Any], tuple[bytes, Callable[[Any], bytes]]]] = 
     Tick: (b"\x00\x00\x00\x00\x4c", _write_tick),
     ReferencePublished: (b"\x00\x00\x00\x00\x4d", _write_reference_published),
     InputRow: (b"\x00\x00\x00\x00\xaa", _write_input_row),
-    Handover: (b"\x00\x00\x00\x00\xc1", _write_handover),
+    Handover: (b"\x00\x00\x00\x00\xc4", _write_handover),
     Marker: (b"\x00\x00\x00\x00\x50", _write_marker),
     DeadLetter: (b"\x00\x00\x00\x00\x51", _write_dead_letter),
 }
@@ -11229,7 +11450,7 @@ MESSAGE_READERS: Final[dict[bytes, Callable[[bytes, str, int], tuple[Any, int]]]
     b"\x00\x00\x00\x00\x4c": _read_tick,
     b"\x00\x00\x00\x00\x4d": _read_reference_published,
     b"\x00\x00\x00\x00\xaa": _read_input_row,
-    b"\x00\x00\x00\x00\xc1": _read_handover,
+    b"\x00\x00\x00\x00\xc4": _read_handover,
     b"\x00\x00\x00\x00\x50": _read_marker,
     b"\x00\x00\x00\x00\x51": _read_dead_letter,
 }
@@ -11295,6 +11516,8 @@ SCHEMA_IDS: Final[dict[type[Any], int]] = {
     ClearingRecordAccepted: 38,
     RefundCleared: 39,
     ClearingRecordRejected: 98,
+    ClearingReturnReceived: 194,
+    ClearingRecordReturned: 195,
     CaptureWrittenOff: 41,
     ClearingCycleTotalled: 118,
     SchemePeriodTotalled: 43,
@@ -11385,7 +11608,7 @@ SCHEMA_IDS: Final[dict[type[Any], int]] = {
     Tick: 76,
     ReferencePublished: 77,
     InputRow: 170,
-    Handover: 193,
+    Handover: 196,
     Marker: 80,
     DeadLetter: 81,
 }
@@ -11430,4 +11653,5 @@ OLDER: Final[dict[int, tuple[type[Any], int]]] = {
     117: (RefundRejected, 2),
     142: (Handover, 5),
     171: (Handover, 6),
+    193: (Handover, 7),
 }

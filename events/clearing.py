@@ -149,6 +149,52 @@ class ClearingRecordRejected(Event, frozen=True):
     representable: bool
 
 
+class ClearingReturnReceived(Event, frozen=True):
+    """The network gives back a record that it had accepted, days later, with its own figures.
+
+    ``cycle`` is where it takes the money back; ``interchange`` is what it no longer keeps (positive), minor units of
+    the settlement currency.
+    """
+
+    KEY: ClassVar[tuple[str, ...]] = PAYMENT
+
+    payment_id: str
+    network: str
+    record_id: str
+    reason: ClearingRejection
+    cycle: str
+    amount: int
+    currency: str
+    settlement_amount: int
+    settlement_currency: str
+    interchange: int
+
+
+class ClearingRecordReturned(Event, frozen=True):
+    """A capture that was accepted is unbilled again; a representable one leaves once more at the next cut-off.
+
+    ``interchange`` is what we had assessed of it and have back, ``their_interchange`` what the network says to that;
+    minor units of the settlement currency.
+    """
+
+    KEY: ClassVar[tuple[str, ...]] = PAYMENT
+
+    payment_id: str
+    merchant: str
+    network: str
+    record_id: str
+    capture_id: str
+    amount: int
+    currency: str
+    settlement_amount: int
+    settlement_currency: str
+    cycle: str
+    interchange: int
+    their_interchange: int
+    reason: ClearingRejection
+    representable: bool
+
+
 class CaptureWrittenOff(Event, frozen=True):
     """A capture that no network will pay."""
 

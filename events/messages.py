@@ -8,7 +8,12 @@ from typing import ClassVar
 
 from events.authorization import NetworkNotSent, NetworkReplyReceived, NetworkReplyTimedOut
 from events.base import Message
-from events.clearing import ClearingCycleTotalled, ClearingRecordAnswered, SchemePeriodTotalled
+from events.clearing import (
+    ClearingCycleTotalled,
+    ClearingRecordAnswered,
+    ClearingReturnReceived,
+    SchemePeriodTotalled,
+)
 from events.corrections import ResolutionRequested
 from events.disputes import DisputeEvidenceRequested, DisputeNoticeReceived, FraudReportReceived
 from events.hotlist import HotlistAnnounced, RiskSignalled
@@ -24,7 +29,7 @@ from events.settlement import MerchantEntryReceived, PayoutOutcomeReceived
 class Handover(Message, frozen=True):
     """A fact for another log: the receiver records ``fact`` as its own event, once."""
 
-    VERSION: ClassVar[int] = 7
+    VERSION: ClassVar[int] = 8
 
     sender: str
     causation_id: str
@@ -59,6 +64,7 @@ class Handover(Message, frozen=True):
         | IncrementRequested
         | DebitAnnounced
         | MerchantDebitOutcomeReceived
+        | ClearingReturnReceived
     )
 
 

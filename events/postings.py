@@ -49,7 +49,13 @@ from events.balances import (
     SettlementHoldReleased,
 )
 from events.base import Event
-from events.clearing import Bearer, CaptureWrittenOff, ClearingRecordAccepted, RefundCleared
+from events.clearing import (
+    Bearer,
+    CaptureWrittenOff,
+    ClearingRecordAccepted,
+    ClearingRecordReturned,
+    RefundCleared,
+)
 from events.corrections import (
     PayoutDifferenceWrittenOff,
     SchemeInvoiceAdjusted,
@@ -214,11 +220,18 @@ def _accepted(event: ClearingRecordAccepted) -> Legs:
     return _exchange(_cycle(event), unbilled, event)
 
 
+def _record_returned(event: ClearingRecordReturned) -> Legs:
+    return _exchange((name(NU, event.network), event.capture_id), _cycle(event), event)
+
+
 def _refund_cleared(event: RefundCleared) -> Legs:
     return _exchange((name(RT), event.refund_id), _cycle(event), event)
 
 
-def _exchange(debit: Side, credit: Side, event: ClearingRecordAccepted | RefundCleared) -> Legs:
+Settling = ClearingRecordAccepted | ClearingRecordReturned | RefundCleared
+
+
+def _exchange(debit: Side, credit: Side, event: Settling) -> Legs:
     """From one side to the other; over the trading account when the network settles in another currency."""
     if event.currency == event.settlement_currency:
         return _move(debit, credit, event.currency, event.amount)
@@ -234,7 +247,7 @@ def _exchange(debit: Side, credit: Side, event: ClearingRecordAccepted | RefundC
     )
 
 
-def _cycle(event: ClearingRecordAccepted | RefundCleared) -> Side:
+def _cycle(event: Settling) -> Side:
     return name(NR, event.network, event.settlement_currency, event.cycle), event.cycle
 
 
@@ -449,6 +462,7 @@ _RULES: Final[dict[type[Event], Callable[[Any], Legs]]] = {
     RefundApproved: _refund_approved,
     RefundFailed: _refund_failed,
     ClearingRecordAccepted: _accepted,
+    ClearingRecordReturned: _record_returned,
     RefundCleared: _refund_cleared,
     InterchangeAssessed: _interchange_assessed,
     InterchangeReturned: _interchange_returned,

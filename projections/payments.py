@@ -25,6 +25,7 @@ from events.clearing import (
     ClearingRecordAccepted,
     ClearingRecordCreated,
     ClearingRecordRejected,
+    ClearingRecordReturned,
     RefundCleared,
 )
 from events.disputes import (
@@ -158,6 +159,7 @@ _STEPS: Final = (
     _Step(ClearingRecordAccepted, "cleared", item="capture_id", reason="cycle"),
     _Step(RefundCleared, "refund_cleared", item="refund_id", reason="cycle"),
     _Step(ClearingRecordRejected, "clearing_rejected", item="source_id", amount="", reason="reason"),
+    _Step(ClearingRecordReturned, "clearing_returned", item="capture_id", reason="reason"),
     _Step(CaptureWrittenOff, "written_off", item="capture_id", reason="borne_by"),
     _Step(InterchangeAssessed, "interchange", item="record_id", reason="program"),
     _Step(InterchangeReturned, "interchange_returned", item="record_id", reason="program"),

@@ -74,6 +74,8 @@ PHRASES: Final[dict[str, str]] = {
     "ClearingRecordAccepted": "{network} owes us {amount$} in cycle {cycle}",
     "RefundCleared": "{network} takes the refund in cycle {cycle}",
     "ClearingRecordRejected": "{network} refuses the {kind}: {reason}",
+    "ClearingReturnReceived": "{network} gives back record {record_id}: {reason}",
+    "ClearingRecordReturned": "{amount$} owed by {network} no more, taken back in cycle {cycle}: {reason}",
     "CaptureWrittenOff": "{amount$} lost, borne by {borne_by}",
     "ClearingCycleTotalled": "{records} records, net {net$} in cycle {cycle}",
     "SchemePeriodTotalled": "{records} records, {amount$} owed to {network} for {period}",

@@ -30,6 +30,8 @@ from events.clearing import (
     ClearingRecordAnswered,
     ClearingRecordCreated,
     ClearingRecordRejected,
+    ClearingRecordReturned,
+    ClearingReturnReceived,
     RecordKind,
     RefundCleared,
     SchemePeriodTotalled,
@@ -45,11 +47,12 @@ from events.reconciliation import DiscrepancyDetected, DiscrepancyKind, Discrepa
 from events.reference import NetworkProfile, ReconciliationTerms, decode_reference
 from events.refunds import RefundApproved
 from events.settlement import ClearingResidualAged
-from streams.features import differences, resolving
+from streams.features import differences, resolving, returns
 from streams.features.agreement import Terms, terms_of
 from streams.features.differences import Differences
 from streams.features.records import Record, meaning_of
 from streams.features.resolving import Requests
+from streams.features.returns import Returns
 from streams.features.totals import Totals, count, report, reported
 from streams.processor import CUT_OFFS, DEADLINES, FOLLOW_UPS, NOTICES, Work
 
@@ -64,6 +67,8 @@ HEARS: Final[tuple[type[Event], ...]] = (
     ClearingRecordAccepted,
     RefundCleared,
     ClearingRecordRejected,
+    ClearingReturnReceived,
+    ClearingRecordReturned,
     InterchangeAssessed,
     InterchangeReturned,
     SchemeFeeAssessed,
@@ -82,7 +87,7 @@ HEARS: Final[tuple[type[Event], ...]] = (
 )
 DECIDES: Final[tuple[type[Event], ...]] = (InterchangeAssessed, InterchangeReturned)
 
-ANSWER, EXTRA, RESOLVE, AGE, FORGET = "answer", "extra", "resolve", "age", "forget"
+ANSWER, EXTRA, RETURN, RESOLVE, AGE, FORGET = "answer", "extra", "return", "resolve", "age", "forget"
 RECORD, BATCH, TOTALS = "record", "batch", "totals"
 
 
@@ -144,6 +149,7 @@ class State(msgspec.Struct):
     answered: dict[str, bool] = {}
     unanswered: dict[str, dict[str, str]] = {}
     extras: dict[str, Answer] = {}
+    returns: Returns = msgspec.field(default_factory=Returns)
     differences: Differences = msgspec.field(default_factory=Differences)
     requests: Requests = msgspec.field(default_factory=Requests)
     noticed: bool = False
@@ -177,9 +183,12 @@ def due(state: State, now: int) -> list[Work]:
         works.append(Work(NOTICES, ANSWER, record_id, answer.causation_id, answer.occurred_at))
     for key, extra in state.extras.items():
         works.append(Work(NOTICES, EXTRA, key, extra.causation_id, extra.occurred_at))
+    for key, back in state.returns.waiting.items():
+        works.append(Work(NOTICES, RETURN, key, back.causation_id, back.occurred_at))
     for key, asked in state.requests.asked.items():
         works.append(Work(FOLLOW_UPS, RESOLVE, key, asked.causation_id, asked.occurred_at))
-    if state.answered or state.noticed or state.requests.asked or state.totals.cycles or state.totals.periods:
+    heard = state.answered or state.noticed or state.returns.waiting or state.requests.asked
+    if heard or state.totals.cycles or state.totals.periods:
         works.append(Work(CUT_OFFS, TOTALS, "3"))
     works += _deadlines(state, day_of(now))
     for lane, records in state.waiting.items():
@@ -194,7 +203,11 @@ def _deadlines(state: State, day_on: int) -> Iterator[Work]:
             break
         yield from (Work(DEADLINES, AGE, record_id) for record_id in state.unanswered[day].values())
     before_on = day_on - state.terms.memory_days
-    if differences.is_old(state.differences, before_on) or resolving.is_old(state.requests, before_on):
+    if (
+        differences.is_old(state.differences, before_on)
+        or resolving.is_old(state.requests, before_on)
+        or returns.is_old(state.returns, day_on)
+    ):
         yield Work(DEADLINES, FORGET, "")
 
 
@@ -231,6 +244,8 @@ def fire(state: State, work: Work, now: int) -> list[Event]:
             return [*found, *meaning_of(work.key, sent.record, sent.answer.body)]
         case "extra":
             return [_extra(state.extras.pop(work.key))]
+        case "return":
+            return returns.meaning_of(state.returns, work.key)
         case "resolve":
             return resolving.answer(state.requests, work.key, lambda request: _resolve(state, request))
         case "age":
@@ -239,6 +254,7 @@ def fire(state: State, work: Work, now: int) -> list[Event]:
             before_on = day_of(now) - state.terms.memory_days
             differences.forget_before(state.differences, before_on)
             resolving.forget_before(state.requests, before_on)
+            returns.forget_before(state.returns, day_of(now))
             return []
         case "record":
             _, network, currency, source_id = work.key.split("/", 3)
@@ -365,7 +381,12 @@ def evolve(state: State, recorded: Recorded) -> State:
         case ClearingRecordAnswered() as body:
             _take_answer(state, recorded, body)
         case ClearingRecordAccepted() | RefundCleared() as body:
-            _settle(state, body)
+            _settle(state, body, day_of(recorded.meta.recorded_at))
+        case ClearingReturnReceived() as body:
+            meta = recorded.meta
+            returns.receive(state.returns, body, meta.sequence, meta.event_id, meta.occurred_at)
+        case ClearingRecordReturned() as body:
+            _take_back(state, body, recorded.meta.recorded_at)
         case ClearingRecordRejected() as body:
             record = _finish(state, body.record_id).record
             if body.representable:
@@ -375,9 +396,13 @@ def evolve(state: State, recorded: Recorded) -> State:
                 _put(state, again)
         case InterchangeAssessed() | InterchangeReturned() as body:
             count(state.totals, body)
+            if isinstance(body, InterchangeAssessed):
+                returns.assess(state.returns, body)
             differences.compare_interchange(state.differences, body, day_of(recorded.meta.recorded_at))
         case SchemeFeeAssessed() | FeeCorrected() | DisputeFundsWithdrawn() | DisputeFundsReturned() as body:
             count(state.totals, body)
+            if isinstance(body, FeeCorrected):
+                returns.assess(state.returns, body)
         case DisputeNoticeReceived():
             state.noticed = True
         case ClearingCycleTotalled() | SchemePeriodTotalled() as body:
@@ -478,11 +503,22 @@ def _finish(state: State, record_id: str) -> Sent:
     return sent
 
 
-def _settle(state: State, body: ClearingRecordAccepted | RefundCleared) -> None:
-    answer = _finish(state, body.record_id).answer
-    assert answer is not None
-    state.differences.theirs[body.record_id] = answer.body.interchange
+def _settle(state: State, body: ClearingRecordAccepted | RefundCleared, day_on: int) -> None:
+    sent = _finish(state, body.record_id)
+    assert sent.answer is not None
+    state.differences.theirs[body.record_id] = sent.answer.body.interchange
     count(state.totals, body)
+    if isinstance(body, ClearingRecordAccepted):
+        returns.accept(state.returns, sent.record, body, day_on)
+
+
+def _take_back(state: State, body: ClearingRecordReturned, at: int) -> None:
+    """The network has not got it any more: it waits for a cut-off again, if it may."""
+    record = state.returns.settled.pop(body.record_id).record
+    state.differences.theirs[body.record_id] = -body.their_interchange
+    count(state.totals, body)
+    if body.representable:
+        _put(state, msgspec.structs.replace(record, presentment=record.presentment + 1, since=at))
 
 
 def _ask_again(state: State, record_id: str) -> None:

@@ -25,7 +25,13 @@ from events.authorization import (
 )
 from events.base import Event
 from events.calendar import day_of, iso_week, parse_day
-from events.clearing import ClearingRecordAccepted, ClearingRecordCreated, RecordKind, RefundCleared
+from events.clearing import (
+    ClearingRecordAccepted,
+    ClearingRecordCreated,
+    ClearingRecordReturned,
+    RecordKind,
+    RefundCleared,
+)
 from events.disputes import DisputeMerchantDebited
 from events.envelope import Recorded
 from events.errors import ValidationError
@@ -62,6 +68,7 @@ HEARS: Final[tuple[type[Event], ...]] = (
 DECIDES: Final[tuple[type[Event], ...]] = (
     ClearingRecordCreated,
     ClearingRecordAccepted,
+    ClearingRecordReturned,
     RefundCleared,
     DisputeMerchantDebited,
 )
@@ -72,6 +79,9 @@ MEMORY_DAYS: Final = 240
 ANY: Final = "*"
 NO_PROGRAM: Final = "none"
 """Where no row of the fee table fits: nothing is assessed, and the network's own figure will differ by all of it."""
+
+RETURNED_PROGRAM: Final = "returned"
+"""Interchange that comes back with its record: a fixed amount, by no rate."""
 
 FORGET: Final = "forget"
 
@@ -139,6 +149,8 @@ def decide(state: State, recorded: Recorded) -> list[Event]:
             )
             period = _period(body.cycle, day_of(recorded.meta.recorded_at))
             return [assessed, *_scheme_fees(state, body, period)]
+        case ClearingRecordReturned() as body:
+            return [_given_back(body, state.table_version)]
         case RefundCleared() as body:
             rate = _rate(state, body.network, body.payment_id)
             returned = InterchangeReturned(
@@ -162,6 +174,22 @@ def decide(state: State, recorded: Recorded) -> list[Event]:
             return [DisputeFeeCharged(body.payment_id, body.merchant, body.case_id, *charged)]
         case _:
             return []
+
+
+def _given_back(body: ClearingRecordReturned, table_version: int) -> InterchangeReturned:
+    """All that was assessed of a record that came back, whatever the table says today."""
+    return InterchangeReturned(
+        body.payment_id,
+        body.network,
+        body.record_id,
+        RETURNED_PROGRAM,
+        0,
+        body.interchange,
+        body.interchange,
+        body.settlement_currency,
+        body.cycle,
+        table_version,
+    )
 
 
 def _processing_fee(state: State, record: ClearingRecordCreated) -> list[Event]:

@@ -11,7 +11,12 @@ from typing import Final
 
 from events.authorization import NetworkNotSent, NetworkReplyReceived, NetworkReplyTimedOut
 from events.base import Event
-from events.clearing import ClearingCycleTotalled, ClearingRecordAnswered, SchemePeriodTotalled
+from events.clearing import (
+    ClearingCycleTotalled,
+    ClearingRecordAnswered,
+    ClearingReturnReceived,
+    SchemePeriodTotalled,
+)
 from events.corrections import ResolutionRequested
 from events.disputes import DisputeEvidenceRequested, DisputeNoticeReceived, FraudReportReceived
 from events.hotlist import HotlistAnnounced, RiskSignalled
@@ -119,7 +124,13 @@ PAYMENTS: Final = EngineSpec(
         "network.replies": frozenset({NetworkReplyReceived, NetworkReplyTimedOut, NetworkNotSent}),
         "risk.hotlist": frozenset({HotlistAnnounced}),
         "network.notices": frozenset(
-            {ClearingRecordAnswered, FraudReportReceived, DisputeNoticeReceived, ResolutionRequested}
+            {
+                ClearingRecordAnswered,
+                ClearingReturnReceived,
+                FraudReportReceived,
+                DisputeNoticeReceived,
+                ResolutionRequested,
+            }
         ),
         "payments.inbox": frozenset(
             {

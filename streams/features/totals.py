@@ -12,6 +12,7 @@ from events.base import Event
 from events.clearing import (
     ClearingCycleTotalled,
     ClearingRecordAccepted,
+    ClearingRecordReturned,
     RefundCleared,
     SchemePeriodTotalled,
 )
@@ -50,6 +51,7 @@ class Totals(msgspec.Struct):
 
 Counted = (
     ClearingRecordAccepted
+    | ClearingRecordReturned
     | RefundCleared
     | InterchangeAssessed
     | InterchangeReturned
@@ -63,11 +65,13 @@ Counted = (
 def count(totals: Totals, body: Counted) -> None:
     """Add what an event came to. Interchange comes behind its record, so its cycle is there."""
     match body:
-        case ClearingRecordAccepted() | RefundCleared():
+        case ClearingRecordAccepted() | ClearingRecordReturned() | RefundCleared():
             cycle = totals.cycles.setdefault(body.cycle, Cycle(body.network, body.settlement_currency))
             cycle.records += 1
             if isinstance(body, ClearingRecordAccepted):
                 cycle.presented += body.settlement_amount
+            elif isinstance(body, ClearingRecordReturned):
+                cycle.presented -= body.settlement_amount
             else:
                 cycle.refunded += body.settlement_amount
         case InterchangeAssessed():

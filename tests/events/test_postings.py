@@ -19,7 +19,13 @@ from events.balances import (
 )
 from events.base import Event
 from events.catalog import EVENTS
-from events.clearing import Bearer, CaptureWrittenOff, ClearingRecordAccepted, RefundCleared
+from events.clearing import (
+    Bearer,
+    CaptureWrittenOff,
+    ClearingRecordAccepted,
+    ClearingRecordReturned,
+    RefundCleared,
+)
 from events.corrections import (
     PayoutDifferenceWrittenOff,
     SchemeInvoiceAdjusted,
@@ -106,6 +112,7 @@ ROWS: list[tuple[Event, list[tuple[str, str, int]]]] = [
     (make(CaptureWrittenOff),               [(MP, "loss:cap-1", 1_000), (NU, "cap-1", -1_000)]),
     (make(CaptureWrittenOff, borne_by=Bearer.US), [(LO, "", 1_000),     (NU, "cap-1", -1_000)]),
     (make(ClearingRecordAccepted),          [(NR, CYCLE, 1_000),   (NU, "cap-1", -1_000)]),
+    (make(ClearingRecordReturned),          [(NU, "cap-1", 1_000), (NR, CYCLE, -1_000)]),
     (make(RefundCleared),                   [(RT, "ref-1", 1_000), (NR, CYCLE, -1_000)]),
     (make(InterchangeAssessed),             [(IX, "", 25),         (NR, CYCLE, -25)]),
     (make(InterchangeReturned),             [(NR, CYCLE, 25),      (IX, "", -25)]),

@@ -19,6 +19,7 @@ from events.clearing import (
     CaptureWrittenOff,
     ClearingRecordAccepted,
     ClearingRecordRejected,
+    ClearingRecordReturned,
     ClearingRejection,
     RefundCleared,
 )
@@ -71,7 +72,7 @@ from tests.events.test_merchant_walks import WALKS as MERCHANT_WALKS
 from tests.streams.builders_late import make
 
 BANK = "bank-usd-2026-03-10"
-TUESDAY, WEDNESDAY = "visa-USD-2026-03-10", "visa-USD-2026-03-11"
+TUESDAY, WEDNESDAY, THURSDAY = (f"visa-USD-2026-03-{day}" for day in (10, 11, 12))
 
 
 def authorized(amount: int = 1_000) -> list[Event]:
@@ -226,6 +227,34 @@ WALKS: dict[str, list[Event]] = {
         *settled(975, cycle=WEDNESDAY),
         *available(("cap-1", 1_000), ("fee:cap-1", -59)),
         *paid_out(941),
+    ],
+    "given back, presented again": [
+        *authorized(),
+        *captured(),
+        *cleared(1_000, 25),
+        *settled(975),
+        make(
+            ClearingRecordReturned, cycle=WEDNESDAY, reason=ClearingRejection.INVALID_DATA, representable=True
+        ),
+        make(InterchangeReturned, amount=25, cycle=WEDNESDAY),
+        *settled(-975, 2, WEDNESDAY),
+        make(ClearingRecordAccepted, cycle=THURSDAY),
+        make(InterchangeAssessed, cycle=THURSDAY),
+        *settled(975, 3, THURSDAY),
+        *available(("cap-1", 1_000), ("fee:cap-1", -59)),
+        *paid_out(941, line=4),
+    ],
+    "given back, written off": [
+        *authorized(),
+        *captured(),
+        *cleared(1_000, 25),
+        *settled(975),
+        make(ClearingRecordReturned, cycle=WEDNESDAY),
+        make(InterchangeReturned, amount=25, cycle=WEDNESDAY),
+        make(CaptureWrittenOff),
+        *settled(-975, 2, WEDNESDAY),
+        *adjusted("loss:cap-1", -1_000),
+        *available(("cap-1", 1_000), ("fee:cap-1", -59)),
     ],
     "written off by the merchant": [
         *authorized(),

@@ -116,6 +116,7 @@ POSTINGS: dict[str, Callable[[Body], list[Leg]]] = {
     "AuthorizationExpired": _released,
     "AuthorizationReversed": _released,
     "ClearingRecordAccepted": _moved("NR", "{cycle}", "NU", "{capture_id}"),
+    "ClearingRecordReturned": _moved("NU", "{capture_id}", "NR", "{cycle}"),
     "CaptureWrittenOff": _written_off,
     "RefundApproved": _moved("MP", "{refund_id}", "RT", "{refund_id}"),
     "RefundCleared": _moved("RT", "{refund_id}", "NR", "{cycle}"),
@@ -197,6 +198,7 @@ ONCE = {
     "CaptureWrittenOff": ("capture_id",),
     "ClearingRecordCreated": ("record_id",),
     "ClearingRecordAccepted": ("record_id",),
+    "ClearingRecordReturned": ("record_id",),
     "RefundCleared": ("record_id",),
     "RefundApproved": ("refund_id",),
     "RefundFailed": ("refund_id",),
@@ -434,6 +436,8 @@ class Books:
             yield from self._keeping.take(event)
         if name in {"ClearingRecordAccepted", "RefundCleared"}:
             self._presented[body["record_id"]] = body["amount"]
+        if name == "ClearingRecordReturned" and self._presented.get(body["record_id"]) != body["amount"]:
+            yield f"{event.where}: {name} of {body['record_id']}, of which {body['amount']} were never accepted"
         if name in {"InterchangeAssessed", "InterchangeReturned"}:
             yield from self._interchange(event)
 

@@ -26,7 +26,7 @@ from unittest.mock import patch
 
 import msgspec
 
-from events.accounts import CLEARING, code_of
+from events.accounts import CLEARING, bank_account, code_of
 from events.authorization import (
     AuthorizationSubmitted,
     IncrementSubmitted,
@@ -37,7 +37,7 @@ from events.authorization import (
     ReversalSubmitted,
 )
 from events.base import Event, Message
-from events.calendar import DAY, HOUR, SECOND, day_number, iso_day, start_of
+from events.calendar import DAY, HOUR, SECOND, day_number, iso_day, next_business_day, parse_day, start_of
 from events.clearing import ClearingRecordCreated, ClearingRejection
 from events.disputes import (
     DisputeEvidenceRequested,
@@ -53,6 +53,7 @@ from events.identity import card_id, operation_id, partition_of_name, payment_id
 from events.messages import Handover
 from events.partitions import ClockKind
 from events.postings import postings
+from events.reconciliation import BankLineRecorded, NetworkSettlementAdvised
 from events.reference import MerchantTerms
 from events.requests import (
     CaptureMode,
@@ -371,6 +372,21 @@ class Story:
         )
         self.says("payments.inbox", wanted, sender="intake/0")
 
+    def settles(self, cycle: str, *, records: int, presented: int, interchange: int) -> None:
+        """A network's cycle of which the simulated one knows nothing: its advice, and the line that pays it."""
+        network, currency, _ = cycle.split("-", 2)
+        account, net = bank_account(currency), presented - interchange
+        home = partition_of_name(account, self.partitions)
+        booked_on = next_business_day(parse_day(cycle[-10:]))
+        facts: tuple[Event, ...] = (
+            NetworkSettlementAdvised(
+                account, network, cycle, currency, records, presented, 0, interchange, net
+            ),
+            BankLineRecorded(account, f"{account}-{cycle}", 1, net, currency, booked_on, f"NET {cycle}"),
+        )
+        for fact in facts:
+            self.says("bank.statements", fact, sender="bank/0", partition=home)
+
     def rewrites(self, kind: type[_E], change: Callable[[_E], Sequence[Event]]) -> None:
         """From here on every fact of this kind that an edge sends is replaced by these."""
         self._changes[kind] = change
@@ -419,8 +435,9 @@ class Story:
     def end(self, days: int = END_DAYS) -> None:
         """Wait until everything is over, and let the auditor look at it. Nothing may be open."""
         self.wait(days=days, every=6 * HOUR)
-        assert self.findings() == []
-        assert self.open_items() == {}
+        findings, left = self.findings(), self.open_items()
+        assert findings == [], findings
+        assert left == {}, left
 
     def findings(self, *, ended: bool = True) -> list[str]:
         """What the auditor says to all that stands on the topics."""
@@ -441,7 +458,7 @@ class Story:
 
     # -- what came of it -----------------------------------------------------------------------------------
 
-    def all(self, kind: type[_E], **fields: Any) -> list[_E]:
+    def all(self, kind: type[_E], /, **fields: Any) -> list[_E]:
         """The events of a kind whose fields are these, in order."""
         return [
             recorded.body
@@ -450,7 +467,7 @@ class Story:
             and all(getattr(recorded.body, field) == value for field, value in fields.items())
         ]
 
-    def the(self, kind: type[_E], **fields: Any) -> _E:
+    def the(self, kind: type[_E], /, **fields: Any) -> _E:
         """The one event of a kind whose fields are these."""
         (one,) = self.all(kind, **fields)
         return one

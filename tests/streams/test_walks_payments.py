@@ -4,6 +4,8 @@
 clearing account against zero; so each walk ends with it, and looks at the way its own items went.
 """
 
+import msgspec
+
 from events.authorization import (
     AmountConflictDetected,
     AuthorizationIncremented,
@@ -21,13 +23,17 @@ from events.authorization import (
     ReversalReason,
     ReversalSubmitted,
 )
+from events.calendar import HOUR, day_of, iso_day
 from events.clearing import (
     CaptureWrittenOff,
     ClearingRecordAccepted,
     ClearingRecordRejected,
+    ClearingRecordReturned,
     ClearingRejection,
+    ClearingReturnReceived,
     RefundCleared,
 )
+from events.fees import InterchangeAssessed, InterchangeReturned, ProcessingFeeCharged
 from events.lifecycle import (
     AuthorizationExpired,
     AuthorizationRemainderReleased,
@@ -37,10 +43,22 @@ from events.lifecycle import (
     PaymentCaptured,
     PaymentVoided,
 )
+from events.reconciliation import DiscrepancyDetected, DiscrepancyKind
 from events.refunds import RefundApproved, RefundFailed
 from events.routing import RouteFailedOver
 from events.settlement import PayoutInitiated
-from tests.simulation.stories import SHOP, Story, declined, entries, not_sent, partly, reply, silence, terms
+from tests.simulation.stories import (
+    END_DAYS,
+    SHOP,
+    Story,
+    declined,
+    entries,
+    not_sent,
+    partly,
+    reply,
+    silence,
+    terms,
+)
 
 LIFE = (
     AuthorizationSubmitted,
@@ -394,6 +412,92 @@ def test_written_off() -> None:
         assert [-1_000, 0] == story.path("MP", capture)
         assert [1_000, 0] == story.path("MP", f"loss:{capture}")
         assert "merchant" == story.the(CaptureWrittenOff).borne_by
+
+
+def given_back(story: Story, reason: ClearingRejection) -> str:
+    """A capture that was accepted, paid and given back days later; its cycle and the bank know of it."""
+    story.pay(1_000)
+    story.wait(days=4)
+    accepted = story.the(ClearingRecordAccepted)
+    kept = story.the(InterchangeAssessed).amount
+    cycle = f"visa-USD-{iso_day(day_of(story.now) - 1)}"
+    story.says(
+        "network.notices",
+        ClearingReturnReceived(
+            accepted.payment_id,
+            accepted.network,
+            accepted.record_id,
+            reason,
+            cycle,
+            1_000,
+            "USD",
+            1_000,
+            "USD",
+            kept,
+        ),
+        sender="network/0",
+    )
+    story.settles(cycle, records=1, presented=-1_000, interchange=-kept)
+    return accepted.capture_id
+
+
+def test_given_back_and_presented_again() -> None:
+    """What was accepted is unbilled again, leaves a second time, and is paid in a third cycle."""
+    with Story() as story:
+        capture = given_back(story, ClearingRejection.INVALID_DATA)
+        story.end()
+        assert story.the(ClearingRecordReturned).representable
+        assert [1_000, 0, 1_000, 0] == story.path("NU", capture)
+        first, again = story.all(ClearingRecordAccepted)
+        assert first.cycle < story.the(ClearingRecordReturned).cycle < again.cycle
+        kept = {one.amount for one in story.all(InterchangeAssessed)}
+        assert kept == {one.amount for one in story.all(InterchangeReturned)}
+        assert [] == story.all(CaptureWrittenOff)
+        assert 1 == len(story.all(ProcessingFeeCharged))
+
+
+def test_given_back_and_written_off() -> None:
+    """What may not leave again is the merchant's loss, out of what it earns next."""
+    with Story() as story:
+        capture = given_back(story, ClearingRejection.AUTHORIZATION_NOT_FOUND)
+        story.wait(days=1)
+        story.pay(9_000)
+        story.end()
+        assert [1_000, 0, 1_000, 0] == story.path("NU", capture)
+        assert [1_000, 0] == story.path("MP", f"loss:{capture}")
+        fees = 30 + 29 + 30 + 261
+        assert 9_000 - fees == sum(one.amount for one in story.all(PayoutInitiated))
+
+
+def test_given_back_twice_or_for_nothing() -> None:
+    """The second time, and what was never accepted, is a difference with a name and moves nothing."""
+    with Story() as story:
+        capture = given_back(story, ClearingRejection.INVALID_DATA)
+        once = ClearingReturnReceived(
+            story.the(PaymentCaptured).payment_id,
+            "visa",
+            story.the(ClearingRecordAccepted).record_id,
+            ClearingRejection.INVALID_DATA,
+            "visa-USD-2026-03-05",
+            1_000,
+            "USD",
+            1_000,
+            "USD",
+            0,
+        )
+        story.says("network.notices", once, sender="network/0")
+        strange = msgspec.structs.replace(once, record_id="clr-0123456789abcdef")
+        story.says("network.notices", strange, sender="network/0")
+        story.wait(days=END_DAYS, every=6 * HOUR)
+        assert 1 == len(story.all(ClearingRecordReturned))
+        unknown = sorted([once.record_id, strange.record_id])
+        assert unknown == sorted(
+            one.item for one in story.all(DiscrepancyDetected, kind=DiscrepancyKind.EXTRA)
+        )
+        # Somebody has to look at the two; of the money nothing is open.
+        assert [f"payments: {item} is open: extra" for item in unknown] == story.findings()
+        assert {} == story.open_items()
+        assert [1_000, 0, 1_000, 0] == story.path("NU", capture)
 
 
 def test_several_cycles() -> None:
