@@ -45,7 +45,6 @@ class RefundRejected(Event, frozen=True):
     """The refund cannot be done."""
 
     KEY: ClassVar[tuple[str, ...]] = PAYMENT
-    VERSION: ClassVar[int] = 3
 
     payment_id: str
     merchant: str

@@ -19,10 +19,11 @@ from typing import Final, Self
 
 from events.errors import Broken, Refused, TallystickError, Unavailable
 from infra.commandline import INVARIANT_FAILED, OK, UNAVAILABLE, USAGE
-from infra.crashing import VARIABLE
 
 #: How long a process may take to settle what it is doing when it is told to stop.
 STOP_SECONDS: Final = 20.0
+#: More restarts than this of one process within a minute are no bad luck.
+_RESTARTS: Final = 10
 _RESTART_SECONDS: Final = 60.0
 _LAST_WORDS: Final = 2_000
 
@@ -65,9 +66,6 @@ class Member:
 class Supervisor:
     """Starts ``tallystick`` commands; what each writes goes to ``NAME.log`` in ``folder``."""
 
-    #: More restarts than this of one process within a minute are no bad luck.
-    most_restarts = 10
-
     def __init__(self, folder: Path, *, restart_killed: bool = False) -> None:
         """``restart_killed``: start again whoever was killed, too (for those who kill)."""
         self.members: dict[str, Member] = {}
@@ -79,17 +77,13 @@ class Supervisor:
         self._folder.mkdir(parents=True, exist_ok=True)
         member = Member(
             name,
-            [sys.executable, *self.program(name), *arguments],
+            [sys.executable, "-m", "infra.cli", *arguments],
             _environment(environment or {}),
             self._folder / f"{name}.log",
         )
         self.members[name] = member
         self._launch(member)
         return member
-
-    def program(self, name: str) -> Sequence[str]:
-        """What Python is given before the arguments of a process."""
-        return ["-m", "infra.cli"]
 
     def _launch(self, member: Member) -> None:
         parent = os.getpid()
@@ -114,19 +108,15 @@ class Supervisor:
             if code is None or code == OK or member.stopped:
                 continue
             recent = [at for at in member.starts if at > time.monotonic() - _RESTART_SECONDS]
-            if not self.forgives(member, code) or len(recent) > self.most_restarts:
+            in_doubt = code == UNAVAILABLE or (self._restart_killed and code == -signal.SIGKILL)
+            if not in_doubt or len(recent) > _RESTARTS:
                 raise _ERRORS.get(code, Unavailable)(self._last_words(member, code))
             member.restarted.append(code)
-            self.died(member, code)
+            # Whatever it was to die of, it has.
+            member.environment = {
+                name: value for name, value in member.environment.items() if name != "TALLYSTICK_CRASH_AT"
+            }
             self._launch(member)
-
-    def forgives(self, member: Member, code: int) -> bool:
-        """Whether a process that ended like this is to be started again."""
-        return code == UNAVAILABLE or (self._restart_killed and code == -signal.SIGKILL)
-
-    def died(self, member: Member, code: int) -> None:
-        """A process that is to be started again has ended; whatever it was to die of, it has."""
-        member.environment = {name: value for name, value in member.environment.items() if name != VARIABLE}
 
     def _last_words(self, member: Member, code: int) -> str:
         said = member.said().rpartition("\n")[2]

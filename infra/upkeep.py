@@ -24,12 +24,8 @@ if TYPE_CHECKING:
 _LOOK_SECONDS: Final = 0.5
 
 
-def keep_up(
-    place: "Path | Cluster", store: StoreAddress, begun: Callable[[], None], reach: Callable[[str], None]
-) -> None:
+def keep_up(place: "Path | Cluster", store: StoreAddress, begun: Callable[[], None]) -> None:
     """Project what is committed until Ctrl-C or SIGTERM; ``begun`` is told from when on these are heard.
-
-    ``reach`` is told which point of a commit has been reached.
 
     Raises Refused, Unavailable, LogDamaged.
     """
@@ -41,7 +37,7 @@ def keep_up(
             partitions = _partitions(place, told)
             if partitions is not None:
                 with Path(os.devnull).open("w", encoding="utf-8") as answers:
-                    follow(place, store, partitions, told, answers, reach)
+                    follow(place, store, partitions, told, answers)
     except (duckdb.Error, OSError) as error:
         first_line = str(error).partition("\n")[0]
         raise Unavailable(f"the store {store} cannot be written: {first_line}") from error
@@ -52,8 +48,7 @@ def _partitions(place: "Path | Cluster", told: IO[str]) -> int | None:
     from projections.projector import LOG_TOPICS, partitions_of
 
     with looking_at(place) as log:
-        # Not by its end: on Kafka one moves behind an opening that was undone.
-        while not log.read(LOG_TOPICS[0], 0, 0, 1):
+        while not log.end(LOG_TOPICS[0], 0):
             if select.select([told], [], [], _LOOK_SECONDS)[0]:
                 return None
         return partitions_of(log)

@@ -9,7 +9,6 @@ from typing import Final, NamedTuple
 
 from events.authorization import (
     AuthorizationSubmitted,
-    IncrementSubmitted,
     NetworkNotSent,
     NetworkReplyTimedOut,
     ReversalSubmitted,
@@ -18,18 +17,12 @@ from events.base import Event
 from events.envelope import Recorded
 from events.errors import Unavailable
 from events.messages import Handover
-from streams.edge.dice import MILLION, chance
-from streams.edge.networks import Submission
+from streams.edge.networks import MILLION, chance
 from streams.hosts.edges import Outgoing
 
 _MILLISECONDS: Final = 1_000
 
-#: How the network's own account calls what has reached it.
-_KINDS: Final[dict[type[Event], str]] = {
-    AuthorizationSubmitted: "authorization",
-    IncrementSubmitted: "increment",
-    ReversalSubmitted: "reversal",
-}
+Submission = AuthorizationSubmitted | ReversalSubmitted
 
 
 class Call(NamedTuple):
@@ -123,4 +116,5 @@ def _says(call: Call, kind: type[Event]) -> bool:
 def _account(call: Call) -> bytes:
     body = call.recorded.body
     assert isinstance(body, Submission)
-    return f"{_KINDS[type(body)]} {body.rrn} {body.attempt} {body.network} {body.amount} {body.currency}\n".encode()
+    kind = "authorization" if isinstance(body, AuthorizationSubmitted) else "reversal"
+    return f"{kind} {body.rrn} {body.attempt} {body.network} {body.amount} {body.currency}\n".encode()

@@ -32,8 +32,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from events.errors import Refused, Unavailable, ValidationError
 from events.identity import ENTROPY_BYTES, SLOTS, card_id, luhn_ok, mask
-from events.requests import Request
-from streams.hosts.admission import Keys
+from streams.hosts.admission import Keys, Request
 
 KEY_BYTES: Final = 32
 KEY_ID_BYTES: Final = 8

@@ -25,8 +25,6 @@ from events.reconciliation import DiscrepancyDetected, DiscrepancyKind
 PRESENTMENTS: Final = 2
 """How often a record may leave: networks take a corrected one back once."""
 
-_REPRESENTABLE: Final = (ClearingRejection.INVALID_DATA, ClearingRejection.NOT_RECEIVED)
-
 
 class Record(msgspec.Struct, frozen=True, gc=False):
     """A capture or a refund that a network has to hear of.
@@ -80,26 +78,8 @@ def meaning_of(record_id: str, record: Record, said: ClearingRecordAnswered) -> 
     return events
 
 
-def may_leave_again(record: Record, reason: ClearingRejection) -> bool:
-    """Whether a record that a network does not want, or gives back, may be presented once more."""
-    return reason in _REPRESENTABLE and record.presentment < PRESENTMENTS
-
-
-def written_off(record: Record) -> CaptureWrittenOff:
-    """No network will pay for the capture: the merchant bears it."""
-    return CaptureWrittenOff(
-        record.payment_id,
-        record.merchant,
-        record.network,
-        record.source_id,
-        record.amount,
-        record.currency,
-        Bearer.MERCHANT,
-    )
-
-
 def _refused(record_id: str, record: Record, reason: ClearingRejection) -> list[Event]:
-    representable = may_leave_again(record, reason)
+    representable = reason is ClearingRejection.INVALID_DATA and record.presentment < PRESENTMENTS
     events: list[Event] = [
         ClearingRecordRejected(
             record.payment_id,
@@ -112,5 +92,15 @@ def _refused(record_id: str, record: Record, reason: ClearingRejection) -> list[
         )
     ]
     if not representable and record.kind is RecordKind.PRESENTMENT:
-        events.append(written_off(record))
+        events.append(
+            CaptureWrittenOff(
+                record.payment_id,
+                record.merchant,
+                record.network,
+                record.source_id,
+                record.amount,
+                record.currency,
+                Bearer.MERCHANT,
+            )
+        )
     return events

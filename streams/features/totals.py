@@ -12,12 +12,10 @@ from events.base import Event
 from events.clearing import (
     ClearingCycleTotalled,
     ClearingRecordAccepted,
-    ClearingRecordReturned,
     RefundCleared,
     SchemePeriodTotalled,
 )
-from events.disputes import DisputeFundsReturned, DisputeFundsWithdrawn
-from events.fees import FeeCorrected, InterchangeAssessed, InterchangeReturned, SchemeFeeAssessed
+from events.fees import InterchangeAssessed, InterchangeReturned, SchemeFeeAssessed
 
 
 class Cycle(msgspec.Struct):
@@ -29,7 +27,6 @@ class Cycle(msgspec.Struct):
     presented: int = 0
     refunded: int = 0
     interchange: int = 0
-    disputed: int = 0
 
 
 class Period(msgspec.Struct):
@@ -50,41 +47,24 @@ class Totals(msgspec.Struct):
 
 
 Counted = (
-    ClearingRecordAccepted
-    | ClearingRecordReturned
-    | RefundCleared
-    | InterchangeAssessed
-    | InterchangeReturned
-    | SchemeFeeAssessed
-    | FeeCorrected
-    | DisputeFundsWithdrawn
-    | DisputeFundsReturned
+    ClearingRecordAccepted | RefundCleared | InterchangeAssessed | InterchangeReturned | SchemeFeeAssessed
 )
 
 
 def count(totals: Totals, body: Counted) -> None:
     """Add what an event came to. Interchange comes behind its record, so its cycle is there."""
     match body:
-        case ClearingRecordAccepted() | ClearingRecordReturned() | RefundCleared():
+        case ClearingRecordAccepted() | RefundCleared():
             cycle = totals.cycles.setdefault(body.cycle, Cycle(body.network, body.settlement_currency))
             cycle.records += 1
             if isinstance(body, ClearingRecordAccepted):
                 cycle.presented += body.settlement_amount
-            elif isinstance(body, ClearingRecordReturned):
-                cycle.presented -= body.settlement_amount
             else:
                 cycle.refunded += body.settlement_amount
         case InterchangeAssessed():
             totals.cycles[body.cycle].interchange += body.amount
         case InterchangeReturned():
             totals.cycles[body.cycle].interchange -= body.amount
-        case FeeCorrected():
-            cycle = totals.cycles.setdefault(body.cycle, Cycle(body.network, body.currency))
-            cycle.interchange += body.amount
-        case DisputeFundsWithdrawn() | DisputeFundsReturned():
-            cycle = totals.cycles.setdefault(body.cycle, Cycle(body.network, body.currency))
-            taken = isinstance(body, DisputeFundsWithdrawn)
-            cycle.disputed += body.amount if taken else -body.amount
         case SchemeFeeAssessed():
             period = totals.periods.setdefault(
                 _period_key(body), Period(body.network, body.currency, body.period)
@@ -119,8 +99,7 @@ def _cycle_totals(totals: Totals) -> Iterator[Event]:
             cycle.presented,
             cycle.refunded,
             cycle.interchange,
-            cycle.presented - cycle.refunded - cycle.interchange - cycle.disputed,
-            cycle.disputed,
+            cycle.presented - cycle.refunded - cycle.interchange,
         )
 
 

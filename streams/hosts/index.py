@@ -1,4 +1,4 @@
-"""An index: the engines that own partition p of every log, and the one transaction that they share.
+"""An index: the four engines that own partition p of every log, and the one transaction that they share.
 
 The host reads records, :meth:`Index.take` turns them into what is to be committed, the host commits it. Engines
 change their state while they decide, so a commit that fails leaves an index that is ahead of its log: the only
@@ -32,7 +32,7 @@ from streams.hosts.snapshots import FORMAT, IndexSnapshot, seal, unseal
 from streams.topology import BROADCAST, ENGINES, EngineSpec
 
 #: Raised with every change of what processors decide; older stretches of a log carry their own.
-BEHAVIOUR: Final = 2
+BEHAVIOUR: Final = 1
 
 #: Submissions without an answer at which new requests are left on their topic. Everything else goes on, so
 #: that answers and hand-overs can never wait for requests that wait for them.
@@ -259,7 +259,7 @@ class Index:
         and ReplayDiffers where it is not what it was.
         """
         self._holes = log.holes
-        if _is_empty(log, ENGINES[0].name, self.number):
+        if log.end(ENGINES[0].name, self.number) == 0:
             return False
         snapshot = self._fitting_snapshot(log) if snapshots else None
         if snapshot is not None:
@@ -455,11 +455,6 @@ def _arguments(recorded: str, wanted: str) -> Iterator[tuple[str, object, object
         return
     for name in sorted(was.keys() | now.keys()):
         yield name, was.get(name, "nothing"), now.get(name, "nothing")
-
-
-def _is_empty(log: Log, name: str, partition: int) -> bool:
-    """Whether nothing was ever committed. Where offsets have holes, an opening that was undone has left some."""
-    return log.end(name, partition) == 0 or (log.holes and not log.read(name, partition, 0, 1))
 
 
 def _records(log: Log, topic: str, partition: int, offset: int) -> Iterator[Stored]:

@@ -27,7 +27,7 @@ from streams.hosts.index import Run
 from streams.hosts.log import Append, Stored, TopicPartition
 from streams.hosts.refusals import reason
 from streams.hosts.transactions import Transactions
-from streams.topology import INBOXES, LOGS, TOPICS
+from streams.topology import LOGS, TOPICS
 
 #: How long one question may take.
 PATIENCE_SECONDS: Final = 30.0
@@ -40,7 +40,11 @@ _FETCH_MS: Final = 5
 #: How often a moment is looked for in which nobody commits.
 _VIEW_TRIES: Final = 200
 _VIEW_SECONDS: Final = 0.01
-_ENGINES_TOPICS: Final = frozenset({*LOGS, *INBOXES})
+#: For how long whoever has committed looks for it.
+_VISIBLE_SECONDS: Final = 1.0
+_ENGINES_TOPICS: Final = frozenset(
+    {*LOGS, *(topic.name for topic in TOPICS if topic.name.endswith(".inbox"))}
+)
 
 _T = TypeVar("_T")
 
@@ -189,7 +193,16 @@ class KafkaLog:
                 last = await self._last(*place)
                 if last is not None:
                     writer.chains[place] = last.chain
-        await writer.commit(appends, group_of(self.cluster, owner), positions)
+        ends = await writer.commit(appends, group_of(self.cluster, owner), positions)
+        # The broker says so before it has marked the end of the transaction everywhere: whoever writes here and then
+        # reads is to find what was written, unless somebody else's open transaction hides it.
+        deadline = time.monotonic() + _VISIBLE_SECONDS
+        for (topic, partition), end in ends.items():
+            place = KafkaPartition(self.cluster.topic(topic), partition)
+            self._ends.clear()
+            while await self._end(place) < end and time.monotonic() < deadline:
+                await asyncio.sleep(_VIEW_SECONDS)
+                self._ends.clear()
         self._ends.clear()
 
     def last(self, topic: str, partition: int) -> Stored | None:

@@ -1,5 +1,0 @@
-"""``python -m tests.torture``."""
-
-from tests.torture.command import main
-
-raise SystemExit(main())
