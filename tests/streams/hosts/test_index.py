@@ -473,6 +473,21 @@ def test_a_log_that_does_not_begin_with_its_opening_is_damaged(name: str) -> Non
         Index(0, RUN, KEYS).restore(log)
 
 
+class Undone(MemoryLog):
+    """A log whose opening was undone, as on Kafka: it holds nothing, and its offsets have moved on."""
+
+    holes = True
+
+    def end(self, topic: str, partition: int) -> int:
+        """Behind what was written and undone, and the end of that transaction."""
+        return super().end(topic, partition) + 2
+
+
+def test_a_log_whose_opening_was_undone_is_empty() -> None:
+    """Whoever died in its first commit leaves nothing behind: the next one opens the log."""
+    assert not Index(0, RUN, KEYS).restore(Undone())
+
+
 @pytest.mark.parametrize("value", [b"", b"\0\0\0\0\1", b"rubbish"])
 def test_a_record_that_cannot_be_read_is_damage(value: bytes) -> None:
     """With its place."""
