@@ -267,9 +267,7 @@ class KafkaIndex:
         return records
 
     def _wanted(self) -> dict[KafkaPartition, str]:
-        if self.index.wants("payments.requests"):
-            return self._inputs
-        return {place: topic for place, topic in self._inputs.items() if topic != "payments.requests"}
+        return {place: topic for place, topic in self._inputs.items() if self.index.wants(topic)}
 
     def _not_taken(self, spec: EngineSpec, topic: str, records: Sequence[Stored]) -> Sequence[Stored]:
         """After a restore the engines may have read different stretches of what all of them read."""

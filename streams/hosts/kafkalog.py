@@ -15,14 +15,13 @@ from typing import Any, Final, TypeVar
 
 from aiokafka import AIOKafkaConsumer
 from aiokafka import TopicPartition as KafkaPartition
-from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError, OffsetOutOfRangeError
 
 from events.errors import LogDamaged, Retry, Unavailable
 from events.partitions import ClockKind
 from streams.hosts.clocks import WallClock
 from streams.hosts.cluster import BusinessTime, Cluster, stored
-from streams.hosts.following import Follower
+from streams.hosts.following import Follower, group_positions
 from streams.hosts.index import Run
 from streams.hosts.log import Append, Stored, TopicPartition
 from streams.hosts.refusals import reason
@@ -194,16 +193,24 @@ class KafkaLog:
                 if last is not None:
                     writer.chains[place] = last.chain
         ends = await writer.commit(appends, group_of(self.cluster, owner), positions)
-        # The broker says so before it has marked the end of the transaction everywhere: whoever writes here and then
-        # reads is to find what was written, unless somebody else's open transaction hides it.
-        deadline = time.monotonic() + _VISIBLE_SECONDS
-        for (topic, partition), end in ends.items():
-            place = KafkaPartition(self.cluster.topic(topic), partition)
-            self._ends.clear()
-            while await self._end(place) < end and time.monotonic() < deadline:
-                await asyncio.sleep(_VIEW_SECONDS)
-                self._ends.clear()
+        await self._until_visible(ends)
+
+    async def _until_visible(self, ends: Mapping[TopicPartition, int]) -> None:
+        """Whoever writes here and then reads is to find what was written.
+
+        The broker says that a transaction is committed before it has marked its end everywhere. Somebody else's open
+        transaction may hide it for longer: that is not waited for.
+        """
+        written = {
+            KafkaPartition(self.cluster.topic(topic), part): end for (topic, part), end in ends.items()
+        }
         self._ends.clear()
+        deadline = time.monotonic() + _VISIBLE_SECONDS
+        while written and time.monotonic() < deadline:
+            found = await self._consumer.end_offsets(list(written))
+            if all(found[place] >= end for place, end in written.items()):
+                return
+            await asyncio.sleep(_VIEW_SECONDS)
 
     def last(self, topic: str, partition: int) -> Stored | None:
         """The last committed record of a partition; None where there is none."""
@@ -239,17 +246,7 @@ class KafkaLog:
         }
 
     async def _group_positions(self, group: str) -> dict[TopicPartition, int]:
-        client = AIOKafkaAdminClient(**self.cluster.options())
-        try:
-            await client.start()
-            committed = await client.list_consumer_group_offsets(group)
-        finally:
-            await client.close()
-        return {
-            (self.cluster.name_of(place.topic), place.partition): kept.offset
-            for place, kept in committed.items()
-            if kept.offset >= 0 and place.topic.startswith(f"{self.cluster.prefix}.")
-        }
+        return {place: offset for place, (offset, _) in (await group_positions(self.cluster, group)).items()}
 
     def state(self, owner: str) -> bytes | None:
         return self.states.get(owner)
@@ -304,16 +301,8 @@ class KafkaLog:
         self._run(written.start())
         try:
             for _ in range(_VIEW_TRIES):
-                positions = self._run(self._group_positions(group))
-                self.places()
-                known = {
-                    place: end
-                    for (topic, part), end in self._ends.items()
-                    if (place := (self.cluster.name_of(topic), part))[0] in _ENGINES_TOPICS
-                }
-                if known == self._run(written.ends(known)) and positions == self._run(
-                    self._group_positions(group)
-                ):
+                positions = self._moment(group, written)
+                if positions is not None:
                     break
                 time.sleep(_VIEW_SECONDS)
             else:
@@ -327,6 +316,15 @@ class KafkaLog:
             yield
         finally:
             self._frozen = None
+
+    def _moment(self, group: str, written: Follower) -> dict[TopicPartition, int] | None:
+        """The group's positions, with the ends of that moment in place; None where something moved or stands open."""
+        positions = self._run(self._group_positions(group))
+        self.places()  # Asks for all ends anew.
+        named = {(self.cluster.name_of(topic), part): end for (topic, part), end in self._ends.items()}
+        readable = {place: end for place, end in named.items() if place[0] in _ENGINES_TOPICS}
+        whole = readable == self._run(written.ends(readable))
+        return positions if whole and positions == self._run(self._group_positions(group)) else None
 
     def close(self) -> None:
         async def closing() -> None:
