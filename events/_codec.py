@@ -28,10 +28,15 @@ from events.binary import (
     write_list,
 )
 
+from events.authorization import AmountConflictDetected
+from events.authorization import AuthorizationIncremented
 from events.authorization import AuthorizationOutcomeUnknown
 from events.authorization import AuthorizationReversed
 from events.authorization import AuthorizationSubmitted
+from events.authorization import ConflictField
 from events.authorization import DeclineReason
+from events.authorization import IncrementDeclined
+from events.authorization import IncrementSubmitted
 from events.authorization import LateApprovalAction
 from events.authorization import LateApprovalReceived
 from events.authorization import MessageKind
@@ -45,6 +50,19 @@ from events.authorization import RetryAdvice
 from events.authorization import ReversalReason
 from events.authorization import ReversalSubmitted
 from events.authorization import UnmatchedReason
+from events.balances import HoldReason
+from events.balances import InstructionRefusal
+from events.balances import LossReason
+from events.balances import MerchantLossWrittenOff
+from events.balances import MerchantReceivableOffset
+from events.balances import MerchantReceivableRaised
+from events.balances import ReceivableCause
+from events.balances import ReserveRelease
+from events.balances import ReserveReleased
+from events.balances import ReserveWithheld
+from events.balances import SettlementHoldPlaced
+from events.balances import SettlementHoldReleased
+from events.balances import SettlementInstructionRefused
 from events.clearing import Bearer
 from events.clearing import CaptureWrittenOff
 from events.clearing import ClearingBatchClosed
@@ -53,19 +71,75 @@ from events.clearing import ClearingRecordAccepted
 from events.clearing import ClearingRecordAnswered
 from events.clearing import ClearingRecordCreated
 from events.clearing import ClearingRecordRejected
+from events.clearing import ClearingRecordReturned
 from events.clearing import ClearingRejection
+from events.clearing import ClearingReturnReceived
 from events.clearing import RecordKind
 from events.clearing import RefundCleared
 from events.clearing import SchemePeriodTotalled
+from events.corrections import PayoutDifferenceWrittenOff
+from events.corrections import ResolutionAction
+from events.corrections import ResolutionRejected
+from events.corrections import ResolutionRejection
+from events.corrections import ResolutionRequested
+from events.corrections import SchemeInvoiceAdjusted
+from events.corrections import SettlementDifferenceWrittenOff
+from events.corrections import SuspenseOffset
+from events.corrections import SuspenseWrittenOff
+from events.corrections import WriteOffRule
+from events.disputes import DisputeEscalated
+from events.disputes import DisputeEvidenceAccepted
+from events.disputes import DisputeEvidenceExpired
+from events.disputes import DisputeEvidenceRejected
+from events.disputes import DisputeEvidenceRequested
+from events.disputes import DisputeEvidenceSubmitted
+from events.disputes import DisputeFundsReturned
+from events.disputes import DisputeFundsWithdrawn
+from events.disputes import DisputeInquiryClosed
+from events.disputes import DisputeInquiryOpened
+from events.disputes import DisputeLost
+from events.disputes import DisputeMerchantDebited
+from events.disputes import DisputeNoticeReceived
+from events.disputes import DisputeNoticeRefused
+from events.disputes import DisputeOpened
+from events.disputes import DisputeStage
+from events.disputes import DisputeStep
+from events.disputes import DisputeWithdrawn
+from events.disputes import DisputeWon
+from events.disputes import EarlyFraudWarningReceived
+from events.disputes import EvidenceRejection
+from events.disputes import FraudConfirmed
+from events.disputes import FraudProgram
+from events.disputes import FraudReportReceived
+from events.disputes import FraudReportRefused
+from events.disputes import Label
+from events.disputes import LabelSource
+from events.disputes import NoticeRefusal
 from events.envelope import Meta
 from events.envelope import Source
 from events.envelope import Versions
+from events.fees import DisputeFeeCharged
+from events.fees import FeeCorrected
 from events.fees import InterchangeAssessed
 from events.fees import InterchangeReturned
 from events.fees import ProcessingFeeCharged
 from events.fees import SchemeFeeAssessed
+from events.hotlist import Dimension
+from events.hotlist import HotlistAnnounced
+from events.hotlist import HotlistApplied
+from events.hotlist import HotlistReleased
+from events.hotlist import ListedBy
+from events.hotlist import Measure
+from events.hotlist import ReleaseCause
+from events.hotlist import RiskSignalled
+from events.hotlist import Standing
+from events.hotlist import VelocityLimitCleared
+from events.hotlist import VelocityLimitReached
+from events.hotlist import Window
 from events.intake import DuplicateRequestObserved
 from events.intake import IdempotencyConflictObserved
+from events.intake import IncrementForwarded
+from events.intake import IncrementReceived
 from events.intake import Outcome
 from events.intake import RequestAccepted
 from events.intake import RequestForwarded
@@ -73,8 +147,11 @@ from events.intake import RequestReceived
 from events.intake import RequestRejected
 from events.intake import RequestRejection
 from events.lifecycle import AuthorizationExpired
+from events.lifecycle import AuthorizationRemainderReleased
 from events.lifecycle import CaptureRequested
 from events.lifecycle import CaptureVoided
+from events.lifecycle import IncrementAdmitted
+from events.lifecycle import IncrementRequested
 from events.lifecycle import OperationParked
 from events.lifecycle import OperationRejected
 from events.lifecycle import OperationRejection
@@ -93,8 +170,22 @@ from events.partitions import LogOpened
 from events.partitions import MarkerSeen
 from events.partitions import MarkersTaken
 from events.partitions import ReferenceApplied
+from events.partitions import ReferenceRefused
 from events.partitions import TickPassed
 from events.partitions import TickStepped
+from events.payouts import BankAccountValidated
+from events.payouts import BankAccountValidationFailed
+from events.payouts import DebitAnnounced
+from events.payouts import DebitOutcome
+from events.payouts import MerchantDebitApplied
+from events.payouts import MerchantDebitOutcomeReceived
+from events.payouts import MerchantDebitReturned
+from events.payouts import MerchantDebitReversed
+from events.payouts import MerchantDebited
+from events.payouts import PayoutFailed
+from events.payouts import PayoutFailure
+from events.payouts import PayoutRetryScheduled
+from events.payouts import PayoutSubmitted
 from events.reconciliation import BankLineRecorded
 from events.reconciliation import DiscrepancyDetected
 from events.reconciliation import DiscrepancyKind
@@ -114,6 +205,7 @@ from events.refunds import RefundRequested
 from events.requests import CaptureMode
 from events.requests import CaptureRequest
 from events.requests import Channel
+from events.requests import IncrementRequest
 from events.requests import InputRow
 from events.requests import Operation
 from events.requests import PaymentRequest
@@ -121,6 +213,18 @@ from events.requests import ReferencePublished
 from events.requests import RefundRequest
 from events.requests import Tick
 from events.requests import VoidRequest
+from events.review import ReviewClosed
+from events.review import ReviewClosure
+from events.review import ReviewDecided
+from events.review import ReviewDecision
+from events.review import ReviewOpened
+from events.review import ReviewProposed
+from events.review import ReviewRefusal
+from events.review import ReviewRefused
+from events.review import ReviewedBy
+from events.risk import Mode
+from events.risk import ModelScore
+from events.risk import Phase
 from events.risk import RiskAssessed
 from events.risk import Verdict
 from events.routing import FailoverReason
@@ -160,8 +264,44 @@ _READ_REQUEST_REJECTION: Final[dict[str, RequestRejection]] = {str(value): value
 _WRITE_OPERATION_REJECTION: Final[dict[OperationRejection, bytes]] = {value: TEXTS[value] for value in OperationRejection}
 _READ_OPERATION_REJECTION: Final[dict[str, OperationRejection]] = {str(value): value for value in OperationRejection}
 
+_WRITE_MODE: Final[dict[Mode, bytes]] = {value: TEXTS[value] for value in Mode}
+_READ_MODE: Final[dict[str, Mode]] = {str(value): value for value in Mode}
+
 _WRITE_VERDICT: Final[dict[Verdict, bytes]] = {value: TEXTS[value] for value in Verdict}
 _READ_VERDICT: Final[dict[str, Verdict]] = {str(value): value for value in Verdict}
+
+_WRITE_PHASE: Final[dict[Phase, bytes]] = {value: TEXTS[value] for value in Phase}
+_READ_PHASE: Final[dict[str, Phase]] = {str(value): value for value in Phase}
+
+_WRITE_DIMENSION: Final[dict[Dimension, bytes]] = {value: TEXTS[value] for value in Dimension}
+_READ_DIMENSION: Final[dict[str, Dimension]] = {str(value): value for value in Dimension}
+
+_WRITE_MEASURE: Final[dict[Measure, bytes]] = {value: TEXTS[value] for value in Measure}
+_READ_MEASURE: Final[dict[str, Measure]] = {str(value): value for value in Measure}
+
+_WRITE_WINDOW: Final[dict[Window, bytes]] = {value: TEXTS[value] for value in Window}
+_READ_WINDOW: Final[dict[str, Window]] = {str(value): value for value in Window}
+
+_WRITE_STANDING: Final[dict[Standing, bytes]] = {value: TEXTS[value] for value in Standing}
+_READ_STANDING: Final[dict[str, Standing]] = {str(value): value for value in Standing}
+
+_WRITE_RELEASE_CAUSE: Final[dict[ReleaseCause, bytes]] = {value: TEXTS[value] for value in ReleaseCause}
+_READ_RELEASE_CAUSE: Final[dict[str, ReleaseCause]] = {str(value): value for value in ReleaseCause}
+
+_WRITE_LISTED_BY: Final[dict[ListedBy, bytes]] = {value: TEXTS[value] for value in ListedBy}
+_READ_LISTED_BY: Final[dict[str, ListedBy]] = {str(value): value for value in ListedBy}
+
+_WRITE_REVIEW_DECISION: Final[dict[ReviewDecision, bytes]] = {value: TEXTS[value] for value in ReviewDecision}
+_READ_REVIEW_DECISION: Final[dict[str, ReviewDecision]] = {str(value): value for value in ReviewDecision}
+
+_WRITE_REVIEWED_BY: Final[dict[ReviewedBy, bytes]] = {value: TEXTS[value] for value in ReviewedBy}
+_READ_REVIEWED_BY: Final[dict[str, ReviewedBy]] = {str(value): value for value in ReviewedBy}
+
+_WRITE_REVIEW_REFUSAL: Final[dict[ReviewRefusal, bytes]] = {value: TEXTS[value] for value in ReviewRefusal}
+_READ_REVIEW_REFUSAL: Final[dict[str, ReviewRefusal]] = {str(value): value for value in ReviewRefusal}
+
+_WRITE_REVIEW_CLOSURE: Final[dict[ReviewClosure, bytes]] = {value: TEXTS[value] for value in ReviewClosure}
+_READ_REVIEW_CLOSURE: Final[dict[str, ReviewClosure]] = {str(value): value for value in ReviewClosure}
 
 _WRITE_ROUTE_REASON: Final[dict[RouteReason, bytes]] = {value: TEXTS[value] for value in RouteReason}
 _READ_ROUTE_REASON: Final[dict[str, RouteReason]] = {str(value): value for value in RouteReason}
@@ -184,6 +324,9 @@ _READ_DECLINE_REASON: Final[dict[str, DeclineReason]] = {str(value): value for v
 _WRITE_RETRY_ADVICE: Final[dict[RetryAdvice, bytes]] = {value: TEXTS[value] for value in RetryAdvice}
 _READ_RETRY_ADVICE: Final[dict[str, RetryAdvice]] = {str(value): value for value in RetryAdvice}
 
+_WRITE_CONFLICT_FIELD: Final[dict[ConflictField, bytes]] = {value: TEXTS[value] for value in ConflictField}
+_READ_CONFLICT_FIELD: Final[dict[str, ConflictField]] = {str(value): value for value in ConflictField}
+
 _WRITE_LATE_APPROVAL_ACTION: Final[dict[LateApprovalAction, bytes]] = {value: TEXTS[value] for value in LateApprovalAction}
 _READ_LATE_APPROVAL_ACTION: Final[dict[str, LateApprovalAction]] = {str(value): value for value in LateApprovalAction}
 
@@ -199,14 +342,65 @@ _READ_CLEARING_REJECTION: Final[dict[str, ClearingRejection]] = {str(value): val
 _WRITE_BEARER: Final[dict[Bearer, bytes]] = {value: TEXTS[value] for value in Bearer}
 _READ_BEARER: Final[dict[str, Bearer]] = {str(value): value for value in Bearer}
 
+_WRITE_FRAUD_PROGRAM: Final[dict[FraudProgram, bytes]] = {value: TEXTS[value] for value in FraudProgram}
+_READ_FRAUD_PROGRAM: Final[dict[str, FraudProgram]] = {str(value): value for value in FraudProgram}
+
+_WRITE_LABEL_SOURCE: Final[dict[LabelSource, bytes]] = {value: TEXTS[value] for value in LabelSource}
+_READ_LABEL_SOURCE: Final[dict[str, LabelSource]] = {str(value): value for value in LabelSource}
+
+_WRITE_LABEL: Final[dict[Label, bytes]] = {value: TEXTS[value] for value in Label}
+_READ_LABEL: Final[dict[str, Label]] = {str(value): value for value in Label}
+
+_WRITE_NOTICE_REFUSAL: Final[dict[NoticeRefusal, bytes]] = {value: TEXTS[value] for value in NoticeRefusal}
+_READ_NOTICE_REFUSAL: Final[dict[str, NoticeRefusal]] = {str(value): value for value in NoticeRefusal}
+
+_WRITE_DISPUTE_STEP: Final[dict[DisputeStep, bytes]] = {value: TEXTS[value] for value in DisputeStep}
+_READ_DISPUTE_STEP: Final[dict[str, DisputeStep]] = {str(value): value for value in DisputeStep}
+
+_WRITE_DISPUTE_STAGE: Final[dict[DisputeStage, bytes]] = {value: TEXTS[value] for value in DisputeStage}
+_READ_DISPUTE_STAGE: Final[dict[str, DisputeStage]] = {str(value): value for value in DisputeStage}
+
+_WRITE_EVIDENCE_REJECTION: Final[dict[EvidenceRejection, bytes]] = {value: TEXTS[value] for value in EvidenceRejection}
+_READ_EVIDENCE_REJECTION: Final[dict[str, EvidenceRejection]] = {str(value): value for value in EvidenceRejection}
+
 _WRITE_ENTRY_CAUSE: Final[dict[EntryCause, bytes]] = {value: TEXTS[value] for value in EntryCause}
 _READ_ENTRY_CAUSE: Final[dict[str, EntryCause]] = {str(value): value for value in EntryCause}
 
 _WRITE_PAYOUT_OUTCOME: Final[dict[PayoutOutcome, bytes]] = {value: TEXTS[value] for value in PayoutOutcome}
 _READ_PAYOUT_OUTCOME: Final[dict[str, PayoutOutcome]] = {str(value): value for value in PayoutOutcome}
 
+_WRITE_RESERVE_RELEASE: Final[dict[ReserveRelease, bytes]] = {value: TEXTS[value] for value in ReserveRelease}
+_READ_RESERVE_RELEASE: Final[dict[str, ReserveRelease]] = {str(value): value for value in ReserveRelease}
+
+_WRITE_HOLD_REASON: Final[dict[HoldReason, bytes]] = {value: TEXTS[value] for value in HoldReason}
+_READ_HOLD_REASON: Final[dict[str, HoldReason]] = {str(value): value for value in HoldReason}
+
+_WRITE_RECEIVABLE_CAUSE: Final[dict[ReceivableCause, bytes]] = {value: TEXTS[value] for value in ReceivableCause}
+_READ_RECEIVABLE_CAUSE: Final[dict[str, ReceivableCause]] = {str(value): value for value in ReceivableCause}
+
+_WRITE_LOSS_REASON: Final[dict[LossReason, bytes]] = {value: TEXTS[value] for value in LossReason}
+_READ_LOSS_REASON: Final[dict[str, LossReason]] = {str(value): value for value in LossReason}
+
+_WRITE_INSTRUCTION_REFUSAL: Final[dict[InstructionRefusal, bytes]] = {value: TEXTS[value] for value in InstructionRefusal}
+_READ_INSTRUCTION_REFUSAL: Final[dict[str, InstructionRefusal]] = {str(value): value for value in InstructionRefusal}
+
+_WRITE_PAYOUT_FAILURE: Final[dict[PayoutFailure, bytes]] = {value: TEXTS[value] for value in PayoutFailure}
+_READ_PAYOUT_FAILURE: Final[dict[str, PayoutFailure]] = {str(value): value for value in PayoutFailure}
+
+_WRITE_DEBIT_OUTCOME: Final[dict[DebitOutcome, bytes]] = {value: TEXTS[value] for value in DebitOutcome}
+_READ_DEBIT_OUTCOME: Final[dict[str, DebitOutcome]] = {str(value): value for value in DebitOutcome}
+
 _WRITE_DISCREPANCY_KIND: Final[dict[DiscrepancyKind, bytes]] = {value: TEXTS[value] for value in DiscrepancyKind}
 _READ_DISCREPANCY_KIND: Final[dict[str, DiscrepancyKind]] = {str(value): value for value in DiscrepancyKind}
+
+_WRITE_RESOLUTION_ACTION: Final[dict[ResolutionAction, bytes]] = {value: TEXTS[value] for value in ResolutionAction}
+_READ_RESOLUTION_ACTION: Final[dict[str, ResolutionAction]] = {str(value): value for value in ResolutionAction}
+
+_WRITE_RESOLUTION_REJECTION: Final[dict[ResolutionRejection, bytes]] = {value: TEXTS[value] for value in ResolutionRejection}
+_READ_RESOLUTION_REJECTION: Final[dict[str, ResolutionRejection]] = {str(value): value for value in ResolutionRejection}
+
+_WRITE_WRITE_OFF_RULE: Final[dict[WriteOffRule, bytes]] = {value: TEXTS[value] for value in WriteOffRule}
+_READ_WRITE_OFF_RULE: Final[dict[str, WriteOffRule]] = {str(value): value for value in WriteOffRule}
 
 _WRITE_CLOCK_KIND: Final[dict[ClockKind, bytes]] = {value: TEXTS[value] for value in ClockKind}
 _READ_CLOCK_KIND: Final[dict[str, ClockKind]] = {str(value): value for value in ClockKind}
@@ -627,6 +821,7 @@ def _write_void_request(value: VoidRequest) -> bytes:
         LONGS[value.occurred_at],
         TEXTS[value.producer],
         b"\x01" if value.simulated else b"\x00",
+        TEXTS[value.capture_id],
     ))
 
 
@@ -674,7 +869,15 @@ def _read_void_request(data: bytes, text: str, end: int) -> tuple[VoidRequest, i
         raise not_a_boolean(octet)
     simulated_ = octet == 1
     end += 1
-    return VoidRequest(merchant_, idempotency_key_, payment_id_, occurred_at_, producer_, simulated_), end
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    capture_id_ = text[start:end]
+    if not capture_id_.isascii():
+        capture_id_ = read_utf8(data, start, end)
+    return VoidRequest(merchant_, idempotency_key_, payment_id_, occurred_at_, producer_, simulated_, capture_id_), end
 
 
 def _write_refund_request(value: RefundRequest) -> bytes:
@@ -799,6 +1002,100 @@ def _read_request_received(data: bytes, text: str, end: int) -> tuple[RequestRec
     return RequestReceived(request_, body_mac_), end
 
 
+def _write_increment_request(value: IncrementRequest) -> bytes:
+    return b"".join((
+        TEXTS[value.merchant],
+        TEXTS[value.idempotency_key],
+        TEXTS[value.payment_id],
+        LONGS[value.amount],
+        TEXTS[value.currency],
+        LONGS[value.occurred_at],
+        TEXTS[value.producer],
+        b"\x01" if value.simulated else b"\x00",
+    ))
+
+
+def _read_increment_request(data: bytes, text: str, end: int) -> tuple[IncrementRequest, int]:
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    merchant_ = text[start:end]
+    if not merchant_.isascii():
+        merchant_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    idempotency_key_ = text[start:end]
+    if not idempotency_key_.isascii():
+        idempotency_key_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    payment_id_ = text[start:end]
+    if not payment_id_.isascii():
+        payment_id_ = read_utf8(data, start, end)
+    octet = data[end]
+    if octet < 128:
+        amount_ = SMALL[octet]
+        end += 1
+    else:
+        amount_, end = read_long(data, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    currency_ = text[start:end]
+    if not currency_.isascii():
+        currency_ = read_utf8(data, start, end)
+    instant = INSTANTS.get(data[end:end + 8])
+    if instant is None:
+        occurred_at_, end = read_instant(data, end)
+    else:
+        occurred_at_ = instant
+        end += 8
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    producer_ = text[start:end]
+    if not producer_.isascii():
+        producer_ = read_utf8(data, start, end)
+    octet = data[end]
+    if octet > 1:
+        raise not_a_boolean(octet)
+    simulated_ = octet == 1
+    end += 1
+    return IncrementRequest(merchant_, idempotency_key_, payment_id_, amount_, currency_, occurred_at_, producer_, simulated_), end
+
+
+def _write_increment_received(value: IncrementReceived) -> bytes:
+    return b"".join((
+        _write_increment_request(value.request),
+        TEXTS[value.body_mac],
+    ))
+
+
+def _read_increment_received(data: bytes, text: str, end: int) -> tuple[IncrementReceived, int]:
+    request_, end = _read_increment_request(data, text, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    body_mac_ = text[start:end]
+    if not body_mac_.isascii():
+        body_mac_ = read_utf8(data, start, end)
+    return IncrementReceived(request_, body_mac_), end
+
+
 def _write_request_forwarded(value: RequestForwarded) -> bytes:
     return b"".join((
         _write_request_received_request(value.request),
@@ -824,6 +1121,33 @@ def _read_request_forwarded(data: bytes, text: str, end: int) -> tuple[RequestFo
     else:
         home_partition_, end = read_long(data, end)
     return RequestForwarded(request_, body_mac_, home_partition_), end
+
+
+def _write_increment_forwarded(value: IncrementForwarded) -> bytes:
+    return b"".join((
+        _write_increment_request(value.request),
+        TEXTS[value.body_mac],
+        LONGS[value.home_partition],
+    ))
+
+
+def _read_increment_forwarded(data: bytes, text: str, end: int) -> tuple[IncrementForwarded, int]:
+    request_, end = _read_increment_request(data, text, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    body_mac_ = text[start:end]
+    if not body_mac_.isascii():
+        body_mac_ = read_utf8(data, start, end)
+    octet = data[end]
+    if octet < 128:
+        home_partition_ = SMALL[octet]
+        end += 1
+    else:
+        home_partition_, end = read_long(data, end)
+    return IncrementForwarded(request_, body_mac_, home_partition_), end
 
 
 def _write_request_accepted(value: RequestAccepted) -> bytes:
@@ -1255,11 +1579,73 @@ def _read_capture_requested(data: bytes, text: str, end: int) -> tuple[CaptureRe
     return CaptureRequested(payment_id_, merchant_, idempotency_key_, capture_id_, amount_, currency_, final_), end
 
 
+def _write_increment_requested(value: IncrementRequested) -> bytes:
+    return b"".join((
+        TEXTS[value.payment_id],
+        TEXTS[value.merchant],
+        TEXTS[value.idempotency_key],
+        TEXTS[value.increment_id],
+        LONGS[value.amount],
+        TEXTS[value.currency],
+    ))
+
+
+def _read_increment_requested(data: bytes, text: str, end: int) -> tuple[IncrementRequested, int]:
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    payment_id_ = text[start:end]
+    if not payment_id_.isascii():
+        payment_id_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    merchant_ = text[start:end]
+    if not merchant_.isascii():
+        merchant_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    idempotency_key_ = text[start:end]
+    if not idempotency_key_.isascii():
+        idempotency_key_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    increment_id_ = text[start:end]
+    if not increment_id_.isascii():
+        increment_id_ = read_utf8(data, start, end)
+    octet = data[end]
+    if octet < 128:
+        amount_ = SMALL[octet]
+        end += 1
+    else:
+        amount_, end = read_long(data, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    currency_ = text[start:end]
+    if not currency_.isascii():
+        currency_ = read_utf8(data, start, end)
+    return IncrementRequested(payment_id_, merchant_, idempotency_key_, increment_id_, amount_, currency_), end
+
+
 def _write_void_requested(value: VoidRequested) -> bytes:
     return b"".join((
         TEXTS[value.payment_id],
         TEXTS[value.merchant],
         TEXTS[value.idempotency_key],
+        TEXTS[value.capture_id],
     ))
 
 
@@ -1288,7 +1674,15 @@ def _read_void_requested(data: bytes, text: str, end: int) -> tuple[VoidRequeste
     idempotency_key_ = text[start:end]
     if not idempotency_key_.isascii():
         idempotency_key_ = read_utf8(data, start, end)
-    return VoidRequested(payment_id_, merchant_, idempotency_key_), end
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    capture_id_ = text[start:end]
+    if not capture_id_.isascii():
+        capture_id_ = read_utf8(data, start, end)
+    return VoidRequested(payment_id_, merchant_, idempotency_key_, capture_id_), end
 
 
 def _write_operation_parked(value: OperationParked) -> bytes:
@@ -1373,6 +1767,67 @@ def _read_operation_rejected(data: bytes, text: str, end: int) -> tuple[Operatio
         start, end = read_span(data, start - 1)
     reason_ = _READ_OPERATION_REJECTION[text[start:end]]
     return OperationRejected(payment_id_, merchant_, operation_, idempotency_key_, reason_), end
+
+
+def _write_increment_admitted(value: IncrementAdmitted) -> bytes:
+    return b"".join((
+        TEXTS[value.payment_id],
+        TEXTS[value.merchant],
+        TEXTS[value.network],
+        TEXTS[value.increment_id],
+        LONGS[value.amount],
+        TEXTS[value.currency],
+    ))
+
+
+def _read_increment_admitted(data: bytes, text: str, end: int) -> tuple[IncrementAdmitted, int]:
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    payment_id_ = text[start:end]
+    if not payment_id_.isascii():
+        payment_id_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    merchant_ = text[start:end]
+    if not merchant_.isascii():
+        merchant_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    network_ = text[start:end]
+    if not network_.isascii():
+        network_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    increment_id_ = text[start:end]
+    if not increment_id_.isascii():
+        increment_id_ = read_utf8(data, start, end)
+    octet = data[end]
+    if octet < 128:
+        amount_ = SMALL[octet]
+        end += 1
+    else:
+        amount_, end = read_long(data, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    currency_ = text[start:end]
+    if not currency_.isascii():
+        currency_ = read_utf8(data, start, end)
+    return IncrementAdmitted(payment_id_, merchant_, network_, increment_id_, amount_, currency_), end
 
 
 def _write_payment_captured(value: PaymentCaptured) -> bytes:
@@ -1510,6 +1965,58 @@ def _read_capture_voided(data: bytes, text: str, end: int) -> tuple[CaptureVoide
     return CaptureVoided(payment_id_, merchant_, network_, capture_id_, amount_, currency_), end
 
 
+def _write_authorization_remainder_released(value: AuthorizationRemainderReleased) -> bytes:
+    return b"".join((
+        TEXTS[value.payment_id],
+        TEXTS[value.merchant],
+        TEXTS[value.network],
+        LONGS[value.hold_released],
+        TEXTS[value.currency],
+    ))
+
+
+def _read_authorization_remainder_released(data: bytes, text: str, end: int) -> tuple[AuthorizationRemainderReleased, int]:
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    payment_id_ = text[start:end]
+    if not payment_id_.isascii():
+        payment_id_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    merchant_ = text[start:end]
+    if not merchant_.isascii():
+        merchant_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    network_ = text[start:end]
+    if not network_.isascii():
+        network_ = read_utf8(data, start, end)
+    octet = data[end]
+    if octet < 128:
+        hold_released_ = SMALL[octet]
+        end += 1
+    else:
+        hold_released_, end = read_long(data, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    currency_ = text[start:end]
+    if not currency_.isascii():
+        currency_ = read_utf8(data, start, end)
+    return AuthorizationRemainderReleased(payment_id_, merchant_, network_, hold_released_, currency_), end
+
+
 def _write_payment_voided(value: PaymentVoided) -> bytes:
     return b"".join((
         TEXTS[value.payment_id],
@@ -1614,6 +2121,52 @@ def _read_authorization_expired(data: bytes, text: str, end: int) -> tuple[Autho
     return AuthorizationExpired(payment_id_, merchant_, network_, hold_released_, currency_), end
 
 
+def _write_model_score(value: ModelScore) -> bytes:
+    return b"".join((
+        TEXTS[value.model],
+        LONGS[value.version],
+        _WRITE_MODE[value.mode],
+        LONGS[value.score],
+        LONGS[value.margin],
+    ))
+
+
+def _read_model_score(data: bytes, text: str, end: int) -> tuple[ModelScore, int]:
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    model_ = text[start:end]
+    if not model_.isascii():
+        model_ = read_utf8(data, start, end)
+    octet = data[end]
+    if octet < 128:
+        version_ = SMALL[octet]
+        end += 1
+    else:
+        version_, end = read_long(data, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    mode_ = _READ_MODE[text[start:end]]
+    octet = data[end]
+    if octet < 128:
+        score_ = SMALL[octet]
+        end += 1
+    else:
+        score_, end = read_long(data, end)
+    octet = data[end]
+    if octet < 128:
+        margin_ = SMALL[octet]
+        end += 1
+    else:
+        margin_, end = read_long(data, end)
+    return ModelScore(model_, version_, mode_, score_, margin_), end
+
+
 def _write_risk_assessed(value: RiskAssessed) -> bytes:
     return b"".join((
         TEXTS[value.payment_id],
@@ -1623,6 +2176,11 @@ def _write_risk_assessed(value: RiskAssessed) -> bytes:
         write_list([TEXTS[entry] for entry in value.rules]),
         LONGS[value.feature_set],
         write_list([LONGS[entry] for entry in value.features]),
+        _WRITE_PHASE[value.phase],
+        write_list([TEXTS[entry] for entry in value.texts]),
+        write_list([TEXTS[entry] for entry in value.shadow_rules]),
+        write_list([TEXTS[entry] for entry in value.failed_rules]),
+        write_list([_write_model_score(entry) for entry in value.models]),
     ))
 
 
@@ -1687,7 +2245,710 @@ def _read_risk_assessed(data: bytes, text: str, end: int) -> tuple[RiskAssessed,
         features_.append(features_entry)
     if features_count:
         end = read_end(data, end)
-    return RiskAssessed(payment_id_, merchant_, verdict_, score_, rules_, feature_set_, features_), end
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    phase_ = _READ_PHASE[text[start:end]]
+    texts_: list[str] = []
+    texts_count, end = read_count(data, end)
+    for _ in range(texts_count):
+        octet = data[end]
+        start = end + 1
+        end = start + (octet >> 1)
+        if octet & 129:
+            start, end = read_span(data, start - 1)
+        texts_entry = text[start:end]
+        if not texts_entry.isascii():
+            texts_entry = read_utf8(data, start, end)
+        texts_.append(texts_entry)
+    if texts_count:
+        end = read_end(data, end)
+    shadow_rules_: list[str] = []
+    shadow_rules_count, end = read_count(data, end)
+    for _ in range(shadow_rules_count):
+        octet = data[end]
+        start = end + 1
+        end = start + (octet >> 1)
+        if octet & 129:
+            start, end = read_span(data, start - 1)
+        shadow_rules_entry = text[start:end]
+        if not shadow_rules_entry.isascii():
+            shadow_rules_entry = read_utf8(data, start, end)
+        shadow_rules_.append(shadow_rules_entry)
+    if shadow_rules_count:
+        end = read_end(data, end)
+    failed_rules_: list[str] = []
+    failed_rules_count, end = read_count(data, end)
+    for _ in range(failed_rules_count):
+        octet = data[end]
+        start = end + 1
+        end = start + (octet >> 1)
+        if octet & 129:
+            start, end = read_span(data, start - 1)
+        failed_rules_entry = text[start:end]
+        if not failed_rules_entry.isascii():
+            failed_rules_entry = read_utf8(data, start, end)
+        failed_rules_.append(failed_rules_entry)
+    if failed_rules_count:
+        end = read_end(data, end)
+    models_: list[ModelScore] = []
+    models_count, end = read_count(data, end)
+    for _ in range(models_count):
+        models_entry, end = _read_model_score(data, text, end)
+        models_.append(models_entry)
+    if models_count:
+        end = read_end(data, end)
+    return RiskAssessed(payment_id_, merchant_, verdict_, score_, rules_, feature_set_, features_, phase_, texts_, shadow_rules_, failed_rules_, models_), end
+
+
+def _write_risk_signalled(value: RiskSignalled) -> bytes:
+    return b"".join((
+        TEXTS[value.payment_id],
+        TEXTS[value.card_id],
+        TEXTS[value.ip_ref],
+        TEXTS[value.device_ref],
+        TEXTS[value.email_ref],
+        TEXTS[value.merchant],
+        LONGS[value.amount],
+        TEXTS[value.currency],
+        write_list([_WRITE_DIMENSION[entry] for entry in value.dimensions]),
+    ))
+
+
+def _read_risk_signalled(data: bytes, text: str, end: int) -> tuple[RiskSignalled, int]:
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    payment_id_ = text[start:end]
+    if not payment_id_.isascii():
+        payment_id_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    card_id_ = text[start:end]
+    if not card_id_.isascii():
+        card_id_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    ip_ref_ = text[start:end]
+    if not ip_ref_.isascii():
+        ip_ref_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    device_ref_ = text[start:end]
+    if not device_ref_.isascii():
+        device_ref_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    email_ref_ = text[start:end]
+    if not email_ref_.isascii():
+        email_ref_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    merchant_ = text[start:end]
+    if not merchant_.isascii():
+        merchant_ = read_utf8(data, start, end)
+    octet = data[end]
+    if octet < 128:
+        amount_ = SMALL[octet]
+        end += 1
+    else:
+        amount_, end = read_long(data, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    currency_ = text[start:end]
+    if not currency_.isascii():
+        currency_ = read_utf8(data, start, end)
+    dimensions_: list[Dimension] = []
+    dimensions_count, end = read_count(data, end)
+    for _ in range(dimensions_count):
+        octet = data[end]
+        start = end + 1
+        end = start + (octet >> 1)
+        if octet & 129:
+            start, end = read_span(data, start - 1)
+        dimensions_entry = _READ_DIMENSION[text[start:end]]
+        dimensions_.append(dimensions_entry)
+    if dimensions_count:
+        end = read_end(data, end)
+    return RiskSignalled(payment_id_, card_id_, ip_ref_, device_ref_, email_ref_, merchant_, amount_, currency_, dimensions_), end
+
+
+def _write_velocity_limit_reached(value: VelocityLimitReached) -> bytes:
+    return b"".join((
+        TEXTS[value.item],
+        TEXTS[value.limit_id],
+        _WRITE_MEASURE[value.measure],
+        _WRITE_WINDOW[value.window],
+        LONGS[value.allowed],
+        LONGS[value.measured],
+        _WRITE_STANDING[value.standing],
+        TEXTS[value.payment_id],
+        LONGS[value.reached_at],
+        LONGS[value.until_at],
+    ))
+
+
+def _read_velocity_limit_reached(data: bytes, text: str, end: int) -> tuple[VelocityLimitReached, int]:
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    item_ = text[start:end]
+    if not item_.isascii():
+        item_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    limit_id_ = text[start:end]
+    if not limit_id_.isascii():
+        limit_id_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    measure_ = _READ_MEASURE[text[start:end]]
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    window_ = _READ_WINDOW[text[start:end]]
+    octet = data[end]
+    if octet < 128:
+        allowed_ = SMALL[octet]
+        end += 1
+    else:
+        allowed_, end = read_long(data, end)
+    octet = data[end]
+    if octet < 128:
+        measured_ = SMALL[octet]
+        end += 1
+    else:
+        measured_, end = read_long(data, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    standing_ = _READ_STANDING[text[start:end]]
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    payment_id_ = text[start:end]
+    if not payment_id_.isascii():
+        payment_id_ = read_utf8(data, start, end)
+    instant = INSTANTS.get(data[end:end + 8])
+    if instant is None:
+        reached_at_, end = read_instant(data, end)
+    else:
+        reached_at_ = instant
+        end += 8
+    instant = INSTANTS.get(data[end:end + 8])
+    if instant is None:
+        until_at_, end = read_instant(data, end)
+    else:
+        until_at_ = instant
+        end += 8
+    return VelocityLimitReached(item_, limit_id_, measure_, window_, allowed_, measured_, standing_, payment_id_, reached_at_, until_at_), end
+
+
+def _write_velocity_limit_cleared(value: VelocityLimitCleared) -> bytes:
+    return b"".join((
+        TEXTS[value.item],
+        TEXTS[value.limit_id],
+        _WRITE_RELEASE_CAUSE[value.cause],
+    ))
+
+
+def _read_velocity_limit_cleared(data: bytes, text: str, end: int) -> tuple[VelocityLimitCleared, int]:
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    item_ = text[start:end]
+    if not item_.isascii():
+        item_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    limit_id_ = text[start:end]
+    if not limit_id_.isascii():
+        limit_id_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    cause_ = _READ_RELEASE_CAUSE[text[start:end]]
+    return VelocityLimitCleared(item_, limit_id_, cause_), end
+
+
+def _write_hotlist_announced(value: HotlistAnnounced) -> bytes:
+    return b"".join((
+        TEXTS[value.item],
+        TEXTS[value.limit_id],
+        _WRITE_STANDING[value.standing],
+        LONGS[value.until_at],
+    ))
+
+
+def _read_hotlist_announced(data: bytes, text: str, end: int) -> tuple[HotlistAnnounced, int]:
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    item_ = text[start:end]
+    if not item_.isascii():
+        item_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    limit_id_ = text[start:end]
+    if not limit_id_.isascii():
+        limit_id_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    standing_ = _READ_STANDING[text[start:end]]
+    instant = INSTANTS.get(data[end:end + 8])
+    if instant is None:
+        until_at_, end = read_instant(data, end)
+    else:
+        until_at_ = instant
+        end += 8
+    return HotlistAnnounced(item_, limit_id_, standing_, until_at_), end
+
+
+def _write_hotlist_applied(value: HotlistApplied) -> bytes:
+    return b"".join((
+        TEXTS[value.item],
+        _WRITE_STANDING[value.standing],
+        _WRITE_LISTED_BY[value.listed_by],
+        TEXTS[value.reason],
+        TEXTS[value.author],
+        LONGS[value.until_at],
+    ))
+
+
+def _read_hotlist_applied(data: bytes, text: str, end: int) -> tuple[HotlistApplied, int]:
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    item_ = text[start:end]
+    if not item_.isascii():
+        item_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    standing_ = _READ_STANDING[text[start:end]]
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    listed_by_ = _READ_LISTED_BY[text[start:end]]
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    reason_ = text[start:end]
+    if not reason_.isascii():
+        reason_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    author_ = text[start:end]
+    if not author_.isascii():
+        author_ = read_utf8(data, start, end)
+    instant = INSTANTS.get(data[end:end + 8])
+    if instant is None:
+        until_at_, end = read_instant(data, end)
+    else:
+        until_at_ = instant
+        end += 8
+    return HotlistApplied(item_, standing_, listed_by_, reason_, author_, until_at_), end
+
+
+def _write_hotlist_released(value: HotlistReleased) -> bytes:
+    return b"".join((
+        TEXTS[value.item],
+        _WRITE_LISTED_BY[value.listed_by],
+        _WRITE_RELEASE_CAUSE[value.cause],
+        TEXTS[value.reason],
+        TEXTS[value.author],
+    ))
+
+
+def _read_hotlist_released(data: bytes, text: str, end: int) -> tuple[HotlistReleased, int]:
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    item_ = text[start:end]
+    if not item_.isascii():
+        item_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    listed_by_ = _READ_LISTED_BY[text[start:end]]
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    cause_ = _READ_RELEASE_CAUSE[text[start:end]]
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    reason_ = text[start:end]
+    if not reason_.isascii():
+        reason_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    author_ = text[start:end]
+    if not author_.isascii():
+        author_ = read_utf8(data, start, end)
+    return HotlistReleased(item_, listed_by_, cause_, reason_, author_), end
+
+
+def _write_review_opened(value: ReviewOpened) -> bytes:
+    return b"".join((
+        TEXTS[value.payment_id],
+        TEXTS[value.merchant],
+        TEXTS[value.queue],
+        LONGS[value.priority],
+        b"\x01" if value.four_eyes else b"\x00",
+        LONGS[value.score],
+        write_list([TEXTS[entry] for entry in value.rules]),
+        LONGS[value.deadline_at],
+        _WRITE_REVIEW_DECISION[value.falls_to],
+    ))
+
+
+def _read_review_opened(data: bytes, text: str, end: int) -> tuple[ReviewOpened, int]:
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    payment_id_ = text[start:end]
+    if not payment_id_.isascii():
+        payment_id_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    merchant_ = text[start:end]
+    if not merchant_.isascii():
+        merchant_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    queue_ = text[start:end]
+    if not queue_.isascii():
+        queue_ = read_utf8(data, start, end)
+    octet = data[end]
+    if octet < 128:
+        priority_ = SMALL[octet]
+        end += 1
+    else:
+        priority_, end = read_long(data, end)
+    octet = data[end]
+    if octet > 1:
+        raise not_a_boolean(octet)
+    four_eyes_ = octet == 1
+    end += 1
+    octet = data[end]
+    if octet < 128:
+        score_ = SMALL[octet]
+        end += 1
+    else:
+        score_, end = read_long(data, end)
+    rules_: list[str] = []
+    rules_count, end = read_count(data, end)
+    for _ in range(rules_count):
+        octet = data[end]
+        start = end + 1
+        end = start + (octet >> 1)
+        if octet & 129:
+            start, end = read_span(data, start - 1)
+        rules_entry = text[start:end]
+        if not rules_entry.isascii():
+            rules_entry = read_utf8(data, start, end)
+        rules_.append(rules_entry)
+    if rules_count:
+        end = read_end(data, end)
+    instant = INSTANTS.get(data[end:end + 8])
+    if instant is None:
+        deadline_at_, end = read_instant(data, end)
+    else:
+        deadline_at_ = instant
+        end += 8
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    falls_to_ = _READ_REVIEW_DECISION[text[start:end]]
+    return ReviewOpened(payment_id_, merchant_, queue_, priority_, four_eyes_, score_, rules_, deadline_at_, falls_to_), end
+
+
+def _write_review_proposed(value: ReviewProposed) -> bytes:
+    return b"".join((
+        TEXTS[value.payment_id],
+        TEXTS[value.analyst],
+        _WRITE_REVIEW_DECISION[value.decision],
+        TEXTS[value.note_sha256],
+    ))
+
+
+def _read_review_proposed(data: bytes, text: str, end: int) -> tuple[ReviewProposed, int]:
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    payment_id_ = text[start:end]
+    if not payment_id_.isascii():
+        payment_id_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    analyst_ = text[start:end]
+    if not analyst_.isascii():
+        analyst_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    decision_ = _READ_REVIEW_DECISION[text[start:end]]
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    note_sha256_ = text[start:end]
+    if not note_sha256_.isascii():
+        note_sha256_ = read_utf8(data, start, end)
+    return ReviewProposed(payment_id_, analyst_, decision_, note_sha256_), end
+
+
+def _write_review_decided(value: ReviewDecided) -> bytes:
+    return b"".join((
+        TEXTS[value.payment_id],
+        TEXTS[value.merchant],
+        TEXTS[value.queue],
+        _WRITE_REVIEW_DECISION[value.decision],
+        _WRITE_REVIEWED_BY[value.reviewed_by],
+        TEXTS[value.analyst],
+        TEXTS[value.proposed_by],
+        TEXTS[value.note_sha256],
+    ))
+
+
+def _read_review_decided(data: bytes, text: str, end: int) -> tuple[ReviewDecided, int]:
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    payment_id_ = text[start:end]
+    if not payment_id_.isascii():
+        payment_id_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    merchant_ = text[start:end]
+    if not merchant_.isascii():
+        merchant_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    queue_ = text[start:end]
+    if not queue_.isascii():
+        queue_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    decision_ = _READ_REVIEW_DECISION[text[start:end]]
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    reviewed_by_ = _READ_REVIEWED_BY[text[start:end]]
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    analyst_ = text[start:end]
+    if not analyst_.isascii():
+        analyst_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    proposed_by_ = text[start:end]
+    if not proposed_by_.isascii():
+        proposed_by_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    note_sha256_ = text[start:end]
+    if not note_sha256_.isascii():
+        note_sha256_ = read_utf8(data, start, end)
+    return ReviewDecided(payment_id_, merchant_, queue_, decision_, reviewed_by_, analyst_, proposed_by_, note_sha256_), end
+
+
+def _write_review_refused(value: ReviewRefused) -> bytes:
+    return b"".join((
+        TEXTS[value.payment_id],
+        TEXTS[value.analyst],
+        _WRITE_REVIEW_DECISION[value.decision],
+        _WRITE_REVIEW_REFUSAL[value.reason],
+    ))
+
+
+def _read_review_refused(data: bytes, text: str, end: int) -> tuple[ReviewRefused, int]:
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    payment_id_ = text[start:end]
+    if not payment_id_.isascii():
+        payment_id_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    analyst_ = text[start:end]
+    if not analyst_.isascii():
+        analyst_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    decision_ = _READ_REVIEW_DECISION[text[start:end]]
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    reason_ = _READ_REVIEW_REFUSAL[text[start:end]]
+    return ReviewRefused(payment_id_, analyst_, decision_, reason_), end
+
+
+def _write_review_closed(value: ReviewClosed) -> bytes:
+    return b"".join((
+        TEXTS[value.payment_id],
+        TEXTS[value.merchant],
+        TEXTS[value.queue],
+        _WRITE_REVIEW_CLOSURE[value.cause],
+    ))
+
+
+def _read_review_closed(data: bytes, text: str, end: int) -> tuple[ReviewClosed, int]:
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    payment_id_ = text[start:end]
+    if not payment_id_.isascii():
+        payment_id_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    merchant_ = text[start:end]
+    if not merchant_.isascii():
+        merchant_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    queue_ = text[start:end]
+    if not queue_.isascii():
+        queue_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    cause_ = _READ_REVIEW_CLOSURE[text[start:end]]
+    return ReviewClosed(payment_id_, merchant_, queue_, cause_), end
 
 
 def _write_route_candidate(value: RouteCandidate) -> bytes:
@@ -2007,6 +3268,151 @@ def _read_authorization_submitted(data: bytes, text: str, end: int) -> tuple[Aut
     else:
         timeout_ms_, end = read_long(data, end)
     return AuthorizationSubmitted(payment_id_, merchant_, network_, mid_, attempt_, mti_, stan_, rrn_, card_id_, bin_, amount_, currency_, mcc_, timeout_ms_), end
+
+
+def _write_increment_submitted(value: IncrementSubmitted) -> bytes:
+    return b"".join((
+        TEXTS[value.payment_id],
+        TEXTS[value.merchant],
+        TEXTS[value.network],
+        TEXTS[value.mid],
+        LONGS[value.attempt],
+        TEXTS[value.mti],
+        TEXTS[value.stan],
+        TEXTS[value.rrn],
+        TEXTS[value.card_id],
+        TEXTS[value.increment_id],
+        LONGS[value.amount],
+        LONGS[value.total],
+        TEXTS[value.currency],
+        TEXTS[value.network_transaction_id],
+        TEXTS[value.mcc],
+        LONGS[value.timeout_ms],
+    ))
+
+
+def _read_increment_submitted(data: bytes, text: str, end: int) -> tuple[IncrementSubmitted, int]:
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    payment_id_ = text[start:end]
+    if not payment_id_.isascii():
+        payment_id_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    merchant_ = text[start:end]
+    if not merchant_.isascii():
+        merchant_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    network_ = text[start:end]
+    if not network_.isascii():
+        network_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    mid_ = text[start:end]
+    if not mid_.isascii():
+        mid_ = read_utf8(data, start, end)
+    octet = data[end]
+    if octet < 128:
+        attempt_ = SMALL[octet]
+        end += 1
+    else:
+        attempt_, end = read_long(data, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    mti_ = text[start:end]
+    if not mti_.isascii():
+        mti_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    stan_ = text[start:end]
+    if not stan_.isascii():
+        stan_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    rrn_ = text[start:end]
+    if not rrn_.isascii():
+        rrn_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    card_id_ = text[start:end]
+    if not card_id_.isascii():
+        card_id_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    increment_id_ = text[start:end]
+    if not increment_id_.isascii():
+        increment_id_ = read_utf8(data, start, end)
+    octet = data[end]
+    if octet < 128:
+        amount_ = SMALL[octet]
+        end += 1
+    else:
+        amount_, end = read_long(data, end)
+    octet = data[end]
+    if octet < 128:
+        total_ = SMALL[octet]
+        end += 1
+    else:
+        total_, end = read_long(data, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    currency_ = text[start:end]
+    if not currency_.isascii():
+        currency_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    network_transaction_id_ = text[start:end]
+    if not network_transaction_id_.isascii():
+        network_transaction_id_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    mcc_ = text[start:end]
+    if not mcc_.isascii():
+        mcc_ = read_utf8(data, start, end)
+    octet = data[end]
+    if octet < 128:
+        timeout_ms_ = SMALL[octet]
+        end += 1
+    else:
+        timeout_ms_, end = read_long(data, end)
+    return IncrementSubmitted(payment_id_, merchant_, network_, mid_, attempt_, mti_, stan_, rrn_, card_id_, increment_id_, amount_, total_, currency_, network_transaction_id_, mcc_, timeout_ms_), end
 
 
 def _write_reversal_submitted(value: ReversalSubmitted) -> bytes:
@@ -2632,6 +4038,286 @@ def _read_payment_declined(data: bytes, text: str, end: int) -> tuple[PaymentDec
     return PaymentDeclined(payment_id_, merchant_, amount_, currency_, network_, response_code_, reason_, advice_), end
 
 
+def _write_authorization_incremented(value: AuthorizationIncremented) -> bytes:
+    return b"".join((
+        TEXTS[value.payment_id],
+        TEXTS[value.merchant],
+        TEXTS[value.network],
+        TEXTS[value.increment_id],
+        LONGS[value.attempt],
+        LONGS[value.requested],
+        LONGS[value.amount],
+        LONGS[value.total],
+        TEXTS[value.currency],
+        TEXTS[value.response_code],
+        TEXTS[value.auth_code],
+    ))
+
+
+def _read_authorization_incremented(data: bytes, text: str, end: int) -> tuple[AuthorizationIncremented, int]:
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    payment_id_ = text[start:end]
+    if not payment_id_.isascii():
+        payment_id_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    merchant_ = text[start:end]
+    if not merchant_.isascii():
+        merchant_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    network_ = text[start:end]
+    if not network_.isascii():
+        network_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    increment_id_ = text[start:end]
+    if not increment_id_.isascii():
+        increment_id_ = read_utf8(data, start, end)
+    octet = data[end]
+    if octet < 128:
+        attempt_ = SMALL[octet]
+        end += 1
+    else:
+        attempt_, end = read_long(data, end)
+    octet = data[end]
+    if octet < 128:
+        requested_ = SMALL[octet]
+        end += 1
+    else:
+        requested_, end = read_long(data, end)
+    octet = data[end]
+    if octet < 128:
+        amount_ = SMALL[octet]
+        end += 1
+    else:
+        amount_, end = read_long(data, end)
+    octet = data[end]
+    if octet < 128:
+        total_ = SMALL[octet]
+        end += 1
+    else:
+        total_, end = read_long(data, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    currency_ = text[start:end]
+    if not currency_.isascii():
+        currency_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    response_code_ = text[start:end]
+    if not response_code_.isascii():
+        response_code_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    auth_code_ = text[start:end]
+    if not auth_code_.isascii():
+        auth_code_ = read_utf8(data, start, end)
+    return AuthorizationIncremented(payment_id_, merchant_, network_, increment_id_, attempt_, requested_, amount_, total_, currency_, response_code_, auth_code_), end
+
+
+def _write_increment_declined(value: IncrementDeclined) -> bytes:
+    return b"".join((
+        TEXTS[value.payment_id],
+        TEXTS[value.merchant],
+        TEXTS[value.network],
+        TEXTS[value.increment_id],
+        LONGS[value.attempt],
+        LONGS[value.amount],
+        TEXTS[value.currency],
+        TEXTS[value.response_code],
+        _WRITE_DECLINE_REASON[value.reason],
+        _WRITE_RETRY_ADVICE[value.advice],
+    ))
+
+
+def _read_increment_declined(data: bytes, text: str, end: int) -> tuple[IncrementDeclined, int]:
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    payment_id_ = text[start:end]
+    if not payment_id_.isascii():
+        payment_id_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    merchant_ = text[start:end]
+    if not merchant_.isascii():
+        merchant_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    network_ = text[start:end]
+    if not network_.isascii():
+        network_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    increment_id_ = text[start:end]
+    if not increment_id_.isascii():
+        increment_id_ = read_utf8(data, start, end)
+    octet = data[end]
+    if octet < 128:
+        attempt_ = SMALL[octet]
+        end += 1
+    else:
+        attempt_, end = read_long(data, end)
+    octet = data[end]
+    if octet < 128:
+        amount_ = SMALL[octet]
+        end += 1
+    else:
+        amount_, end = read_long(data, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    currency_ = text[start:end]
+    if not currency_.isascii():
+        currency_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    response_code_ = text[start:end]
+    if not response_code_.isascii():
+        response_code_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    reason_ = _READ_DECLINE_REASON[text[start:end]]
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    advice_ = _READ_RETRY_ADVICE[text[start:end]]
+    return IncrementDeclined(payment_id_, merchant_, network_, increment_id_, attempt_, amount_, currency_, response_code_, reason_, advice_), end
+
+
+def _write_amount_conflict_detected(value: AmountConflictDetected) -> bytes:
+    return b"".join((
+        TEXTS[value.payment_id],
+        TEXTS[value.merchant],
+        TEXTS[value.network],
+        _WRITE_MESSAGE_KIND[value.kind],
+        LONGS[value.attempt],
+        _WRITE_CONFLICT_FIELD[value.field],
+        LONGS[value.our_amount],
+        TEXTS[value.our_currency],
+        LONGS[value.their_amount],
+        TEXTS[value.their_currency],
+    ))
+
+
+def _read_amount_conflict_detected(data: bytes, text: str, end: int) -> tuple[AmountConflictDetected, int]:
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    payment_id_ = text[start:end]
+    if not payment_id_.isascii():
+        payment_id_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    merchant_ = text[start:end]
+    if not merchant_.isascii():
+        merchant_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    network_ = text[start:end]
+    if not network_.isascii():
+        network_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    kind_ = _READ_MESSAGE_KIND[text[start:end]]
+    octet = data[end]
+    if octet < 128:
+        attempt_ = SMALL[octet]
+        end += 1
+    else:
+        attempt_, end = read_long(data, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    field_ = _READ_CONFLICT_FIELD[text[start:end]]
+    octet = data[end]
+    if octet < 128:
+        our_amount_ = SMALL[octet]
+        end += 1
+    else:
+        our_amount_, end = read_long(data, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    our_currency_ = text[start:end]
+    if not our_currency_.isascii():
+        our_currency_ = read_utf8(data, start, end)
+    octet = data[end]
+    if octet < 128:
+        their_amount_ = SMALL[octet]
+        end += 1
+    else:
+        their_amount_, end = read_long(data, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    their_currency_ = text[start:end]
+    if not their_currency_.isascii():
+        their_currency_ = read_utf8(data, start, end)
+    return AmountConflictDetected(payment_id_, merchant_, network_, kind_, attempt_, field_, our_amount_, our_currency_, their_amount_, their_currency_), end
+
+
 def _write_authorization_outcome_unknown(value: AuthorizationOutcomeUnknown) -> bytes:
     return b"".join((
         TEXTS[value.payment_id],
@@ -2707,6 +4393,7 @@ def _write_authorization_reversed(value: AuthorizationReversed) -> bytes:
         LONGS[value.amount],
         LONGS[value.hold_released],
         TEXTS[value.currency],
+        LONGS[value.attempt],
     ))
 
 
@@ -2761,7 +4448,13 @@ def _read_authorization_reversed(data: bytes, text: str, end: int) -> tuple[Auth
     currency_ = text[start:end]
     if not currency_.isascii():
         currency_ = read_utf8(data, start, end)
-    return AuthorizationReversed(payment_id_, merchant_, network_, reason_, amount_, hold_released_, currency_), end
+    octet = data[end]
+    if octet < 128:
+        attempt_ = SMALL[octet]
+        end += 1
+    else:
+        attempt_, end = read_long(data, end)
+    return AuthorizationReversed(payment_id_, merchant_, network_, reason_, amount_, hold_released_, currency_, attempt_), end
 
 
 def _write_late_approval_received(value: LateApprovalReceived) -> bytes:
@@ -2772,6 +4465,7 @@ def _write_late_approval_received(value: LateApprovalReceived) -> bytes:
         LONGS[value.approved_amount],
         TEXTS[value.currency],
         _WRITE_LATE_APPROVAL_ACTION[value.action],
+        _WRITE_MESSAGE_KIND[value.kind],
     ))
 
 
@@ -2818,7 +4512,13 @@ def _read_late_approval_received(data: bytes, text: str, end: int) -> tuple[Late
     if octet & 129:
         start, end = read_span(data, start - 1)
     action_ = _READ_LATE_APPROVAL_ACTION[text[start:end]]
-    return LateApprovalReceived(payment_id_, network_, attempt_, approved_amount_, currency_, action_), end
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    kind_ = _READ_MESSAGE_KIND[text[start:end]]
+    return LateApprovalReceived(payment_id_, network_, attempt_, approved_amount_, currency_, action_, kind_), end
 
 
 def _write_refund_requested(value: RefundRequested) -> bytes:
@@ -3604,6 +5304,219 @@ def _read_clearing_record_rejected(data: bytes, text: str, end: int) -> tuple[Cl
     return ClearingRecordRejected(payment_id_, network_, record_id_, kind_, source_id_, reason_, representable_), end
 
 
+def _write_clearing_return_received(value: ClearingReturnReceived) -> bytes:
+    return b"".join((
+        TEXTS[value.payment_id],
+        TEXTS[value.network],
+        TEXTS[value.record_id],
+        _WRITE_CLEARING_REJECTION[value.reason],
+        TEXTS[value.cycle],
+        LONGS[value.amount],
+        TEXTS[value.currency],
+        LONGS[value.settlement_amount],
+        TEXTS[value.settlement_currency],
+        LONGS[value.interchange],
+    ))
+
+
+def _read_clearing_return_received(data: bytes, text: str, end: int) -> tuple[ClearingReturnReceived, int]:
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    payment_id_ = text[start:end]
+    if not payment_id_.isascii():
+        payment_id_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    network_ = text[start:end]
+    if not network_.isascii():
+        network_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    record_id_ = text[start:end]
+    if not record_id_.isascii():
+        record_id_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    reason_ = _READ_CLEARING_REJECTION[text[start:end]]
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    cycle_ = text[start:end]
+    if not cycle_.isascii():
+        cycle_ = read_utf8(data, start, end)
+    octet = data[end]
+    if octet < 128:
+        amount_ = SMALL[octet]
+        end += 1
+    else:
+        amount_, end = read_long(data, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    currency_ = text[start:end]
+    if not currency_.isascii():
+        currency_ = read_utf8(data, start, end)
+    octet = data[end]
+    if octet < 128:
+        settlement_amount_ = SMALL[octet]
+        end += 1
+    else:
+        settlement_amount_, end = read_long(data, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    settlement_currency_ = text[start:end]
+    if not settlement_currency_.isascii():
+        settlement_currency_ = read_utf8(data, start, end)
+    octet = data[end]
+    if octet < 128:
+        interchange_ = SMALL[octet]
+        end += 1
+    else:
+        interchange_, end = read_long(data, end)
+    return ClearingReturnReceived(payment_id_, network_, record_id_, reason_, cycle_, amount_, currency_, settlement_amount_, settlement_currency_, interchange_), end
+
+
+def _write_clearing_record_returned(value: ClearingRecordReturned) -> bytes:
+    return b"".join((
+        TEXTS[value.payment_id],
+        TEXTS[value.merchant],
+        TEXTS[value.network],
+        TEXTS[value.record_id],
+        TEXTS[value.capture_id],
+        LONGS[value.amount],
+        TEXTS[value.currency],
+        LONGS[value.settlement_amount],
+        TEXTS[value.settlement_currency],
+        TEXTS[value.cycle],
+        LONGS[value.interchange],
+        LONGS[value.their_interchange],
+        _WRITE_CLEARING_REJECTION[value.reason],
+        b"\x01" if value.representable else b"\x00",
+    ))
+
+
+def _read_clearing_record_returned(data: bytes, text: str, end: int) -> tuple[ClearingRecordReturned, int]:
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    payment_id_ = text[start:end]
+    if not payment_id_.isascii():
+        payment_id_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    merchant_ = text[start:end]
+    if not merchant_.isascii():
+        merchant_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    network_ = text[start:end]
+    if not network_.isascii():
+        network_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    record_id_ = text[start:end]
+    if not record_id_.isascii():
+        record_id_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    capture_id_ = text[start:end]
+    if not capture_id_.isascii():
+        capture_id_ = read_utf8(data, start, end)
+    octet = data[end]
+    if octet < 128:
+        amount_ = SMALL[octet]
+        end += 1
+    else:
+        amount_, end = read_long(data, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    currency_ = text[start:end]
+    if not currency_.isascii():
+        currency_ = read_utf8(data, start, end)
+    octet = data[end]
+    if octet < 128:
+        settlement_amount_ = SMALL[octet]
+        end += 1
+    else:
+        settlement_amount_, end = read_long(data, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    settlement_currency_ = text[start:end]
+    if not settlement_currency_.isascii():
+        settlement_currency_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    cycle_ = text[start:end]
+    if not cycle_.isascii():
+        cycle_ = read_utf8(data, start, end)
+    octet = data[end]
+    if octet < 128:
+        interchange_ = SMALL[octet]
+        end += 1
+    else:
+        interchange_, end = read_long(data, end)
+    octet = data[end]
+    if octet < 128:
+        their_interchange_ = SMALL[octet]
+        end += 1
+    else:
+        their_interchange_, end = read_long(data, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    reason_ = _READ_CLEARING_REJECTION[text[start:end]]
+    octet = data[end]
+    if octet > 1:
+        raise not_a_boolean(octet)
+    representable_ = octet == 1
+    end += 1
+    return ClearingRecordReturned(payment_id_, merchant_, network_, record_id_, capture_id_, amount_, currency_, settlement_amount_, settlement_currency_, cycle_, interchange_, their_interchange_, reason_, representable_), end
+
+
 def _write_capture_written_off(value: CaptureWrittenOff) -> bytes:
     return b"".join((
         TEXTS[value.payment_id],
@@ -3683,6 +5596,7 @@ def _write_clearing_cycle_totalled(value: ClearingCycleTotalled) -> bytes:
         LONGS[value.refunded],
         LONGS[value.interchange],
         LONGS[value.net],
+        LONGS[value.disputed],
     ))
 
 
@@ -3749,7 +5663,13 @@ def _read_clearing_cycle_totalled(data: bytes, text: str, end: int) -> tuple[Cle
         end += 1
     else:
         net_, end = read_long(data, end)
-    return ClearingCycleTotalled(network_, currency_, cycle_, account_, records_, presented_, refunded_, interchange_, net_), end
+    octet = data[end]
+    if octet < 128:
+        disputed_ = SMALL[octet]
+        end += 1
+    else:
+        disputed_, end = read_long(data, end)
+    return ClearingCycleTotalled(network_, currency_, cycle_, account_, records_, presented_, refunded_, interchange_, net_, disputed_), end
 
 
 def _write_scheme_period_totalled(value: SchemePeriodTotalled) -> bytes:
@@ -3809,6 +5729,1404 @@ def _read_scheme_period_totalled(data: bytes, text: str, end: int) -> tuple[Sche
     else:
         amount_, end = read_long(data, end)
     return SchemePeriodTotalled(network_, currency_, period_, account_, records_, amount_), end
+
+
+def _write_fraud_report_received(value: FraudReportReceived) -> bytes:
+    return b"".join((
+        TEXTS[value.payment_id],
+        TEXTS[value.network],
+        TEXTS[value.report_id],
+        _WRITE_FRAUD_PROGRAM[value.program],
+        TEXTS[value.fraud_type],
+        LONGS[value.amount],
+        TEXTS[value.currency],
+    ))
+
+
+def _read_fraud_report_received(data: bytes, text: str, end: int) -> tuple[FraudReportReceived, int]:
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    payment_id_ = text[start:end]
+    if not payment_id_.isascii():
+        payment_id_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    network_ = text[start:end]
+    if not network_.isascii():
+        network_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    report_id_ = text[start:end]
+    if not report_id_.isascii():
+        report_id_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    program_ = _READ_FRAUD_PROGRAM[text[start:end]]
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    fraud_type_ = text[start:end]
+    if not fraud_type_.isascii():
+        fraud_type_ = read_utf8(data, start, end)
+    octet = data[end]
+    if octet < 128:
+        amount_ = SMALL[octet]
+        end += 1
+    else:
+        amount_, end = read_long(data, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    currency_ = text[start:end]
+    if not currency_.isascii():
+        currency_ = read_utf8(data, start, end)
+    return FraudReportReceived(payment_id_, network_, report_id_, program_, fraud_type_, amount_, currency_), end
+
+
+def _write_early_fraud_warning_received(value: EarlyFraudWarningReceived) -> bytes:
+    return b"".join((
+        TEXTS[value.payment_id],
+        TEXTS[value.merchant],
+        TEXTS[value.card_id],
+        TEXTS[value.network],
+        TEXTS[value.report_id],
+        _WRITE_FRAUD_PROGRAM[value.program],
+        TEXTS[value.fraud_type],
+        LONGS[value.amount],
+        TEXTS[value.currency],
+    ))
+
+
+def _read_early_fraud_warning_received(data: bytes, text: str, end: int) -> tuple[EarlyFraudWarningReceived, int]:
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    payment_id_ = text[start:end]
+    if not payment_id_.isascii():
+        payment_id_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    merchant_ = text[start:end]
+    if not merchant_.isascii():
+        merchant_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    card_id_ = text[start:end]
+    if not card_id_.isascii():
+        card_id_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    network_ = text[start:end]
+    if not network_.isascii():
+        network_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    report_id_ = text[start:end]
+    if not report_id_.isascii():
+        report_id_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    program_ = _READ_FRAUD_PROGRAM[text[start:end]]
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    fraud_type_ = text[start:end]
+    if not fraud_type_.isascii():
+        fraud_type_ = read_utf8(data, start, end)
+    octet = data[end]
+    if octet < 128:
+        amount_ = SMALL[octet]
+        end += 1
+    else:
+        amount_, end = read_long(data, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    currency_ = text[start:end]
+    if not currency_.isascii():
+        currency_ = read_utf8(data, start, end)
+    return EarlyFraudWarningReceived(payment_id_, merchant_, card_id_, network_, report_id_, program_, fraud_type_, amount_, currency_), end
+
+
+def _write_fraud_confirmed(value: FraudConfirmed) -> bytes:
+    return b"".join((
+        TEXTS[value.payment_id],
+        TEXTS[value.merchant],
+        TEXTS[value.card_id],
+        _WRITE_LABEL_SOURCE[value.source],
+        _WRITE_LABEL[value.label],
+        TEXTS[value.reference],
+        LONGS[value.amount],
+        TEXTS[value.currency],
+    ))
+
+
+def _read_fraud_confirmed(data: bytes, text: str, end: int) -> tuple[FraudConfirmed, int]:
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    payment_id_ = text[start:end]
+    if not payment_id_.isascii():
+        payment_id_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    merchant_ = text[start:end]
+    if not merchant_.isascii():
+        merchant_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    card_id_ = text[start:end]
+    if not card_id_.isascii():
+        card_id_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    source_ = _READ_LABEL_SOURCE[text[start:end]]
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    label_ = _READ_LABEL[text[start:end]]
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    reference_ = text[start:end]
+    if not reference_.isascii():
+        reference_ = read_utf8(data, start, end)
+    octet = data[end]
+    if octet < 128:
+        amount_ = SMALL[octet]
+        end += 1
+    else:
+        amount_, end = read_long(data, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    currency_ = text[start:end]
+    if not currency_.isascii():
+        currency_ = read_utf8(data, start, end)
+    return FraudConfirmed(payment_id_, merchant_, card_id_, source_, label_, reference_, amount_, currency_), end
+
+
+def _write_fraud_report_refused(value: FraudReportRefused) -> bytes:
+    return b"".join((
+        TEXTS[value.payment_id],
+        TEXTS[value.network],
+        TEXTS[value.report_id],
+        _WRITE_NOTICE_REFUSAL[value.reason],
+        LONGS[value.amount],
+        TEXTS[value.currency],
+    ))
+
+
+def _read_fraud_report_refused(data: bytes, text: str, end: int) -> tuple[FraudReportRefused, int]:
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    payment_id_ = text[start:end]
+    if not payment_id_.isascii():
+        payment_id_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    network_ = text[start:end]
+    if not network_.isascii():
+        network_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    report_id_ = text[start:end]
+    if not report_id_.isascii():
+        report_id_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    reason_ = _READ_NOTICE_REFUSAL[text[start:end]]
+    octet = data[end]
+    if octet < 128:
+        amount_ = SMALL[octet]
+        end += 1
+    else:
+        amount_, end = read_long(data, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    currency_ = text[start:end]
+    if not currency_.isascii():
+        currency_ = read_utf8(data, start, end)
+    return FraudReportRefused(payment_id_, network_, report_id_, reason_, amount_, currency_), end
+
+
+def _write_dispute_notice_received(value: DisputeNoticeReceived) -> bytes:
+    return b"".join((
+        TEXTS[value.payment_id],
+        TEXTS[value.network],
+        TEXTS[value.case_id],
+        LONGS[value.number],
+        _WRITE_DISPUTE_STEP[value.step],
+        TEXTS[value.reason_code],
+        TEXTS[value.arn],
+        LONGS[value.amount],
+        TEXTS[value.currency],
+        TEXTS[value.cycle],
+        LONGS[value.reply_by_at],
+    ))
+
+
+def _read_dispute_notice_received(data: bytes, text: str, end: int) -> tuple[DisputeNoticeReceived, int]:
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    payment_id_ = text[start:end]
+    if not payment_id_.isascii():
+        payment_id_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    network_ = text[start:end]
+    if not network_.isascii():
+        network_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    case_id_ = text[start:end]
+    if not case_id_.isascii():
+        case_id_ = read_utf8(data, start, end)
+    octet = data[end]
+    if octet < 128:
+        number_ = SMALL[octet]
+        end += 1
+    else:
+        number_, end = read_long(data, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    step_ = _READ_DISPUTE_STEP[text[start:end]]
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    reason_code_ = text[start:end]
+    if not reason_code_.isascii():
+        reason_code_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    arn_ = text[start:end]
+    if not arn_.isascii():
+        arn_ = read_utf8(data, start, end)
+    octet = data[end]
+    if octet < 128:
+        amount_ = SMALL[octet]
+        end += 1
+    else:
+        amount_, end = read_long(data, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    currency_ = text[start:end]
+    if not currency_.isascii():
+        currency_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    cycle_ = text[start:end]
+    if not cycle_.isascii():
+        cycle_ = read_utf8(data, start, end)
+    instant = INSTANTS.get(data[end:end + 8])
+    if instant is None:
+        reply_by_at_, end = read_instant(data, end)
+    else:
+        reply_by_at_ = instant
+        end += 8
+    return DisputeNoticeReceived(payment_id_, network_, case_id_, number_, step_, reason_code_, arn_, amount_, currency_, cycle_, reply_by_at_), end
+
+
+def _write_dispute_notice_refused(value: DisputeNoticeRefused) -> bytes:
+    return b"".join((
+        TEXTS[value.payment_id],
+        TEXTS[value.network],
+        TEXTS[value.case_id],
+        LONGS[value.number],
+        _WRITE_DISPUTE_STEP[value.step],
+        _WRITE_NOTICE_REFUSAL[value.reason],
+        LONGS[value.amount],
+        TEXTS[value.currency],
+    ))
+
+
+def _read_dispute_notice_refused(data: bytes, text: str, end: int) -> tuple[DisputeNoticeRefused, int]:
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    payment_id_ = text[start:end]
+    if not payment_id_.isascii():
+        payment_id_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    network_ = text[start:end]
+    if not network_.isascii():
+        network_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    case_id_ = text[start:end]
+    if not case_id_.isascii():
+        case_id_ = read_utf8(data, start, end)
+    octet = data[end]
+    if octet < 128:
+        number_ = SMALL[octet]
+        end += 1
+    else:
+        number_, end = read_long(data, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    step_ = _READ_DISPUTE_STEP[text[start:end]]
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    reason_ = _READ_NOTICE_REFUSAL[text[start:end]]
+    octet = data[end]
+    if octet < 128:
+        amount_ = SMALL[octet]
+        end += 1
+    else:
+        amount_, end = read_long(data, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    currency_ = text[start:end]
+    if not currency_.isascii():
+        currency_ = read_utf8(data, start, end)
+    return DisputeNoticeRefused(payment_id_, network_, case_id_, number_, step_, reason_, amount_, currency_), end
+
+
+def _write_dispute_inquiry_opened(value: DisputeInquiryOpened) -> bytes:
+    return b"".join((
+        TEXTS[value.payment_id],
+        TEXTS[value.merchant],
+        TEXTS[value.network],
+        TEXTS[value.case_id],
+        TEXTS[value.reason_code],
+        LONGS[value.amount],
+        TEXTS[value.currency],
+        LONGS[value.reply_by_at],
+    ))
+
+
+def _read_dispute_inquiry_opened(data: bytes, text: str, end: int) -> tuple[DisputeInquiryOpened, int]:
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    payment_id_ = text[start:end]
+    if not payment_id_.isascii():
+        payment_id_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    merchant_ = text[start:end]
+    if not merchant_.isascii():
+        merchant_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    network_ = text[start:end]
+    if not network_.isascii():
+        network_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    case_id_ = text[start:end]
+    if not case_id_.isascii():
+        case_id_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    reason_code_ = text[start:end]
+    if not reason_code_.isascii():
+        reason_code_ = read_utf8(data, start, end)
+    octet = data[end]
+    if octet < 128:
+        amount_ = SMALL[octet]
+        end += 1
+    else:
+        amount_, end = read_long(data, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    currency_ = text[start:end]
+    if not currency_.isascii():
+        currency_ = read_utf8(data, start, end)
+    instant = INSTANTS.get(data[end:end + 8])
+    if instant is None:
+        reply_by_at_, end = read_instant(data, end)
+    else:
+        reply_by_at_ = instant
+        end += 8
+    return DisputeInquiryOpened(payment_id_, merchant_, network_, case_id_, reason_code_, amount_, currency_, reply_by_at_), end
+
+
+def _write_dispute_inquiry_closed(value: DisputeInquiryClosed) -> bytes:
+    return b"".join((
+        TEXTS[value.payment_id],
+        TEXTS[value.merchant],
+        TEXTS[value.network],
+        TEXTS[value.case_id],
+    ))
+
+
+def _read_dispute_inquiry_closed(data: bytes, text: str, end: int) -> tuple[DisputeInquiryClosed, int]:
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    payment_id_ = text[start:end]
+    if not payment_id_.isascii():
+        payment_id_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    merchant_ = text[start:end]
+    if not merchant_.isascii():
+        merchant_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    network_ = text[start:end]
+    if not network_.isascii():
+        network_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    case_id_ = text[start:end]
+    if not case_id_.isascii():
+        case_id_ = read_utf8(data, start, end)
+    return DisputeInquiryClosed(payment_id_, merchant_, network_, case_id_), end
+
+
+def _write_dispute_opened(value: DisputeOpened) -> bytes:
+    return b"".join((
+        TEXTS[value.payment_id],
+        TEXTS[value.merchant],
+        TEXTS[value.network],
+        TEXTS[value.case_id],
+        TEXTS[value.reason_code],
+        TEXTS[value.arn],
+        LONGS[value.amount],
+        TEXTS[value.currency],
+        TEXTS[value.cycle],
+        LONGS[value.reply_by_at],
+    ))
+
+
+def _read_dispute_opened(data: bytes, text: str, end: int) -> tuple[DisputeOpened, int]:
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    payment_id_ = text[start:end]
+    if not payment_id_.isascii():
+        payment_id_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    merchant_ = text[start:end]
+    if not merchant_.isascii():
+        merchant_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    network_ = text[start:end]
+    if not network_.isascii():
+        network_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    case_id_ = text[start:end]
+    if not case_id_.isascii():
+        case_id_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    reason_code_ = text[start:end]
+    if not reason_code_.isascii():
+        reason_code_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    arn_ = text[start:end]
+    if not arn_.isascii():
+        arn_ = read_utf8(data, start, end)
+    octet = data[end]
+    if octet < 128:
+        amount_ = SMALL[octet]
+        end += 1
+    else:
+        amount_, end = read_long(data, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    currency_ = text[start:end]
+    if not currency_.isascii():
+        currency_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    cycle_ = text[start:end]
+    if not cycle_.isascii():
+        cycle_ = read_utf8(data, start, end)
+    instant = INSTANTS.get(data[end:end + 8])
+    if instant is None:
+        reply_by_at_, end = read_instant(data, end)
+    else:
+        reply_by_at_ = instant
+        end += 8
+    return DisputeOpened(payment_id_, merchant_, network_, case_id_, reason_code_, arn_, amount_, currency_, cycle_, reply_by_at_), end
+
+
+def _write_dispute_funds_withdrawn(value: DisputeFundsWithdrawn) -> bytes:
+    return b"".join((
+        TEXTS[value.payment_id],
+        TEXTS[value.network],
+        TEXTS[value.case_id],
+        _WRITE_DISPUTE_STAGE[value.stage],
+        LONGS[value.amount],
+        TEXTS[value.currency],
+        TEXTS[value.cycle],
+    ))
+
+
+def _read_dispute_funds_withdrawn(data: bytes, text: str, end: int) -> tuple[DisputeFundsWithdrawn, int]:
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    payment_id_ = text[start:end]
+    if not payment_id_.isascii():
+        payment_id_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    network_ = text[start:end]
+    if not network_.isascii():
+        network_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    case_id_ = text[start:end]
+    if not case_id_.isascii():
+        case_id_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    stage_ = _READ_DISPUTE_STAGE[text[start:end]]
+    octet = data[end]
+    if octet < 128:
+        amount_ = SMALL[octet]
+        end += 1
+    else:
+        amount_, end = read_long(data, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    currency_ = text[start:end]
+    if not currency_.isascii():
+        currency_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    cycle_ = text[start:end]
+    if not cycle_.isascii():
+        cycle_ = read_utf8(data, start, end)
+    return DisputeFundsWithdrawn(payment_id_, network_, case_id_, stage_, amount_, currency_, cycle_), end
+
+
+def _write_dispute_merchant_debited(value: DisputeMerchantDebited) -> bytes:
+    return b"".join((
+        TEXTS[value.payment_id],
+        TEXTS[value.merchant],
+        TEXTS[value.case_id],
+        LONGS[value.amount],
+        TEXTS[value.currency],
+    ))
+
+
+def _read_dispute_merchant_debited(data: bytes, text: str, end: int) -> tuple[DisputeMerchantDebited, int]:
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    payment_id_ = text[start:end]
+    if not payment_id_.isascii():
+        payment_id_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    merchant_ = text[start:end]
+    if not merchant_.isascii():
+        merchant_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    case_id_ = text[start:end]
+    if not case_id_.isascii():
+        case_id_ = read_utf8(data, start, end)
+    octet = data[end]
+    if octet < 128:
+        amount_ = SMALL[octet]
+        end += 1
+    else:
+        amount_, end = read_long(data, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    currency_ = text[start:end]
+    if not currency_.isascii():
+        currency_ = read_utf8(data, start, end)
+    return DisputeMerchantDebited(payment_id_, merchant_, case_id_, amount_, currency_), end
+
+
+def _write_dispute_funds_returned(value: DisputeFundsReturned) -> bytes:
+    return b"".join((
+        TEXTS[value.payment_id],
+        TEXTS[value.network],
+        TEXTS[value.case_id],
+        _WRITE_DISPUTE_STAGE[value.stage],
+        LONGS[value.amount],
+        TEXTS[value.currency],
+        TEXTS[value.cycle],
+    ))
+
+
+def _read_dispute_funds_returned(data: bytes, text: str, end: int) -> tuple[DisputeFundsReturned, int]:
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    payment_id_ = text[start:end]
+    if not payment_id_.isascii():
+        payment_id_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    network_ = text[start:end]
+    if not network_.isascii():
+        network_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    case_id_ = text[start:end]
+    if not case_id_.isascii():
+        case_id_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    stage_ = _READ_DISPUTE_STAGE[text[start:end]]
+    octet = data[end]
+    if octet < 128:
+        amount_ = SMALL[octet]
+        end += 1
+    else:
+        amount_, end = read_long(data, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    currency_ = text[start:end]
+    if not currency_.isascii():
+        currency_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    cycle_ = text[start:end]
+    if not cycle_.isascii():
+        cycle_ = read_utf8(data, start, end)
+    return DisputeFundsReturned(payment_id_, network_, case_id_, stage_, amount_, currency_, cycle_), end
+
+
+def _write_dispute_evidence_requested(value: DisputeEvidenceRequested) -> bytes:
+    return b"".join((
+        TEXTS[value.payment_id],
+        TEXTS[value.merchant],
+        TEXTS[value.idempotency_key],
+        TEXTS[value.case_id],
+        write_list([TEXTS[entry] for entry in value.documents]),
+    ))
+
+
+def _read_dispute_evidence_requested(data: bytes, text: str, end: int) -> tuple[DisputeEvidenceRequested, int]:
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    payment_id_ = text[start:end]
+    if not payment_id_.isascii():
+        payment_id_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    merchant_ = text[start:end]
+    if not merchant_.isascii():
+        merchant_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    idempotency_key_ = text[start:end]
+    if not idempotency_key_.isascii():
+        idempotency_key_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    case_id_ = text[start:end]
+    if not case_id_.isascii():
+        case_id_ = read_utf8(data, start, end)
+    documents_: list[str] = []
+    documents_count, end = read_count(data, end)
+    for _ in range(documents_count):
+        octet = data[end]
+        start = end + 1
+        end = start + (octet >> 1)
+        if octet & 129:
+            start, end = read_span(data, start - 1)
+        documents_entry = text[start:end]
+        if not documents_entry.isascii():
+            documents_entry = read_utf8(data, start, end)
+        documents_.append(documents_entry)
+    if documents_count:
+        end = read_end(data, end)
+    return DisputeEvidenceRequested(payment_id_, merchant_, idempotency_key_, case_id_, documents_), end
+
+
+def _write_dispute_evidence_rejected(value: DisputeEvidenceRejected) -> bytes:
+    return b"".join((
+        TEXTS[value.payment_id],
+        TEXTS[value.merchant],
+        TEXTS[value.idempotency_key],
+        TEXTS[value.case_id],
+        _WRITE_EVIDENCE_REJECTION[value.reason],
+    ))
+
+
+def _read_dispute_evidence_rejected(data: bytes, text: str, end: int) -> tuple[DisputeEvidenceRejected, int]:
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    payment_id_ = text[start:end]
+    if not payment_id_.isascii():
+        payment_id_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    merchant_ = text[start:end]
+    if not merchant_.isascii():
+        merchant_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    idempotency_key_ = text[start:end]
+    if not idempotency_key_.isascii():
+        idempotency_key_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    case_id_ = text[start:end]
+    if not case_id_.isascii():
+        case_id_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    reason_ = _READ_EVIDENCE_REJECTION[text[start:end]]
+    return DisputeEvidenceRejected(payment_id_, merchant_, idempotency_key_, case_id_, reason_), end
+
+
+def _write_dispute_evidence_submitted(value: DisputeEvidenceSubmitted) -> bytes:
+    return b"".join((
+        TEXTS[value.payment_id],
+        TEXTS[value.merchant],
+        TEXTS[value.network],
+        TEXTS[value.case_id],
+        _WRITE_DISPUTE_STAGE[value.stage],
+        LONGS[value.amount],
+        TEXTS[value.currency],
+        write_list([TEXTS[entry] for entry in value.documents]),
+    ))
+
+
+def _read_dispute_evidence_submitted(data: bytes, text: str, end: int) -> tuple[DisputeEvidenceSubmitted, int]:
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    payment_id_ = text[start:end]
+    if not payment_id_.isascii():
+        payment_id_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    merchant_ = text[start:end]
+    if not merchant_.isascii():
+        merchant_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    network_ = text[start:end]
+    if not network_.isascii():
+        network_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    case_id_ = text[start:end]
+    if not case_id_.isascii():
+        case_id_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    stage_ = _READ_DISPUTE_STAGE[text[start:end]]
+    octet = data[end]
+    if octet < 128:
+        amount_ = SMALL[octet]
+        end += 1
+    else:
+        amount_, end = read_long(data, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    currency_ = text[start:end]
+    if not currency_.isascii():
+        currency_ = read_utf8(data, start, end)
+    documents_: list[str] = []
+    documents_count, end = read_count(data, end)
+    for _ in range(documents_count):
+        octet = data[end]
+        start = end + 1
+        end = start + (octet >> 1)
+        if octet & 129:
+            start, end = read_span(data, start - 1)
+        documents_entry = text[start:end]
+        if not documents_entry.isascii():
+            documents_entry = read_utf8(data, start, end)
+        documents_.append(documents_entry)
+    if documents_count:
+        end = read_end(data, end)
+    return DisputeEvidenceSubmitted(payment_id_, merchant_, network_, case_id_, stage_, amount_, currency_, documents_), end
+
+
+def _write_dispute_evidence_accepted(value: DisputeEvidenceAccepted) -> bytes:
+    return b"".join((
+        TEXTS[value.payment_id],
+        TEXTS[value.merchant],
+        TEXTS[value.network],
+        TEXTS[value.case_id],
+        _WRITE_DISPUTE_STAGE[value.stage],
+    ))
+
+
+def _read_dispute_evidence_accepted(data: bytes, text: str, end: int) -> tuple[DisputeEvidenceAccepted, int]:
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    payment_id_ = text[start:end]
+    if not payment_id_.isascii():
+        payment_id_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    merchant_ = text[start:end]
+    if not merchant_.isascii():
+        merchant_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    network_ = text[start:end]
+    if not network_.isascii():
+        network_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    case_id_ = text[start:end]
+    if not case_id_.isascii():
+        case_id_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    stage_ = _READ_DISPUTE_STAGE[text[start:end]]
+    return DisputeEvidenceAccepted(payment_id_, merchant_, network_, case_id_, stage_), end
+
+
+def _write_dispute_evidence_expired(value: DisputeEvidenceExpired) -> bytes:
+    return b"".join((
+        TEXTS[value.payment_id],
+        TEXTS[value.merchant],
+        TEXTS[value.network],
+        TEXTS[value.case_id],
+        _WRITE_DISPUTE_STAGE[value.stage],
+    ))
+
+
+def _read_dispute_evidence_expired(data: bytes, text: str, end: int) -> tuple[DisputeEvidenceExpired, int]:
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    payment_id_ = text[start:end]
+    if not payment_id_.isascii():
+        payment_id_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    merchant_ = text[start:end]
+    if not merchant_.isascii():
+        merchant_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    network_ = text[start:end]
+    if not network_.isascii():
+        network_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    case_id_ = text[start:end]
+    if not case_id_.isascii():
+        case_id_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    stage_ = _READ_DISPUTE_STAGE[text[start:end]]
+    return DisputeEvidenceExpired(payment_id_, merchant_, network_, case_id_, stage_), end
+
+
+def _write_dispute_escalated(value: DisputeEscalated) -> bytes:
+    return b"".join((
+        TEXTS[value.payment_id],
+        TEXTS[value.merchant],
+        TEXTS[value.network],
+        TEXTS[value.case_id],
+        _WRITE_DISPUTE_STAGE[value.stage],
+        LONGS[value.reply_by_at],
+    ))
+
+
+def _read_dispute_escalated(data: bytes, text: str, end: int) -> tuple[DisputeEscalated, int]:
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    payment_id_ = text[start:end]
+    if not payment_id_.isascii():
+        payment_id_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    merchant_ = text[start:end]
+    if not merchant_.isascii():
+        merchant_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    network_ = text[start:end]
+    if not network_.isascii():
+        network_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    case_id_ = text[start:end]
+    if not case_id_.isascii():
+        case_id_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    stage_ = _READ_DISPUTE_STAGE[text[start:end]]
+    instant = INSTANTS.get(data[end:end + 8])
+    if instant is None:
+        reply_by_at_, end = read_instant(data, end)
+    else:
+        reply_by_at_ = instant
+        end += 8
+    return DisputeEscalated(payment_id_, merchant_, network_, case_id_, stage_, reply_by_at_), end
+
+
+def _write_dispute_withdrawn(value: DisputeWithdrawn) -> bytes:
+    return b"".join((
+        TEXTS[value.payment_id],
+        TEXTS[value.merchant],
+        TEXTS[value.network],
+        TEXTS[value.case_id],
+        _WRITE_DISPUTE_STAGE[value.stage],
+    ))
+
+
+def _read_dispute_withdrawn(data: bytes, text: str, end: int) -> tuple[DisputeWithdrawn, int]:
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    payment_id_ = text[start:end]
+    if not payment_id_.isascii():
+        payment_id_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    merchant_ = text[start:end]
+    if not merchant_.isascii():
+        merchant_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    network_ = text[start:end]
+    if not network_.isascii():
+        network_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    case_id_ = text[start:end]
+    if not case_id_.isascii():
+        case_id_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    stage_ = _READ_DISPUTE_STAGE[text[start:end]]
+    return DisputeWithdrawn(payment_id_, merchant_, network_, case_id_, stage_), end
+
+
+def _write_dispute_won(value: DisputeWon) -> bytes:
+    return b"".join((
+        TEXTS[value.payment_id],
+        TEXTS[value.merchant],
+        TEXTS[value.network],
+        TEXTS[value.case_id],
+        LONGS[value.amount],
+        TEXTS[value.currency],
+    ))
+
+
+def _read_dispute_won(data: bytes, text: str, end: int) -> tuple[DisputeWon, int]:
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    payment_id_ = text[start:end]
+    if not payment_id_.isascii():
+        payment_id_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    merchant_ = text[start:end]
+    if not merchant_.isascii():
+        merchant_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    network_ = text[start:end]
+    if not network_.isascii():
+        network_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    case_id_ = text[start:end]
+    if not case_id_.isascii():
+        case_id_ = read_utf8(data, start, end)
+    octet = data[end]
+    if octet < 128:
+        amount_ = SMALL[octet]
+        end += 1
+    else:
+        amount_, end = read_long(data, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    currency_ = text[start:end]
+    if not currency_.isascii():
+        currency_ = read_utf8(data, start, end)
+    return DisputeWon(payment_id_, merchant_, network_, case_id_, amount_, currency_), end
+
+
+def _write_dispute_lost(value: DisputeLost) -> bytes:
+    return b"".join((
+        TEXTS[value.payment_id],
+        TEXTS[value.merchant],
+        TEXTS[value.network],
+        TEXTS[value.case_id],
+        LONGS[value.amount],
+        TEXTS[value.currency],
+    ))
+
+
+def _read_dispute_lost(data: bytes, text: str, end: int) -> tuple[DisputeLost, int]:
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    payment_id_ = text[start:end]
+    if not payment_id_.isascii():
+        payment_id_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    merchant_ = text[start:end]
+    if not merchant_.isascii():
+        merchant_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    network_ = text[start:end]
+    if not network_.isascii():
+        network_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    case_id_ = text[start:end]
+    if not case_id_.isascii():
+        case_id_ = read_utf8(data, start, end)
+    octet = data[end]
+    if octet < 128:
+        amount_ = SMALL[octet]
+        end += 1
+    else:
+        amount_, end = read_long(data, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    currency_ = text[start:end]
+    if not currency_.isascii():
+        currency_ = read_utf8(data, start, end)
+    return DisputeLost(payment_id_, merchant_, network_, case_id_, amount_, currency_), end
 
 
 def _write_interchange_assessed(value: InterchangeAssessed) -> bytes:
@@ -4127,6 +7445,149 @@ def _read_processing_fee_charged(data: bytes, text: str, end: int) -> tuple[Proc
     else:
         plan_version_, end = read_long(data, end)
     return ProcessingFeeCharged(payment_id_, merchant_, capture_id_, amount_, currency_, plan_version_), end
+
+
+def _write_fee_corrected(value: FeeCorrected) -> bytes:
+    return b"".join((
+        TEXTS[value.payment_id],
+        TEXTS[value.network],
+        TEXTS[value.record_id],
+        LONGS[value.old],
+        LONGS[value.new],
+        LONGS[value.amount],
+        TEXTS[value.currency],
+        TEXTS[value.cycle],
+        TEXTS[value.approved_by],
+    ))
+
+
+def _read_fee_corrected(data: bytes, text: str, end: int) -> tuple[FeeCorrected, int]:
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    payment_id_ = text[start:end]
+    if not payment_id_.isascii():
+        payment_id_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    network_ = text[start:end]
+    if not network_.isascii():
+        network_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    record_id_ = text[start:end]
+    if not record_id_.isascii():
+        record_id_ = read_utf8(data, start, end)
+    octet = data[end]
+    if octet < 128:
+        old_ = SMALL[octet]
+        end += 1
+    else:
+        old_, end = read_long(data, end)
+    octet = data[end]
+    if octet < 128:
+        new_ = SMALL[octet]
+        end += 1
+    else:
+        new_, end = read_long(data, end)
+    octet = data[end]
+    if octet < 128:
+        amount_ = SMALL[octet]
+        end += 1
+    else:
+        amount_, end = read_long(data, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    currency_ = text[start:end]
+    if not currency_.isascii():
+        currency_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    cycle_ = text[start:end]
+    if not cycle_.isascii():
+        cycle_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    approved_by_ = text[start:end]
+    if not approved_by_.isascii():
+        approved_by_ = read_utf8(data, start, end)
+    return FeeCorrected(payment_id_, network_, record_id_, old_, new_, amount_, currency_, cycle_, approved_by_), end
+
+
+def _write_dispute_fee_charged(value: DisputeFeeCharged) -> bytes:
+    return b"".join((
+        TEXTS[value.payment_id],
+        TEXTS[value.merchant],
+        TEXTS[value.case_id],
+        LONGS[value.amount],
+        TEXTS[value.currency],
+        LONGS[value.plan_version],
+    ))
+
+
+def _read_dispute_fee_charged(data: bytes, text: str, end: int) -> tuple[DisputeFeeCharged, int]:
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    payment_id_ = text[start:end]
+    if not payment_id_.isascii():
+        payment_id_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    merchant_ = text[start:end]
+    if not merchant_.isascii():
+        merchant_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    case_id_ = text[start:end]
+    if not case_id_.isascii():
+        case_id_ = read_utf8(data, start, end)
+    octet = data[end]
+    if octet < 128:
+        amount_ = SMALL[octet]
+        end += 1
+    else:
+        amount_, end = read_long(data, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    currency_ = text[start:end]
+    if not currency_.isascii():
+        currency_ = read_utf8(data, start, end)
+    octet = data[end]
+    if octet < 128:
+        plan_version_ = SMALL[octet]
+        end += 1
+    else:
+        plan_version_, end = read_long(data, end)
+    return DisputeFeeCharged(payment_id_, merchant_, case_id_, amount_, currency_, plan_version_), end
 
 
 def _write_merchant_entry_received(value: MerchantEntryReceived) -> bytes:
@@ -4489,6 +7950,7 @@ def _write_payout_outcome_received(value: PayoutOutcomeReceived) -> bytes:
         LONGS[value.amount],
         _WRITE_PAYOUT_OUTCOME[value.outcome],
         TEXTS[value.return_code],
+        TEXTS[value.correction],
     ))
 
 
@@ -4537,7 +7999,15 @@ def _read_payout_outcome_received(data: bytes, text: str, end: int) -> tuple[Pay
     return_code_ = text[start:end]
     if not return_code_.isascii():
         return_code_ = read_utf8(data, start, end)
-    return PayoutOutcomeReceived(payout_id_, merchant_, currency_, amount_, outcome_, return_code_), end
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    correction_ = text[start:end]
+    if not correction_.isascii():
+        correction_ = read_utf8(data, start, end)
+    return PayoutOutcomeReceived(payout_id_, merchant_, currency_, amount_, outcome_, return_code_, correction_), end
 
 
 def _write_payout_return_credited(value: PayoutReturnCredited) -> bytes:
@@ -4642,6 +8112,1113 @@ def _read_clearing_residual_aged(data: bytes, text: str, end: int) -> tuple[Clea
     return ClearingResidualAged(account_, item_, currency_, amount_, age_days_, expected_event_), end
 
 
+def _write_reserve_withheld(value: ReserveWithheld) -> bytes:
+    return b"".join((
+        TEXTS[value.merchant],
+        TEXTS[value.currency],
+        TEXTS[value.reserve_id],
+        TEXTS[value.batch_id],
+        LONGS[value.base],
+        LONGS[value.share_ppm],
+        LONGS[value.amount],
+        LONGS[value.release_on],
+    ))
+
+
+def _read_reserve_withheld(data: bytes, text: str, end: int) -> tuple[ReserveWithheld, int]:
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    merchant_ = text[start:end]
+    if not merchant_.isascii():
+        merchant_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    currency_ = text[start:end]
+    if not currency_.isascii():
+        currency_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    reserve_id_ = text[start:end]
+    if not reserve_id_.isascii():
+        reserve_id_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    batch_id_ = text[start:end]
+    if not batch_id_.isascii():
+        batch_id_ = read_utf8(data, start, end)
+    octet = data[end]
+    if octet < 128:
+        base_ = SMALL[octet]
+        end += 1
+    else:
+        base_, end = read_long(data, end)
+    octet = data[end]
+    if octet < 128:
+        share_ppm_ = SMALL[octet]
+        end += 1
+    else:
+        share_ppm_, end = read_long(data, end)
+    octet = data[end]
+    if octet < 128:
+        amount_ = SMALL[octet]
+        end += 1
+    else:
+        amount_, end = read_long(data, end)
+    octet = data[end]
+    if octet < 128:
+        release_on_ = SMALL[octet]
+        end += 1
+    else:
+        release_on_, end = read_long(data, end)
+    return ReserveWithheld(merchant_, currency_, reserve_id_, batch_id_, base_, share_ppm_, amount_, release_on_), end
+
+
+def _write_reserve_released(value: ReserveReleased) -> bytes:
+    return b"".join((
+        TEXTS[value.merchant],
+        TEXTS[value.currency],
+        TEXTS[value.reserve_id],
+        _WRITE_RESERVE_RELEASE[value.reason],
+        LONGS[value.amount],
+    ))
+
+
+def _read_reserve_released(data: bytes, text: str, end: int) -> tuple[ReserveReleased, int]:
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    merchant_ = text[start:end]
+    if not merchant_.isascii():
+        merchant_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    currency_ = text[start:end]
+    if not currency_.isascii():
+        currency_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    reserve_id_ = text[start:end]
+    if not reserve_id_.isascii():
+        reserve_id_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    reason_ = _READ_RESERVE_RELEASE[text[start:end]]
+    octet = data[end]
+    if octet < 128:
+        amount_ = SMALL[octet]
+        end += 1
+    else:
+        amount_, end = read_long(data, end)
+    return ReserveReleased(merchant_, currency_, reserve_id_, reason_, amount_), end
+
+
+def _write_settlement_hold_placed(value: SettlementHoldPlaced) -> bytes:
+    return b"".join((
+        TEXTS[value.merchant],
+        TEXTS[value.currency],
+        TEXTS[value.hold_id],
+        _WRITE_HOLD_REASON[value.reason],
+        LONGS[value.wanted],
+        LONGS[value.amount],
+        TEXTS[value.approver],
+    ))
+
+
+def _read_settlement_hold_placed(data: bytes, text: str, end: int) -> tuple[SettlementHoldPlaced, int]:
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    merchant_ = text[start:end]
+    if not merchant_.isascii():
+        merchant_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    currency_ = text[start:end]
+    if not currency_.isascii():
+        currency_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    hold_id_ = text[start:end]
+    if not hold_id_.isascii():
+        hold_id_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    reason_ = _READ_HOLD_REASON[text[start:end]]
+    octet = data[end]
+    if octet < 128:
+        wanted_ = SMALL[octet]
+        end += 1
+    else:
+        wanted_, end = read_long(data, end)
+    octet = data[end]
+    if octet < 128:
+        amount_ = SMALL[octet]
+        end += 1
+    else:
+        amount_, end = read_long(data, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    approver_ = text[start:end]
+    if not approver_.isascii():
+        approver_ = read_utf8(data, start, end)
+    return SettlementHoldPlaced(merchant_, currency_, hold_id_, reason_, wanted_, amount_, approver_), end
+
+
+def _write_settlement_hold_released(value: SettlementHoldReleased) -> bytes:
+    return b"".join((
+        TEXTS[value.merchant],
+        TEXTS[value.currency],
+        TEXTS[value.hold_id],
+        LONGS[value.amount],
+        TEXTS[value.approver],
+    ))
+
+
+def _read_settlement_hold_released(data: bytes, text: str, end: int) -> tuple[SettlementHoldReleased, int]:
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    merchant_ = text[start:end]
+    if not merchant_.isascii():
+        merchant_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    currency_ = text[start:end]
+    if not currency_.isascii():
+        currency_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    hold_id_ = text[start:end]
+    if not hold_id_.isascii():
+        hold_id_ = read_utf8(data, start, end)
+    octet = data[end]
+    if octet < 128:
+        amount_ = SMALL[octet]
+        end += 1
+    else:
+        amount_, end = read_long(data, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    approver_ = text[start:end]
+    if not approver_.isascii():
+        approver_ = read_utf8(data, start, end)
+    return SettlementHoldReleased(merchant_, currency_, hold_id_, amount_, approver_), end
+
+
+def _write_merchant_receivable_raised(value: MerchantReceivableRaised) -> bytes:
+    return b"".join((
+        TEXTS[value.merchant],
+        TEXTS[value.currency],
+        _WRITE_RECEIVABLE_CAUSE[value.cause],
+        LONGS[value.amount],
+    ))
+
+
+def _read_merchant_receivable_raised(data: bytes, text: str, end: int) -> tuple[MerchantReceivableRaised, int]:
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    merchant_ = text[start:end]
+    if not merchant_.isascii():
+        merchant_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    currency_ = text[start:end]
+    if not currency_.isascii():
+        currency_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    cause_ = _READ_RECEIVABLE_CAUSE[text[start:end]]
+    octet = data[end]
+    if octet < 128:
+        amount_ = SMALL[octet]
+        end += 1
+    else:
+        amount_, end = read_long(data, end)
+    return MerchantReceivableRaised(merchant_, currency_, cause_, amount_), end
+
+
+def _write_merchant_receivable_offset(value: MerchantReceivableOffset) -> bytes:
+    return b"".join((
+        TEXTS[value.merchant],
+        TEXTS[value.currency],
+        LONGS[value.amount],
+    ))
+
+
+def _read_merchant_receivable_offset(data: bytes, text: str, end: int) -> tuple[MerchantReceivableOffset, int]:
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    merchant_ = text[start:end]
+    if not merchant_.isascii():
+        merchant_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    currency_ = text[start:end]
+    if not currency_.isascii():
+        currency_ = read_utf8(data, start, end)
+    octet = data[end]
+    if octet < 128:
+        amount_ = SMALL[octet]
+        end += 1
+    else:
+        amount_, end = read_long(data, end)
+    return MerchantReceivableOffset(merchant_, currency_, amount_), end
+
+
+def _write_merchant_loss_written_off(value: MerchantLossWrittenOff) -> bytes:
+    return b"".join((
+        TEXTS[value.merchant],
+        TEXTS[value.currency],
+        TEXTS[value.write_off_id],
+        _WRITE_LOSS_REASON[value.reason],
+        LONGS[value.amount],
+        TEXTS[value.approver],
+    ))
+
+
+def _read_merchant_loss_written_off(data: bytes, text: str, end: int) -> tuple[MerchantLossWrittenOff, int]:
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    merchant_ = text[start:end]
+    if not merchant_.isascii():
+        merchant_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    currency_ = text[start:end]
+    if not currency_.isascii():
+        currency_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    write_off_id_ = text[start:end]
+    if not write_off_id_.isascii():
+        write_off_id_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    reason_ = _READ_LOSS_REASON[text[start:end]]
+    octet = data[end]
+    if octet < 128:
+        amount_ = SMALL[octet]
+        end += 1
+    else:
+        amount_, end = read_long(data, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    approver_ = text[start:end]
+    if not approver_.isascii():
+        approver_ = read_utf8(data, start, end)
+    return MerchantLossWrittenOff(merchant_, currency_, write_off_id_, reason_, amount_, approver_), end
+
+
+def _write_settlement_instruction_refused(value: SettlementInstructionRefused) -> bytes:
+    return b"".join((
+        TEXTS[value.merchant],
+        TEXTS[value.currency],
+        TEXTS[value.kind],
+        TEXTS[value.ref_id],
+        _WRITE_INSTRUCTION_REFUSAL[value.reason],
+    ))
+
+
+def _read_settlement_instruction_refused(data: bytes, text: str, end: int) -> tuple[SettlementInstructionRefused, int]:
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    merchant_ = text[start:end]
+    if not merchant_.isascii():
+        merchant_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    currency_ = text[start:end]
+    if not currency_.isascii():
+        currency_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    kind_ = text[start:end]
+    if not kind_.isascii():
+        kind_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    ref_id_ = text[start:end]
+    if not ref_id_.isascii():
+        ref_id_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    reason_ = _READ_INSTRUCTION_REFUSAL[text[start:end]]
+    return SettlementInstructionRefused(merchant_, currency_, kind_, ref_id_, reason_), end
+
+
+def _write_bank_account_validated(value: BankAccountValidated) -> bytes:
+    return b"".join((
+        TEXTS[value.merchant],
+        TEXTS[value.currency],
+        TEXTS[value.account_ref],
+        TEXTS[value.method],
+    ))
+
+
+def _read_bank_account_validated(data: bytes, text: str, end: int) -> tuple[BankAccountValidated, int]:
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    merchant_ = text[start:end]
+    if not merchant_.isascii():
+        merchant_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    currency_ = text[start:end]
+    if not currency_.isascii():
+        currency_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    account_ref_ = text[start:end]
+    if not account_ref_.isascii():
+        account_ref_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    method_ = text[start:end]
+    if not method_.isascii():
+        method_ = read_utf8(data, start, end)
+    return BankAccountValidated(merchant_, currency_, account_ref_, method_), end
+
+
+def _write_bank_account_validation_failed(value: BankAccountValidationFailed) -> bytes:
+    return b"".join((
+        TEXTS[value.merchant],
+        TEXTS[value.currency],
+        TEXTS[value.account_ref],
+        TEXTS[value.method],
+    ))
+
+
+def _read_bank_account_validation_failed(data: bytes, text: str, end: int) -> tuple[BankAccountValidationFailed, int]:
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    merchant_ = text[start:end]
+    if not merchant_.isascii():
+        merchant_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    currency_ = text[start:end]
+    if not currency_.isascii():
+        currency_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    account_ref_ = text[start:end]
+    if not account_ref_.isascii():
+        account_ref_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    method_ = text[start:end]
+    if not method_.isascii():
+        method_ = read_utf8(data, start, end)
+    return BankAccountValidationFailed(merchant_, currency_, account_ref_, method_), end
+
+
+def _write_payout_submitted(value: PayoutSubmitted) -> bytes:
+    return b"".join((
+        TEXTS[value.payout_id],
+        TEXTS[value.merchant],
+        TEXTS[value.currency],
+        LONGS[value.amount],
+        TEXTS[value.account],
+        LONGS[value.attempt],
+        LONGS[value.value_on],
+        TEXTS[value.file_id],
+        TEXTS[value.trace_number],
+    ))
+
+
+def _read_payout_submitted(data: bytes, text: str, end: int) -> tuple[PayoutSubmitted, int]:
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    payout_id_ = text[start:end]
+    if not payout_id_.isascii():
+        payout_id_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    merchant_ = text[start:end]
+    if not merchant_.isascii():
+        merchant_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    currency_ = text[start:end]
+    if not currency_.isascii():
+        currency_ = read_utf8(data, start, end)
+    octet = data[end]
+    if octet < 128:
+        amount_ = SMALL[octet]
+        end += 1
+    else:
+        amount_, end = read_long(data, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    account_ = text[start:end]
+    if not account_.isascii():
+        account_ = read_utf8(data, start, end)
+    octet = data[end]
+    if octet < 128:
+        attempt_ = SMALL[octet]
+        end += 1
+    else:
+        attempt_, end = read_long(data, end)
+    octet = data[end]
+    if octet < 128:
+        value_on_ = SMALL[octet]
+        end += 1
+    else:
+        value_on_, end = read_long(data, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    file_id_ = text[start:end]
+    if not file_id_.isascii():
+        file_id_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    trace_number_ = text[start:end]
+    if not trace_number_.isascii():
+        trace_number_ = read_utf8(data, start, end)
+    return PayoutSubmitted(payout_id_, merchant_, currency_, amount_, account_, attempt_, value_on_, file_id_, trace_number_), end
+
+
+def _write_payout_failed(value: PayoutFailed) -> bytes:
+    return b"".join((
+        TEXTS[value.payout_id],
+        TEXTS[value.merchant],
+        TEXTS[value.currency],
+        LONGS[value.amount],
+        _WRITE_PAYOUT_FAILURE[value.reason],
+    ))
+
+
+def _read_payout_failed(data: bytes, text: str, end: int) -> tuple[PayoutFailed, int]:
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    payout_id_ = text[start:end]
+    if not payout_id_.isascii():
+        payout_id_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    merchant_ = text[start:end]
+    if not merchant_.isascii():
+        merchant_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    currency_ = text[start:end]
+    if not currency_.isascii():
+        currency_ = read_utf8(data, start, end)
+    octet = data[end]
+    if octet < 128:
+        amount_ = SMALL[octet]
+        end += 1
+    else:
+        amount_, end = read_long(data, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    reason_ = _READ_PAYOUT_FAILURE[text[start:end]]
+    return PayoutFailed(payout_id_, merchant_, currency_, amount_, reason_), end
+
+
+def _write_payout_retry_scheduled(value: PayoutRetryScheduled) -> bytes:
+    return b"".join((
+        TEXTS[value.payout_id],
+        TEXTS[value.merchant],
+        TEXTS[value.currency],
+        LONGS[value.amount],
+        LONGS[value.attempt],
+        LONGS[value.retry_on],
+        TEXTS[value.return_code],
+        TEXTS[value.correction],
+    ))
+
+
+def _read_payout_retry_scheduled(data: bytes, text: str, end: int) -> tuple[PayoutRetryScheduled, int]:
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    payout_id_ = text[start:end]
+    if not payout_id_.isascii():
+        payout_id_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    merchant_ = text[start:end]
+    if not merchant_.isascii():
+        merchant_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    currency_ = text[start:end]
+    if not currency_.isascii():
+        currency_ = read_utf8(data, start, end)
+    octet = data[end]
+    if octet < 128:
+        amount_ = SMALL[octet]
+        end += 1
+    else:
+        amount_, end = read_long(data, end)
+    octet = data[end]
+    if octet < 128:
+        attempt_ = SMALL[octet]
+        end += 1
+    else:
+        attempt_, end = read_long(data, end)
+    octet = data[end]
+    if octet < 128:
+        retry_on_ = SMALL[octet]
+        end += 1
+    else:
+        retry_on_, end = read_long(data, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    return_code_ = text[start:end]
+    if not return_code_.isascii():
+        return_code_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    correction_ = text[start:end]
+    if not correction_.isascii():
+        correction_ = read_utf8(data, start, end)
+    return PayoutRetryScheduled(payout_id_, merchant_, currency_, amount_, attempt_, retry_on_, return_code_, correction_), end
+
+
+def _write_merchant_debit_applied(value: MerchantDebitApplied) -> bytes:
+    return b"".join((
+        TEXTS[value.debit_id],
+        TEXTS[value.merchant],
+        TEXTS[value.currency],
+        LONGS[value.amount],
+        TEXTS[value.account],
+        LONGS[value.attempt],
+        LONGS[value.value_on],
+    ))
+
+
+def _read_merchant_debit_applied(data: bytes, text: str, end: int) -> tuple[MerchantDebitApplied, int]:
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    debit_id_ = text[start:end]
+    if not debit_id_.isascii():
+        debit_id_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    merchant_ = text[start:end]
+    if not merchant_.isascii():
+        merchant_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    currency_ = text[start:end]
+    if not currency_.isascii():
+        currency_ = read_utf8(data, start, end)
+    octet = data[end]
+    if octet < 128:
+        amount_ = SMALL[octet]
+        end += 1
+    else:
+        amount_, end = read_long(data, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    account_ = text[start:end]
+    if not account_.isascii():
+        account_ = read_utf8(data, start, end)
+    octet = data[end]
+    if octet < 128:
+        attempt_ = SMALL[octet]
+        end += 1
+    else:
+        attempt_, end = read_long(data, end)
+    octet = data[end]
+    if octet < 128:
+        value_on_ = SMALL[octet]
+        end += 1
+    else:
+        value_on_, end = read_long(data, end)
+    return MerchantDebitApplied(debit_id_, merchant_, currency_, amount_, account_, attempt_, value_on_), end
+
+
+def _write_merchant_debit_outcome_received(value: MerchantDebitOutcomeReceived) -> bytes:
+    return b"".join((
+        TEXTS[value.debit_id],
+        TEXTS[value.merchant],
+        TEXTS[value.currency],
+        LONGS[value.amount],
+        _WRITE_DEBIT_OUTCOME[value.outcome],
+        TEXTS[value.return_code],
+    ))
+
+
+def _read_merchant_debit_outcome_received(data: bytes, text: str, end: int) -> tuple[MerchantDebitOutcomeReceived, int]:
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    debit_id_ = text[start:end]
+    if not debit_id_.isascii():
+        debit_id_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    merchant_ = text[start:end]
+    if not merchant_.isascii():
+        merchant_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    currency_ = text[start:end]
+    if not currency_.isascii():
+        currency_ = read_utf8(data, start, end)
+    octet = data[end]
+    if octet < 128:
+        amount_ = SMALL[octet]
+        end += 1
+    else:
+        amount_, end = read_long(data, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    outcome_ = _READ_DEBIT_OUTCOME[text[start:end]]
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    return_code_ = text[start:end]
+    if not return_code_.isascii():
+        return_code_ = read_utf8(data, start, end)
+    return MerchantDebitOutcomeReceived(debit_id_, merchant_, currency_, amount_, outcome_, return_code_), end
+
+
+def _write_merchant_debit_returned(value: MerchantDebitReturned) -> bytes:
+    return b"".join((
+        TEXTS[value.debit_id],
+        TEXTS[value.merchant],
+        TEXTS[value.currency],
+        LONGS[value.amount],
+        TEXTS[value.return_code],
+    ))
+
+
+def _read_merchant_debit_returned(data: bytes, text: str, end: int) -> tuple[MerchantDebitReturned, int]:
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    debit_id_ = text[start:end]
+    if not debit_id_.isascii():
+        debit_id_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    merchant_ = text[start:end]
+    if not merchant_.isascii():
+        merchant_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    currency_ = text[start:end]
+    if not currency_.isascii():
+        currency_ = read_utf8(data, start, end)
+    octet = data[end]
+    if octet < 128:
+        amount_ = SMALL[octet]
+        end += 1
+    else:
+        amount_, end = read_long(data, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    return_code_ = text[start:end]
+    if not return_code_.isascii():
+        return_code_ = read_utf8(data, start, end)
+    return MerchantDebitReturned(debit_id_, merchant_, currency_, amount_, return_code_), end
+
+
+def _write_debit_announced(value: DebitAnnounced) -> bytes:
+    return b"".join((
+        TEXTS[value.account],
+        TEXTS[value.debit_id],
+        TEXTS[value.merchant],
+        TEXTS[value.currency],
+        LONGS[value.amount],
+        LONGS[value.value_on],
+    ))
+
+
+def _read_debit_announced(data: bytes, text: str, end: int) -> tuple[DebitAnnounced, int]:
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    account_ = text[start:end]
+    if not account_.isascii():
+        account_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    debit_id_ = text[start:end]
+    if not debit_id_.isascii():
+        debit_id_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    merchant_ = text[start:end]
+    if not merchant_.isascii():
+        merchant_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    currency_ = text[start:end]
+    if not currency_.isascii():
+        currency_ = read_utf8(data, start, end)
+    octet = data[end]
+    if octet < 128:
+        amount_ = SMALL[octet]
+        end += 1
+    else:
+        amount_, end = read_long(data, end)
+    octet = data[end]
+    if octet < 128:
+        value_on_ = SMALL[octet]
+        end += 1
+    else:
+        value_on_, end = read_long(data, end)
+    return DebitAnnounced(account_, debit_id_, merchant_, currency_, amount_, value_on_), end
+
+
+def _write_merchant_debited(value: MerchantDebited) -> bytes:
+    return b"".join((
+        TEXTS[value.debit_id],
+        TEXTS[value.merchant],
+        TEXTS[value.account],
+        TEXTS[value.statement_id],
+        LONGS[value.line],
+        TEXTS[value.currency],
+        LONGS[value.amount],
+    ))
+
+
+def _read_merchant_debited(data: bytes, text: str, end: int) -> tuple[MerchantDebited, int]:
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    debit_id_ = text[start:end]
+    if not debit_id_.isascii():
+        debit_id_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    merchant_ = text[start:end]
+    if not merchant_.isascii():
+        merchant_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    account_ = text[start:end]
+    if not account_.isascii():
+        account_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    statement_id_ = text[start:end]
+    if not statement_id_.isascii():
+        statement_id_ = read_utf8(data, start, end)
+    octet = data[end]
+    if octet < 128:
+        line_ = SMALL[octet]
+        end += 1
+    else:
+        line_, end = read_long(data, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    currency_ = text[start:end]
+    if not currency_.isascii():
+        currency_ = read_utf8(data, start, end)
+    octet = data[end]
+    if octet < 128:
+        amount_ = SMALL[octet]
+        end += 1
+    else:
+        amount_, end = read_long(data, end)
+    return MerchantDebited(debit_id_, merchant_, account_, statement_id_, line_, currency_, amount_), end
+
+
+def _write_merchant_debit_reversed(value: MerchantDebitReversed) -> bytes:
+    return b"".join((
+        TEXTS[value.debit_id],
+        TEXTS[value.merchant],
+        TEXTS[value.account],
+        TEXTS[value.statement_id],
+        LONGS[value.line],
+        TEXTS[value.currency],
+        LONGS[value.amount],
+        TEXTS[value.return_code],
+    ))
+
+
+def _read_merchant_debit_reversed(data: bytes, text: str, end: int) -> tuple[MerchantDebitReversed, int]:
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    debit_id_ = text[start:end]
+    if not debit_id_.isascii():
+        debit_id_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    merchant_ = text[start:end]
+    if not merchant_.isascii():
+        merchant_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    account_ = text[start:end]
+    if not account_.isascii():
+        account_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    statement_id_ = text[start:end]
+    if not statement_id_.isascii():
+        statement_id_ = read_utf8(data, start, end)
+    octet = data[end]
+    if octet < 128:
+        line_ = SMALL[octet]
+        end += 1
+    else:
+        line_, end = read_long(data, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    currency_ = text[start:end]
+    if not currency_.isascii():
+        currency_ = read_utf8(data, start, end)
+    octet = data[end]
+    if octet < 128:
+        amount_ = SMALL[octet]
+        end += 1
+    else:
+        amount_, end = read_long(data, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    return_code_ = text[start:end]
+    if not return_code_.isascii():
+        return_code_ = read_utf8(data, start, end)
+    return MerchantDebitReversed(debit_id_, merchant_, account_, statement_id_, line_, currency_, amount_, return_code_), end
+
+
 def _write_bank_line_recorded(value: BankLineRecorded) -> bytes:
     return b"".join((
         TEXTS[value.account],
@@ -4719,6 +9296,7 @@ def _write_network_settlement_advised(value: NetworkSettlementAdvised) -> bytes:
         LONGS[value.refunded],
         LONGS[value.interchange],
         LONGS[value.net],
+        LONGS[value.disputed],
     ))
 
 
@@ -4785,7 +9363,13 @@ def _read_network_settlement_advised(data: bytes, text: str, end: int) -> tuple[
         end += 1
     else:
         net_, end = read_long(data, end)
-    return NetworkSettlementAdvised(account_, network_, cycle_, currency_, records_, presented_, refunded_, interchange_, net_), end
+    octet = data[end]
+    if octet < 128:
+        disputed_ = SMALL[octet]
+        end += 1
+    else:
+        disputed_, end = read_long(data, end)
+    return NetworkSettlementAdvised(account_, network_, cycle_, currency_, records_, presented_, refunded_, interchange_, net_, disputed_), end
 
 
 def _write_payout_announced(value: PayoutAnnounced) -> bytes:
@@ -5061,6 +9645,7 @@ def _write_payout_returned(value: PayoutReturned) -> bytes:
         TEXTS[value.currency],
         LONGS[value.amount],
         TEXTS[value.return_code],
+        TEXTS[value.correction],
     ))
 
 
@@ -5125,7 +9710,15 @@ def _read_payout_returned(data: bytes, text: str, end: int) -> tuple[PayoutRetur
     return_code_ = text[start:end]
     if not return_code_.isascii():
         return_code_ = read_utf8(data, start, end)
-    return PayoutReturned(payout_id_, merchant_, account_, statement_id_, line_, currency_, amount_, return_code_), end
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    correction_ = text[start:end]
+    if not correction_.isascii():
+        correction_ = read_utf8(data, start, end)
+    return PayoutReturned(payout_id_, merchant_, account_, statement_id_, line_, currency_, amount_, return_code_, correction_), end
 
 
 def _write_reconciliation_matched(value: ReconciliationMatched) -> bytes:
@@ -5136,6 +9729,8 @@ def _write_reconciliation_matched(value: ReconciliationMatched) -> bytes:
         TEXTS[value.rule],
         TEXTS[value.currency],
         LONGS[value.amount],
+        LONGS[value.tolerance],
+        LONGS[value.confidence_ppm],
     ))
 
 
@@ -5186,7 +9781,19 @@ def _read_reconciliation_matched(data: bytes, text: str, end: int) -> tuple[Reco
         end += 1
     else:
         amount_, end = read_long(data, end)
-    return ReconciliationMatched(item_, left_, right_, rule_, currency_, amount_), end
+    octet = data[end]
+    if octet < 128:
+        tolerance_ = SMALL[octet]
+        end += 1
+    else:
+        tolerance_, end = read_long(data, end)
+    octet = data[end]
+    if octet < 128:
+        confidence_ppm_ = SMALL[octet]
+        end += 1
+    else:
+        confidence_ppm_, end = read_long(data, end)
+    return ReconciliationMatched(item_, left_, right_, rule_, currency_, amount_, tolerance_, confidence_ppm_), end
 
 
 def _write_discrepancy_detected(value: DiscrepancyDetected) -> bytes:
@@ -5252,6 +9859,10 @@ def _write_discrepancy_resolved(value: DiscrepancyResolved) -> bytes:
         TEXTS[value.resolution],
         TEXTS[value.currency],
         LONGS[value.amount],
+        TEXTS[value.request_id],
+        TEXTS[value.requested_by],
+        TEXTS[value.approved_by],
+        TEXTS[value.note],
     ))
 
 
@@ -5286,7 +9897,504 @@ def _read_discrepancy_resolved(data: bytes, text: str, end: int) -> tuple[Discre
         end += 1
     else:
         amount_, end = read_long(data, end)
-    return DiscrepancyResolved(item_, resolution_, currency_, amount_), end
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    request_id_ = text[start:end]
+    if not request_id_.isascii():
+        request_id_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    requested_by_ = text[start:end]
+    if not requested_by_.isascii():
+        requested_by_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    approved_by_ = text[start:end]
+    if not approved_by_.isascii():
+        approved_by_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    note_ = text[start:end]
+    if not note_.isascii():
+        note_ = read_utf8(data, start, end)
+    return DiscrepancyResolved(item_, resolution_, currency_, amount_, request_id_, requested_by_, approved_by_, note_), end
+
+
+def _write_resolution_requested(value: ResolutionRequested) -> bytes:
+    return b"".join((
+        TEXTS[value.item],
+        TEXTS[value.request_id],
+        _WRITE_RESOLUTION_ACTION[value.action],
+        TEXTS[value.target],
+        LONGS[value.limit],
+        TEXTS[value.requested_by],
+        TEXTS[value.approved_by],
+        TEXTS[value.note],
+    ))
+
+
+def _read_resolution_requested(data: bytes, text: str, end: int) -> tuple[ResolutionRequested, int]:
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    item_ = text[start:end]
+    if not item_.isascii():
+        item_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    request_id_ = text[start:end]
+    if not request_id_.isascii():
+        request_id_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    action_ = _READ_RESOLUTION_ACTION[text[start:end]]
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    target_ = text[start:end]
+    if not target_.isascii():
+        target_ = read_utf8(data, start, end)
+    octet = data[end]
+    if octet < 128:
+        limit_ = SMALL[octet]
+        end += 1
+    else:
+        limit_, end = read_long(data, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    requested_by_ = text[start:end]
+    if not requested_by_.isascii():
+        requested_by_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    approved_by_ = text[start:end]
+    if not approved_by_.isascii():
+        approved_by_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    note_ = text[start:end]
+    if not note_.isascii():
+        note_ = read_utf8(data, start, end)
+    return ResolutionRequested(item_, request_id_, action_, target_, limit_, requested_by_, approved_by_, note_), end
+
+
+def _write_resolution_rejected(value: ResolutionRejected) -> bytes:
+    return b"".join((
+        TEXTS[value.item],
+        TEXTS[value.request_id],
+        _WRITE_RESOLUTION_ACTION[value.action],
+        _WRITE_RESOLUTION_REJECTION[value.reason],
+        TEXTS[value.requested_by],
+        TEXTS[value.approved_by],
+    ))
+
+
+def _read_resolution_rejected(data: bytes, text: str, end: int) -> tuple[ResolutionRejected, int]:
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    item_ = text[start:end]
+    if not item_.isascii():
+        item_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    request_id_ = text[start:end]
+    if not request_id_.isascii():
+        request_id_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    action_ = _READ_RESOLUTION_ACTION[text[start:end]]
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    reason_ = _READ_RESOLUTION_REJECTION[text[start:end]]
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    requested_by_ = text[start:end]
+    if not requested_by_.isascii():
+        requested_by_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    approved_by_ = text[start:end]
+    if not approved_by_.isascii():
+        approved_by_ = read_utf8(data, start, end)
+    return ResolutionRejected(item_, request_id_, action_, reason_, requested_by_, approved_by_), end
+
+
+def _write_settlement_difference_written_off(value: SettlementDifferenceWrittenOff) -> bytes:
+    return b"".join((
+        TEXTS[value.account],
+        TEXTS[value.network],
+        TEXTS[value.cycle],
+        TEXTS[value.currency],
+        LONGS[value.amount],
+        _WRITE_WRITE_OFF_RULE[value.rule],
+        TEXTS[value.approved_by],
+    ))
+
+
+def _read_settlement_difference_written_off(data: bytes, text: str, end: int) -> tuple[SettlementDifferenceWrittenOff, int]:
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    account_ = text[start:end]
+    if not account_.isascii():
+        account_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    network_ = text[start:end]
+    if not network_.isascii():
+        network_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    cycle_ = text[start:end]
+    if not cycle_.isascii():
+        cycle_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    currency_ = text[start:end]
+    if not currency_.isascii():
+        currency_ = read_utf8(data, start, end)
+    octet = data[end]
+    if octet < 128:
+        amount_ = SMALL[octet]
+        end += 1
+    else:
+        amount_, end = read_long(data, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    rule_ = _READ_WRITE_OFF_RULE[text[start:end]]
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    approved_by_ = text[start:end]
+    if not approved_by_.isascii():
+        approved_by_ = read_utf8(data, start, end)
+    return SettlementDifferenceWrittenOff(account_, network_, cycle_, currency_, amount_, rule_, approved_by_), end
+
+
+def _write_scheme_invoice_adjusted(value: SchemeInvoiceAdjusted) -> bytes:
+    return b"".join((
+        TEXTS[value.account],
+        TEXTS[value.network],
+        TEXTS[value.period],
+        TEXTS[value.currency],
+        LONGS[value.amount],
+        _WRITE_WRITE_OFF_RULE[value.rule],
+        TEXTS[value.approved_by],
+    ))
+
+
+def _read_scheme_invoice_adjusted(data: bytes, text: str, end: int) -> tuple[SchemeInvoiceAdjusted, int]:
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    account_ = text[start:end]
+    if not account_.isascii():
+        account_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    network_ = text[start:end]
+    if not network_.isascii():
+        network_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    period_ = text[start:end]
+    if not period_.isascii():
+        period_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    currency_ = text[start:end]
+    if not currency_.isascii():
+        currency_ = read_utf8(data, start, end)
+    octet = data[end]
+    if octet < 128:
+        amount_ = SMALL[octet]
+        end += 1
+    else:
+        amount_, end = read_long(data, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    rule_ = _READ_WRITE_OFF_RULE[text[start:end]]
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    approved_by_ = text[start:end]
+    if not approved_by_.isascii():
+        approved_by_ = read_utf8(data, start, end)
+    return SchemeInvoiceAdjusted(account_, network_, period_, currency_, amount_, rule_, approved_by_), end
+
+
+def _write_payout_difference_written_off(value: PayoutDifferenceWrittenOff) -> bytes:
+    return b"".join((
+        TEXTS[value.account],
+        TEXTS[value.payout_id],
+        TEXTS[value.merchant],
+        TEXTS[value.currency],
+        LONGS[value.amount],
+        _WRITE_WRITE_OFF_RULE[value.rule],
+        TEXTS[value.approved_by],
+    ))
+
+
+def _read_payout_difference_written_off(data: bytes, text: str, end: int) -> tuple[PayoutDifferenceWrittenOff, int]:
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    account_ = text[start:end]
+    if not account_.isascii():
+        account_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    payout_id_ = text[start:end]
+    if not payout_id_.isascii():
+        payout_id_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    merchant_ = text[start:end]
+    if not merchant_.isascii():
+        merchant_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    currency_ = text[start:end]
+    if not currency_.isascii():
+        currency_ = read_utf8(data, start, end)
+    octet = data[end]
+    if octet < 128:
+        amount_ = SMALL[octet]
+        end += 1
+    else:
+        amount_, end = read_long(data, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    rule_ = _READ_WRITE_OFF_RULE[text[start:end]]
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    approved_by_ = text[start:end]
+    if not approved_by_.isascii():
+        approved_by_ = read_utf8(data, start, end)
+    return PayoutDifferenceWrittenOff(account_, payout_id_, merchant_, currency_, amount_, rule_, approved_by_), end
+
+
+def _write_suspense_written_off(value: SuspenseWrittenOff) -> bytes:
+    return b"".join((
+        TEXTS[value.account],
+        TEXTS[value.statement_id],
+        LONGS[value.line],
+        TEXTS[value.currency],
+        LONGS[value.amount],
+        TEXTS[value.approved_by],
+    ))
+
+
+def _read_suspense_written_off(data: bytes, text: str, end: int) -> tuple[SuspenseWrittenOff, int]:
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    account_ = text[start:end]
+    if not account_.isascii():
+        account_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    statement_id_ = text[start:end]
+    if not statement_id_.isascii():
+        statement_id_ = read_utf8(data, start, end)
+    octet = data[end]
+    if octet < 128:
+        line_ = SMALL[octet]
+        end += 1
+    else:
+        line_, end = read_long(data, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    currency_ = text[start:end]
+    if not currency_.isascii():
+        currency_ = read_utf8(data, start, end)
+    octet = data[end]
+    if octet < 128:
+        amount_ = SMALL[octet]
+        end += 1
+    else:
+        amount_, end = read_long(data, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    approved_by_ = text[start:end]
+    if not approved_by_.isascii():
+        approved_by_ = read_utf8(data, start, end)
+    return SuspenseWrittenOff(account_, statement_id_, line_, currency_, amount_, approved_by_), end
+
+
+def _write_suspense_offset(value: SuspenseOffset) -> bytes:
+    return b"".join((
+        TEXTS[value.account],
+        TEXTS[value.statement_id],
+        LONGS[value.line],
+        TEXTS[value.currency],
+        LONGS[value.amount],
+        TEXTS[value.by_statement_id],
+        LONGS[value.by_line],
+    ))
+
+
+def _read_suspense_offset(data: bytes, text: str, end: int) -> tuple[SuspenseOffset, int]:
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    account_ = text[start:end]
+    if not account_.isascii():
+        account_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    statement_id_ = text[start:end]
+    if not statement_id_.isascii():
+        statement_id_ = read_utf8(data, start, end)
+    octet = data[end]
+    if octet < 128:
+        line_ = SMALL[octet]
+        end += 1
+    else:
+        line_, end = read_long(data, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    currency_ = text[start:end]
+    if not currency_.isascii():
+        currency_ = read_utf8(data, start, end)
+    octet = data[end]
+    if octet < 128:
+        amount_ = SMALL[octet]
+        end += 1
+    else:
+        amount_, end = read_long(data, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    by_statement_id_ = text[start:end]
+    if not by_statement_id_.isascii():
+        by_statement_id_ = read_utf8(data, start, end)
+    octet = data[end]
+    if octet < 128:
+        by_line_ = SMALL[octet]
+        end += 1
+    else:
+        by_line_, end = read_long(data, end)
+    return SuspenseOffset(account_, statement_id_, line_, currency_, amount_, by_statement_id_, by_line_), end
 
 
 def _write_log_opened(value: LogOpened) -> bytes:
@@ -5587,6 +10695,49 @@ def _read_reference_applied(data: bytes, text: str, end: int) -> tuple[Reference
     return ReferenceApplied(kind_, ref_id_, version_, sha256_, content_), end
 
 
+def _write_reference_refused(value: ReferenceRefused) -> bytes:
+    return b"".join((
+        TEXTS[value.kind],
+        TEXTS[value.ref_id],
+        LONGS[value.version],
+        TEXTS[value.reason],
+    ))
+
+
+def _read_reference_refused(data: bytes, text: str, end: int) -> tuple[ReferenceRefused, int]:
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    kind_ = text[start:end]
+    if not kind_.isascii():
+        kind_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    ref_id_ = text[start:end]
+    if not ref_id_.isascii():
+        ref_id_ = read_utf8(data, start, end)
+    octet = data[end]
+    if octet < 128:
+        version_ = SMALL[octet]
+        end += 1
+    else:
+        version_, end = read_long(data, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    reason_ = text[start:end]
+    if not reason_.isascii():
+        reason_ = read_utf8(data, start, end)
+    return ReferenceRefused(kind_, ref_id_, version_, reason_), end
+
+
 def _write_event_dead_lettered(value: EventDeadLettered) -> bytes:
     return b"".join((
         _WRITE_DEAD_LETTER_REASON[value.reason],
@@ -5725,6 +10876,7 @@ _WRITE_INPUT_ROW_ENTRY: Final[dict[type[Any], tuple[bytes, Callable[[Any], bytes
     VoidRequest: (b"\x04", _write_void_request),
     RefundRequest: (b"\x06", _write_refund_request),
     ReferencePublished: (b"\x08", _write_reference_published),
+    IncrementRequest: (b"\x0a", _write_increment_request),
 }
 _READ_INPUT_ROW_ENTRY: Final[dict[int, Callable[[bytes, str, int], tuple[Any, int]]]] = {
     0: _read_payment_request,
@@ -5732,10 +10884,11 @@ _READ_INPUT_ROW_ENTRY: Final[dict[int, Callable[[bytes, str, int], tuple[Any, in
     4: _read_void_request,
     6: _read_refund_request,
     8: _read_reference_published,
+    10: _read_increment_request,
 }
 
 
-def _write_input_row_entry(value: PaymentRequest | CaptureRequest | VoidRequest | RefundRequest | ReferencePublished) -> bytes:
+def _write_input_row_entry(value: PaymentRequest | CaptureRequest | VoidRequest | RefundRequest | ReferencePublished | IncrementRequest) -> bytes:
     branch, write = _WRITE_INPUT_ROW_ENTRY[type(value)]
     return branch + write(value)
 
@@ -5775,6 +10928,17 @@ _WRITE_HANDOVER_FACT: Final[dict[type[Any], tuple[bytes, Callable[[Any], bytes]]
     PayoutAnnounced: (b"\x1a", _write_payout_announced),
     BankLineRecorded: (b"\x1c", _write_bank_line_recorded),
     NetworkSettlementAdvised: (b"\x1e", _write_network_settlement_advised),
+    FraudReportReceived: (b"\x20", _write_fraud_report_received),
+    RiskSignalled: (b"\x22", _write_risk_signalled),
+    HotlistAnnounced: (b"\x24", _write_hotlist_announced),
+    ResolutionRequested: (b"\x26", _write_resolution_requested),
+    DisputeNoticeReceived: (b"\x28", _write_dispute_notice_received),
+    DisputeEvidenceRequested: (b"\x2a", _write_dispute_evidence_requested),
+    IncrementReceived: (b"\x2c", _write_increment_received),
+    IncrementRequested: (b"\x2e", _write_increment_requested),
+    DebitAnnounced: (b"\x30", _write_debit_announced),
+    MerchantDebitOutcomeReceived: (b"\x32", _write_merchant_debit_outcome_received),
+    ClearingReturnReceived: (b"\x34", _write_clearing_return_received),
 }
 _READ_HANDOVER_FACT: Final[dict[int, Callable[[bytes, str, int], tuple[Any, int]]]] = {
     0: _read_request_received,
@@ -5793,10 +10957,21 @@ _READ_HANDOVER_FACT: Final[dict[int, Callable[[bytes, str, int], tuple[Any, int]
     26: _read_payout_announced,
     28: _read_bank_line_recorded,
     30: _read_network_settlement_advised,
+    32: _read_fraud_report_received,
+    34: _read_risk_signalled,
+    36: _read_hotlist_announced,
+    38: _read_resolution_requested,
+    40: _read_dispute_notice_received,
+    42: _read_dispute_evidence_requested,
+    44: _read_increment_received,
+    46: _read_increment_requested,
+    48: _read_debit_announced,
+    50: _read_merchant_debit_outcome_received,
+    52: _read_clearing_return_received,
 }
 
 
-def _write_handover_fact(value: RequestReceived | PaymentRequested | CaptureRequested | VoidRequested | RefundRequested | NetworkReplyReceived | NetworkReplyTimedOut | NetworkNotSent | ClearingRecordAnswered | MerchantEntryReceived | PayoutOutcomeReceived | ClearingCycleTotalled | SchemePeriodTotalled | PayoutAnnounced | BankLineRecorded | NetworkSettlementAdvised) -> bytes:
+def _write_handover_fact(value: RequestReceived | PaymentRequested | CaptureRequested | VoidRequested | RefundRequested | NetworkReplyReceived | NetworkReplyTimedOut | NetworkNotSent | ClearingRecordAnswered | MerchantEntryReceived | PayoutOutcomeReceived | ClearingCycleTotalled | SchemePeriodTotalled | PayoutAnnounced | BankLineRecorded | NetworkSettlementAdvised | FraudReportReceived | RiskSignalled | HotlistAnnounced | ResolutionRequested | DisputeNoticeReceived | DisputeEvidenceRequested | IncrementReceived | IncrementRequested | DebitAnnounced | MerchantDebitOutcomeReceived | ClearingReturnReceived) -> bytes:
     branch, write = _WRITE_HANDOVER_FACT[type(value)]
     return branch + write(value)
 
@@ -5961,262 +11136,522 @@ write_meta: Final = _write_meta
 read_meta: Final = _read_meta
 
 EVENT_WRITERS: Final[dict[type[Any], tuple[bytes, Callable[[Any], bytes]]]] = {
-    RequestReceived: (b"\x00\x00\x00\x00\x01", _write_request_received),
-    RequestForwarded: (b"\x00\x00\x00\x00\x02", _write_request_forwarded),
-    RequestAccepted: (b"\x00\x00\x00\x00\x03", _write_request_accepted),
+    RequestReceived: (b"\x00\x00\x00\x00\x8f", _write_request_received),
+    IncrementReceived: (b"\x00\x00\x00\x00\x90", _write_increment_received),
+    RequestForwarded: (b"\x00\x00\x00\x00\x91", _write_request_forwarded),
+    IncrementForwarded: (b"\x00\x00\x00\x00\x92", _write_increment_forwarded),
+    RequestAccepted: (b"\x00\x00\x00\x00\x93", _write_request_accepted),
     DuplicateRequestObserved: (b"\x00\x00\x00\x00\x04", _write_duplicate_request_observed),
     IdempotencyConflictObserved: (b"\x00\x00\x00\x00\x05", _write_idempotency_conflict_observed),
-    RequestRejected: (b"\x00\x00\x00\x00\x06", _write_request_rejected),
+    RequestRejected: (b"\x00\x00\x00\x00\x94", _write_request_rejected),
     PaymentRequested: (b"\x00\x00\x00\x00\x07", _write_payment_requested),
     CaptureRequested: (b"\x00\x00\x00\x00\x08", _write_capture_requested),
-    VoidRequested: (b"\x00\x00\x00\x00\x09", _write_void_requested),
-    OperationParked: (b"\x00\x00\x00\x00\x0a", _write_operation_parked),
-    OperationRejected: (b"\x00\x00\x00\x00\x0b", _write_operation_rejected),
+    IncrementRequested: (b"\x00\x00\x00\x00\x95", _write_increment_requested),
+    VoidRequested: (b"\x00\x00\x00\x00\x96", _write_void_requested),
+    OperationParked: (b"\x00\x00\x00\x00\x97", _write_operation_parked),
+    OperationRejected: (b"\x00\x00\x00\x00\x98", _write_operation_rejected),
+    IncrementAdmitted: (b"\x00\x00\x00\x00\x99", _write_increment_admitted),
     PaymentCaptured: (b"\x00\x00\x00\x00\x0c", _write_payment_captured),
     CaptureVoided: (b"\x00\x00\x00\x00\x0d", _write_capture_voided),
+    AuthorizationRemainderReleased: (b"\x00\x00\x00\x00\x9a", _write_authorization_remainder_released),
     PaymentVoided: (b"\x00\x00\x00\x00\x0e", _write_payment_voided),
     AuthorizationExpired: (b"\x00\x00\x00\x00\x0f", _write_authorization_expired),
-    RiskAssessed: (b"\x00\x00\x00\x00\x10", _write_risk_assessed),
+    RiskAssessed: (b"\x00\x00\x00\x00\x58", _write_risk_assessed),
+    RiskSignalled: (b"\x00\x00\x00\x00\x5a", _write_risk_signalled),
+    VelocityLimitReached: (b"\x00\x00\x00\x00\x5b", _write_velocity_limit_reached),
+    VelocityLimitCleared: (b"\x00\x00\x00\x00\x5c", _write_velocity_limit_cleared),
+    HotlistAnnounced: (b"\x00\x00\x00\x00\x5d", _write_hotlist_announced),
+    HotlistApplied: (b"\x00\x00\x00\x00\x5e", _write_hotlist_applied),
+    HotlistReleased: (b"\x00\x00\x00\x00\x5f", _write_hotlist_released),
+    ReviewOpened: (b"\x00\x00\x00\x00\x6f", _write_review_opened),
+    ReviewProposed: (b"\x00\x00\x00\x00\x70", _write_review_proposed),
+    ReviewDecided: (b"\x00\x00\x00\x00\x71", _write_review_decided),
+    ReviewRefused: (b"\x00\x00\x00\x00\x72", _write_review_refused),
+    ReviewClosed: (b"\x00\x00\x00\x00\x73", _write_review_closed),
     RouteSelected: (b"\x00\x00\x00\x00\x11", _write_route_selected),
     RouteFailedOver: (b"\x00\x00\x00\x00\x12", _write_route_failed_over),
     RouteExhausted: (b"\x00\x00\x00\x00\x13", _write_route_exhausted),
     AuthorizationSubmitted: (b"\x00\x00\x00\x00\x14", _write_authorization_submitted),
-    ReversalSubmitted: (b"\x00\x00\x00\x00\x15", _write_reversal_submitted),
-    NetworkReplyReceived: (b"\x00\x00\x00\x00\x16", _write_network_reply_received),
-    NetworkReplyTimedOut: (b"\x00\x00\x00\x00\x17", _write_network_reply_timed_out),
-    NetworkNotSent: (b"\x00\x00\x00\x00\x18", _write_network_not_sent),
-    NetworkReplyUnmatched: (b"\x00\x00\x00\x00\x19", _write_network_reply_unmatched),
+    IncrementSubmitted: (b"\x00\x00\x00\x00\x9b", _write_increment_submitted),
+    ReversalSubmitted: (b"\x00\x00\x00\x00\x9c", _write_reversal_submitted),
+    NetworkReplyReceived: (b"\x00\x00\x00\x00\x9d", _write_network_reply_received),
+    NetworkReplyTimedOut: (b"\x00\x00\x00\x00\x9e", _write_network_reply_timed_out),
+    NetworkNotSent: (b"\x00\x00\x00\x00\x9f", _write_network_not_sent),
+    NetworkReplyUnmatched: (b"\x00\x00\x00\x00\xa0", _write_network_reply_unmatched),
     PaymentAuthorized: (b"\x00\x00\x00\x00\x1a", _write_payment_authorized),
-    PaymentDeclined: (b"\x00\x00\x00\x00\x1b", _write_payment_declined),
+    PaymentDeclined: (b"\x00\x00\x00\x00\xa1", _write_payment_declined),
+    AuthorizationIncremented: (b"\x00\x00\x00\x00\xa2", _write_authorization_incremented),
+    IncrementDeclined: (b"\x00\x00\x00\x00\xa3", _write_increment_declined),
+    AmountConflictDetected: (b"\x00\x00\x00\x00\xa4", _write_amount_conflict_detected),
     AuthorizationOutcomeUnknown: (b"\x00\x00\x00\x00\x1c", _write_authorization_outcome_unknown),
-    AuthorizationReversed: (b"\x00\x00\x00\x00\x1d", _write_authorization_reversed),
-    LateApprovalReceived: (b"\x00\x00\x00\x00\x1e", _write_late_approval_received),
+    AuthorizationReversed: (b"\x00\x00\x00\x00\xa5", _write_authorization_reversed),
+    LateApprovalReceived: (b"\x00\x00\x00\x00\xa6", _write_late_approval_received),
     RefundRequested: (b"\x00\x00\x00\x00\x1f", _write_refund_requested),
     RefundApproved: (b"\x00\x00\x00\x00\x20", _write_refund_approved),
-    RefundRejected: (b"\x00\x00\x00\x00\x21", _write_refund_rejected),
+    RefundRejected: (b"\x00\x00\x00\x00\xa7", _write_refund_rejected),
     RefundFailed: (b"\x00\x00\x00\x00\x22", _write_refund_failed),
     ClearingRecordCreated: (b"\x00\x00\x00\x00\x23", _write_clearing_record_created),
     ClearingBatchClosed: (b"\x00\x00\x00\x00\x24", _write_clearing_batch_closed),
-    ClearingRecordAnswered: (b"\x00\x00\x00\x00\x25", _write_clearing_record_answered),
+    ClearingRecordAnswered: (b"\x00\x00\x00\x00\x61", _write_clearing_record_answered),
     ClearingRecordAccepted: (b"\x00\x00\x00\x00\x26", _write_clearing_record_accepted),
     RefundCleared: (b"\x00\x00\x00\x00\x27", _write_refund_cleared),
-    ClearingRecordRejected: (b"\x00\x00\x00\x00\x28", _write_clearing_record_rejected),
+    ClearingRecordRejected: (b"\x00\x00\x00\x00\x62", _write_clearing_record_rejected),
+    ClearingReturnReceived: (b"\x00\x00\x00\x00\xc2", _write_clearing_return_received),
+    ClearingRecordReturned: (b"\x00\x00\x00\x00\xc3", _write_clearing_record_returned),
     CaptureWrittenOff: (b"\x00\x00\x00\x00\x29", _write_capture_written_off),
-    ClearingCycleTotalled: (b"\x00\x00\x00\x00\x2a", _write_clearing_cycle_totalled),
+    ClearingCycleTotalled: (b"\x00\x00\x00\x00\x76", _write_clearing_cycle_totalled),
     SchemePeriodTotalled: (b"\x00\x00\x00\x00\x2b", _write_scheme_period_totalled),
+    FraudReportReceived: (b"\x00\x00\x00\x00\x53", _write_fraud_report_received),
+    EarlyFraudWarningReceived: (b"\x00\x00\x00\x00\x54", _write_early_fraud_warning_received),
+    FraudConfirmed: (b"\x00\x00\x00\x00\x77", _write_fraud_confirmed),
+    FraudReportRefused: (b"\x00\x00\x00\x00\x78", _write_fraud_report_refused),
+    DisputeNoticeReceived: (b"\x00\x00\x00\x00\x79", _write_dispute_notice_received),
+    DisputeNoticeRefused: (b"\x00\x00\x00\x00\x7a", _write_dispute_notice_refused),
+    DisputeInquiryOpened: (b"\x00\x00\x00\x00\x7b", _write_dispute_inquiry_opened),
+    DisputeInquiryClosed: (b"\x00\x00\x00\x00\x7c", _write_dispute_inquiry_closed),
+    DisputeOpened: (b"\x00\x00\x00\x00\x7d", _write_dispute_opened),
+    DisputeFundsWithdrawn: (b"\x00\x00\x00\x00\x7e", _write_dispute_funds_withdrawn),
+    DisputeMerchantDebited: (b"\x00\x00\x00\x00\x7f", _write_dispute_merchant_debited),
+    DisputeFundsReturned: (b"\x00\x00\x00\x00\x80", _write_dispute_funds_returned),
+    DisputeEvidenceRequested: (b"\x00\x00\x00\x00\x81", _write_dispute_evidence_requested),
+    DisputeEvidenceRejected: (b"\x00\x00\x00\x00\x82", _write_dispute_evidence_rejected),
+    DisputeEvidenceSubmitted: (b"\x00\x00\x00\x00\x83", _write_dispute_evidence_submitted),
+    DisputeEvidenceAccepted: (b"\x00\x00\x00\x00\x84", _write_dispute_evidence_accepted),
+    DisputeEvidenceExpired: (b"\x00\x00\x00\x00\x85", _write_dispute_evidence_expired),
+    DisputeEscalated: (b"\x00\x00\x00\x00\x86", _write_dispute_escalated),
+    DisputeWithdrawn: (b"\x00\x00\x00\x00\x87", _write_dispute_withdrawn),
+    DisputeWon: (b"\x00\x00\x00\x00\x88", _write_dispute_won),
+    DisputeLost: (b"\x00\x00\x00\x00\x89", _write_dispute_lost),
     InterchangeAssessed: (b"\x00\x00\x00\x00\x2c", _write_interchange_assessed),
     InterchangeReturned: (b"\x00\x00\x00\x00\x2d", _write_interchange_returned),
     SchemeFeeAssessed: (b"\x00\x00\x00\x00\x2e", _write_scheme_fee_assessed),
     ProcessingFeeCharged: (b"\x00\x00\x00\x00\x2f", _write_processing_fee_charged),
-    MerchantEntryReceived: (b"\x00\x00\x00\x00\x30", _write_merchant_entry_received),
+    FeeCorrected: (b"\x00\x00\x00\x00\x63", _write_fee_corrected),
+    DisputeFeeCharged: (b"\x00\x00\x00\x00\x8a", _write_dispute_fee_charged),
+    MerchantEntryReceived: (b"\x00\x00\x00\x00\x8b", _write_merchant_entry_received),
     FundsMadeAvailable: (b"\x00\x00\x00\x00\x31", _write_funds_made_available),
-    MerchantBalanceAdjusted: (b"\x00\x00\x00\x00\x32", _write_merchant_balance_adjusted),
+    MerchantBalanceAdjusted: (b"\x00\x00\x00\x00\x8c", _write_merchant_balance_adjusted),
     SettlementBatchClosed: (b"\x00\x00\x00\x00\x33", _write_settlement_batch_closed),
     PayoutInitiated: (b"\x00\x00\x00\x00\x34", _write_payout_initiated),
-    PayoutOutcomeReceived: (b"\x00\x00\x00\x00\x35", _write_payout_outcome_received),
+    PayoutOutcomeReceived: (b"\x00\x00\x00\x00\xac", _write_payout_outcome_received),
     PayoutReturnCredited: (b"\x00\x00\x00\x00\x36", _write_payout_return_credited),
     ClearingResidualAged: (b"\x00\x00\x00\x00\x37", _write_clearing_residual_aged),
+    ReserveWithheld: (b"\x00\x00\x00\x00\xad", _write_reserve_withheld),
+    ReserveReleased: (b"\x00\x00\x00\x00\xae", _write_reserve_released),
+    SettlementHoldPlaced: (b"\x00\x00\x00\x00\xaf", _write_settlement_hold_placed),
+    SettlementHoldReleased: (b"\x00\x00\x00\x00\xb0", _write_settlement_hold_released),
+    MerchantReceivableRaised: (b"\x00\x00\x00\x00\xb1", _write_merchant_receivable_raised),
+    MerchantReceivableOffset: (b"\x00\x00\x00\x00\xb2", _write_merchant_receivable_offset),
+    MerchantLossWrittenOff: (b"\x00\x00\x00\x00\xb3", _write_merchant_loss_written_off),
+    SettlementInstructionRefused: (b"\x00\x00\x00\x00\xb4", _write_settlement_instruction_refused),
+    BankAccountValidated: (b"\x00\x00\x00\x00\xb5", _write_bank_account_validated),
+    BankAccountValidationFailed: (b"\x00\x00\x00\x00\xb6", _write_bank_account_validation_failed),
+    PayoutSubmitted: (b"\x00\x00\x00\x00\xb7", _write_payout_submitted),
+    PayoutFailed: (b"\x00\x00\x00\x00\xb8", _write_payout_failed),
+    PayoutRetryScheduled: (b"\x00\x00\x00\x00\xb9", _write_payout_retry_scheduled),
+    MerchantDebitApplied: (b"\x00\x00\x00\x00\xba", _write_merchant_debit_applied),
+    MerchantDebitOutcomeReceived: (b"\x00\x00\x00\x00\xbb", _write_merchant_debit_outcome_received),
+    MerchantDebitReturned: (b"\x00\x00\x00\x00\xbc", _write_merchant_debit_returned),
+    DebitAnnounced: (b"\x00\x00\x00\x00\xbd", _write_debit_announced),
+    MerchantDebited: (b"\x00\x00\x00\x00\xbe", _write_merchant_debited),
+    MerchantDebitReversed: (b"\x00\x00\x00\x00\xbf", _write_merchant_debit_reversed),
     BankLineRecorded: (b"\x00\x00\x00\x00\x38", _write_bank_line_recorded),
-    NetworkSettlementAdvised: (b"\x00\x00\x00\x00\x39", _write_network_settlement_advised),
+    NetworkSettlementAdvised: (b"\x00\x00\x00\x00\x8d", _write_network_settlement_advised),
     PayoutAnnounced: (b"\x00\x00\x00\x00\x3a", _write_payout_announced),
     NetworkSettlementReceived: (b"\x00\x00\x00\x00\x3b", _write_network_settlement_received),
     SchemeInvoicePaid: (b"\x00\x00\x00\x00\x3c", _write_scheme_invoice_paid),
     PayoutPaid: (b"\x00\x00\x00\x00\x3d", _write_payout_paid),
-    PayoutReturned: (b"\x00\x00\x00\x00\x3e", _write_payout_returned),
-    ReconciliationMatched: (b"\x00\x00\x00\x00\x3f", _write_reconciliation_matched),
-    DiscrepancyDetected: (b"\x00\x00\x00\x00\x40", _write_discrepancy_detected),
-    DiscrepancyResolved: (b"\x00\x00\x00\x00\x41", _write_discrepancy_resolved),
+    PayoutReturned: (b"\x00\x00\x00\x00\xc0", _write_payout_returned),
+    ReconciliationMatched: (b"\x00\x00\x00\x00\x64", _write_reconciliation_matched),
+    DiscrepancyDetected: (b"\x00\x00\x00\x00\x65", _write_discrepancy_detected),
+    DiscrepancyResolved: (b"\x00\x00\x00\x00\x66", _write_discrepancy_resolved),
+    ResolutionRequested: (b"\x00\x00\x00\x00\x67", _write_resolution_requested),
+    ResolutionRejected: (b"\x00\x00\x00\x00\x68", _write_resolution_rejected),
+    SettlementDifferenceWrittenOff: (b"\x00\x00\x00\x00\x69", _write_settlement_difference_written_off),
+    SchemeInvoiceAdjusted: (b"\x00\x00\x00\x00\x6a", _write_scheme_invoice_adjusted),
+    PayoutDifferenceWrittenOff: (b"\x00\x00\x00\x00\x6b", _write_payout_difference_written_off),
+    SuspenseWrittenOff: (b"\x00\x00\x00\x00\x6c", _write_suspense_written_off),
+    SuspenseOffset: (b"\x00\x00\x00\x00\x6d", _write_suspense_offset),
     LogOpened: (b"\x00\x00\x00\x00\x42", _write_log_opened),
     MarkersTaken: (b"\x00\x00\x00\x00\x43", _write_markers_taken),
     ClockStruck: (b"\x00\x00\x00\x00\x52", _write_clock_struck),
     TickStepped: (b"\x00\x00\x00\x00\x44", _write_tick_stepped),
     TickPassed: (b"\x00\x00\x00\x00\x45", _write_tick_passed),
     ReferenceApplied: (b"\x00\x00\x00\x00\x46", _write_reference_applied),
+    ReferenceRefused: (b"\x00\x00\x00\x00\x59", _write_reference_refused),
     EventDeadLettered: (b"\x00\x00\x00\x00\x47", _write_event_dead_lettered),
 }
 EVENT_READERS: Final[dict[bytes, Callable[[bytes, str, int], tuple[Any, int]]]] = {
-    b"\x00\x00\x00\x00\x01": _read_request_received,
-    b"\x00\x00\x00\x00\x02": _read_request_forwarded,
-    b"\x00\x00\x00\x00\x03": _read_request_accepted,
+    b"\x00\x00\x00\x00\x8f": _read_request_received,
+    b"\x00\x00\x00\x00\x90": _read_increment_received,
+    b"\x00\x00\x00\x00\x91": _read_request_forwarded,
+    b"\x00\x00\x00\x00\x92": _read_increment_forwarded,
+    b"\x00\x00\x00\x00\x93": _read_request_accepted,
     b"\x00\x00\x00\x00\x04": _read_duplicate_request_observed,
     b"\x00\x00\x00\x00\x05": _read_idempotency_conflict_observed,
-    b"\x00\x00\x00\x00\x06": _read_request_rejected,
+    b"\x00\x00\x00\x00\x94": _read_request_rejected,
     b"\x00\x00\x00\x00\x07": _read_payment_requested,
     b"\x00\x00\x00\x00\x08": _read_capture_requested,
-    b"\x00\x00\x00\x00\x09": _read_void_requested,
-    b"\x00\x00\x00\x00\x0a": _read_operation_parked,
-    b"\x00\x00\x00\x00\x0b": _read_operation_rejected,
+    b"\x00\x00\x00\x00\x95": _read_increment_requested,
+    b"\x00\x00\x00\x00\x96": _read_void_requested,
+    b"\x00\x00\x00\x00\x97": _read_operation_parked,
+    b"\x00\x00\x00\x00\x98": _read_operation_rejected,
+    b"\x00\x00\x00\x00\x99": _read_increment_admitted,
     b"\x00\x00\x00\x00\x0c": _read_payment_captured,
     b"\x00\x00\x00\x00\x0d": _read_capture_voided,
+    b"\x00\x00\x00\x00\x9a": _read_authorization_remainder_released,
     b"\x00\x00\x00\x00\x0e": _read_payment_voided,
     b"\x00\x00\x00\x00\x0f": _read_authorization_expired,
-    b"\x00\x00\x00\x00\x10": _read_risk_assessed,
+    b"\x00\x00\x00\x00\x58": _read_risk_assessed,
+    b"\x00\x00\x00\x00\x5a": _read_risk_signalled,
+    b"\x00\x00\x00\x00\x5b": _read_velocity_limit_reached,
+    b"\x00\x00\x00\x00\x5c": _read_velocity_limit_cleared,
+    b"\x00\x00\x00\x00\x5d": _read_hotlist_announced,
+    b"\x00\x00\x00\x00\x5e": _read_hotlist_applied,
+    b"\x00\x00\x00\x00\x5f": _read_hotlist_released,
+    b"\x00\x00\x00\x00\x6f": _read_review_opened,
+    b"\x00\x00\x00\x00\x70": _read_review_proposed,
+    b"\x00\x00\x00\x00\x71": _read_review_decided,
+    b"\x00\x00\x00\x00\x72": _read_review_refused,
+    b"\x00\x00\x00\x00\x73": _read_review_closed,
     b"\x00\x00\x00\x00\x11": _read_route_selected,
     b"\x00\x00\x00\x00\x12": _read_route_failed_over,
     b"\x00\x00\x00\x00\x13": _read_route_exhausted,
     b"\x00\x00\x00\x00\x14": _read_authorization_submitted,
-    b"\x00\x00\x00\x00\x15": _read_reversal_submitted,
-    b"\x00\x00\x00\x00\x16": _read_network_reply_received,
-    b"\x00\x00\x00\x00\x17": _read_network_reply_timed_out,
-    b"\x00\x00\x00\x00\x18": _read_network_not_sent,
-    b"\x00\x00\x00\x00\x19": _read_network_reply_unmatched,
+    b"\x00\x00\x00\x00\x9b": _read_increment_submitted,
+    b"\x00\x00\x00\x00\x9c": _read_reversal_submitted,
+    b"\x00\x00\x00\x00\x9d": _read_network_reply_received,
+    b"\x00\x00\x00\x00\x9e": _read_network_reply_timed_out,
+    b"\x00\x00\x00\x00\x9f": _read_network_not_sent,
+    b"\x00\x00\x00\x00\xa0": _read_network_reply_unmatched,
     b"\x00\x00\x00\x00\x1a": _read_payment_authorized,
-    b"\x00\x00\x00\x00\x1b": _read_payment_declined,
+    b"\x00\x00\x00\x00\xa1": _read_payment_declined,
+    b"\x00\x00\x00\x00\xa2": _read_authorization_incremented,
+    b"\x00\x00\x00\x00\xa3": _read_increment_declined,
+    b"\x00\x00\x00\x00\xa4": _read_amount_conflict_detected,
     b"\x00\x00\x00\x00\x1c": _read_authorization_outcome_unknown,
-    b"\x00\x00\x00\x00\x1d": _read_authorization_reversed,
-    b"\x00\x00\x00\x00\x1e": _read_late_approval_received,
+    b"\x00\x00\x00\x00\xa5": _read_authorization_reversed,
+    b"\x00\x00\x00\x00\xa6": _read_late_approval_received,
     b"\x00\x00\x00\x00\x1f": _read_refund_requested,
     b"\x00\x00\x00\x00\x20": _read_refund_approved,
-    b"\x00\x00\x00\x00\x21": _read_refund_rejected,
+    b"\x00\x00\x00\x00\xa7": _read_refund_rejected,
     b"\x00\x00\x00\x00\x22": _read_refund_failed,
     b"\x00\x00\x00\x00\x23": _read_clearing_record_created,
     b"\x00\x00\x00\x00\x24": _read_clearing_batch_closed,
-    b"\x00\x00\x00\x00\x25": _read_clearing_record_answered,
+    b"\x00\x00\x00\x00\x61": _read_clearing_record_answered,
     b"\x00\x00\x00\x00\x26": _read_clearing_record_accepted,
     b"\x00\x00\x00\x00\x27": _read_refund_cleared,
-    b"\x00\x00\x00\x00\x28": _read_clearing_record_rejected,
+    b"\x00\x00\x00\x00\x62": _read_clearing_record_rejected,
+    b"\x00\x00\x00\x00\xc2": _read_clearing_return_received,
+    b"\x00\x00\x00\x00\xc3": _read_clearing_record_returned,
     b"\x00\x00\x00\x00\x29": _read_capture_written_off,
-    b"\x00\x00\x00\x00\x2a": _read_clearing_cycle_totalled,
+    b"\x00\x00\x00\x00\x76": _read_clearing_cycle_totalled,
     b"\x00\x00\x00\x00\x2b": _read_scheme_period_totalled,
+    b"\x00\x00\x00\x00\x53": _read_fraud_report_received,
+    b"\x00\x00\x00\x00\x54": _read_early_fraud_warning_received,
+    b"\x00\x00\x00\x00\x77": _read_fraud_confirmed,
+    b"\x00\x00\x00\x00\x78": _read_fraud_report_refused,
+    b"\x00\x00\x00\x00\x79": _read_dispute_notice_received,
+    b"\x00\x00\x00\x00\x7a": _read_dispute_notice_refused,
+    b"\x00\x00\x00\x00\x7b": _read_dispute_inquiry_opened,
+    b"\x00\x00\x00\x00\x7c": _read_dispute_inquiry_closed,
+    b"\x00\x00\x00\x00\x7d": _read_dispute_opened,
+    b"\x00\x00\x00\x00\x7e": _read_dispute_funds_withdrawn,
+    b"\x00\x00\x00\x00\x7f": _read_dispute_merchant_debited,
+    b"\x00\x00\x00\x00\x80": _read_dispute_funds_returned,
+    b"\x00\x00\x00\x00\x81": _read_dispute_evidence_requested,
+    b"\x00\x00\x00\x00\x82": _read_dispute_evidence_rejected,
+    b"\x00\x00\x00\x00\x83": _read_dispute_evidence_submitted,
+    b"\x00\x00\x00\x00\x84": _read_dispute_evidence_accepted,
+    b"\x00\x00\x00\x00\x85": _read_dispute_evidence_expired,
+    b"\x00\x00\x00\x00\x86": _read_dispute_escalated,
+    b"\x00\x00\x00\x00\x87": _read_dispute_withdrawn,
+    b"\x00\x00\x00\x00\x88": _read_dispute_won,
+    b"\x00\x00\x00\x00\x89": _read_dispute_lost,
     b"\x00\x00\x00\x00\x2c": _read_interchange_assessed,
     b"\x00\x00\x00\x00\x2d": _read_interchange_returned,
     b"\x00\x00\x00\x00\x2e": _read_scheme_fee_assessed,
     b"\x00\x00\x00\x00\x2f": _read_processing_fee_charged,
-    b"\x00\x00\x00\x00\x30": _read_merchant_entry_received,
+    b"\x00\x00\x00\x00\x63": _read_fee_corrected,
+    b"\x00\x00\x00\x00\x8a": _read_dispute_fee_charged,
+    b"\x00\x00\x00\x00\x8b": _read_merchant_entry_received,
     b"\x00\x00\x00\x00\x31": _read_funds_made_available,
-    b"\x00\x00\x00\x00\x32": _read_merchant_balance_adjusted,
+    b"\x00\x00\x00\x00\x8c": _read_merchant_balance_adjusted,
     b"\x00\x00\x00\x00\x33": _read_settlement_batch_closed,
     b"\x00\x00\x00\x00\x34": _read_payout_initiated,
-    b"\x00\x00\x00\x00\x35": _read_payout_outcome_received,
+    b"\x00\x00\x00\x00\xac": _read_payout_outcome_received,
     b"\x00\x00\x00\x00\x36": _read_payout_return_credited,
     b"\x00\x00\x00\x00\x37": _read_clearing_residual_aged,
+    b"\x00\x00\x00\x00\xad": _read_reserve_withheld,
+    b"\x00\x00\x00\x00\xae": _read_reserve_released,
+    b"\x00\x00\x00\x00\xaf": _read_settlement_hold_placed,
+    b"\x00\x00\x00\x00\xb0": _read_settlement_hold_released,
+    b"\x00\x00\x00\x00\xb1": _read_merchant_receivable_raised,
+    b"\x00\x00\x00\x00\xb2": _read_merchant_receivable_offset,
+    b"\x00\x00\x00\x00\xb3": _read_merchant_loss_written_off,
+    b"\x00\x00\x00\x00\xb4": _read_settlement_instruction_refused,
+    b"\x00\x00\x00\x00\xb5": _read_bank_account_validated,
+    b"\x00\x00\x00\x00\xb6": _read_bank_account_validation_failed,
+    b"\x00\x00\x00\x00\xb7": _read_payout_submitted,
+    b"\x00\x00\x00\x00\xb8": _read_payout_failed,
+    b"\x00\x00\x00\x00\xb9": _read_payout_retry_scheduled,
+    b"\x00\x00\x00\x00\xba": _read_merchant_debit_applied,
+    b"\x00\x00\x00\x00\xbb": _read_merchant_debit_outcome_received,
+    b"\x00\x00\x00\x00\xbc": _read_merchant_debit_returned,
+    b"\x00\x00\x00\x00\xbd": _read_debit_announced,
+    b"\x00\x00\x00\x00\xbe": _read_merchant_debited,
+    b"\x00\x00\x00\x00\xbf": _read_merchant_debit_reversed,
     b"\x00\x00\x00\x00\x38": _read_bank_line_recorded,
-    b"\x00\x00\x00\x00\x39": _read_network_settlement_advised,
+    b"\x00\x00\x00\x00\x8d": _read_network_settlement_advised,
     b"\x00\x00\x00\x00\x3a": _read_payout_announced,
     b"\x00\x00\x00\x00\x3b": _read_network_settlement_received,
     b"\x00\x00\x00\x00\x3c": _read_scheme_invoice_paid,
     b"\x00\x00\x00\x00\x3d": _read_payout_paid,
-    b"\x00\x00\x00\x00\x3e": _read_payout_returned,
-    b"\x00\x00\x00\x00\x3f": _read_reconciliation_matched,
-    b"\x00\x00\x00\x00\x40": _read_discrepancy_detected,
-    b"\x00\x00\x00\x00\x41": _read_discrepancy_resolved,
+    b"\x00\x00\x00\x00\xc0": _read_payout_returned,
+    b"\x00\x00\x00\x00\x64": _read_reconciliation_matched,
+    b"\x00\x00\x00\x00\x65": _read_discrepancy_detected,
+    b"\x00\x00\x00\x00\x66": _read_discrepancy_resolved,
+    b"\x00\x00\x00\x00\x67": _read_resolution_requested,
+    b"\x00\x00\x00\x00\x68": _read_resolution_rejected,
+    b"\x00\x00\x00\x00\x69": _read_settlement_difference_written_off,
+    b"\x00\x00\x00\x00\x6a": _read_scheme_invoice_adjusted,
+    b"\x00\x00\x00\x00\x6b": _read_payout_difference_written_off,
+    b"\x00\x00\x00\x00\x6c": _read_suspense_written_off,
+    b"\x00\x00\x00\x00\x6d": _read_suspense_offset,
     b"\x00\x00\x00\x00\x42": _read_log_opened,
     b"\x00\x00\x00\x00\x43": _read_markers_taken,
     b"\x00\x00\x00\x00\x52": _read_clock_struck,
     b"\x00\x00\x00\x00\x44": _read_tick_stepped,
     b"\x00\x00\x00\x00\x45": _read_tick_passed,
     b"\x00\x00\x00\x00\x46": _read_reference_applied,
+    b"\x00\x00\x00\x00\x59": _read_reference_refused,
     b"\x00\x00\x00\x00\x47": _read_event_dead_lettered,
 }
 
 MESSAGE_WRITERS: Final[dict[type[Any], tuple[bytes, Callable[[Any], bytes]]]] = {
     PaymentRequest: (b"\x00\x00\x00\x00\x48", _write_payment_request),
     CaptureRequest: (b"\x00\x00\x00\x00\x49", _write_capture_request),
-    VoidRequest: (b"\x00\x00\x00\x00\x4a", _write_void_request),
+    IncrementRequest: (b"\x00\x00\x00\x00\xa8", _write_increment_request),
+    VoidRequest: (b"\x00\x00\x00\x00\xa9", _write_void_request),
     RefundRequest: (b"\x00\x00\x00\x00\x4b", _write_refund_request),
     Tick: (b"\x00\x00\x00\x00\x4c", _write_tick),
     ReferencePublished: (b"\x00\x00\x00\x00\x4d", _write_reference_published),
-    InputRow: (b"\x00\x00\x00\x00\x4e", _write_input_row),
-    Handover: (b"\x00\x00\x00\x00\x4f", _write_handover),
+    InputRow: (b"\x00\x00\x00\x00\xaa", _write_input_row),
+    Handover: (b"\x00\x00\x00\x00\xc4", _write_handover),
     Marker: (b"\x00\x00\x00\x00\x50", _write_marker),
     DeadLetter: (b"\x00\x00\x00\x00\x51", _write_dead_letter),
 }
 MESSAGE_READERS: Final[dict[bytes, Callable[[bytes, str, int], tuple[Any, int]]]] = {
     b"\x00\x00\x00\x00\x48": _read_payment_request,
     b"\x00\x00\x00\x00\x49": _read_capture_request,
-    b"\x00\x00\x00\x00\x4a": _read_void_request,
+    b"\x00\x00\x00\x00\xa8": _read_increment_request,
+    b"\x00\x00\x00\x00\xa9": _read_void_request,
     b"\x00\x00\x00\x00\x4b": _read_refund_request,
     b"\x00\x00\x00\x00\x4c": _read_tick,
     b"\x00\x00\x00\x00\x4d": _read_reference_published,
-    b"\x00\x00\x00\x00\x4e": _read_input_row,
-    b"\x00\x00\x00\x00\x4f": _read_handover,
+    b"\x00\x00\x00\x00\xaa": _read_input_row,
+    b"\x00\x00\x00\x00\xc4": _read_handover,
     b"\x00\x00\x00\x00\x50": _read_marker,
     b"\x00\x00\x00\x00\x51": _read_dead_letter,
 }
 
 SCHEMA_IDS: Final[dict[type[Any], int]] = {
-    RequestReceived: 1,
-    RequestForwarded: 2,
-    RequestAccepted: 3,
+    RequestReceived: 143,
+    IncrementReceived: 144,
+    RequestForwarded: 145,
+    IncrementForwarded: 146,
+    RequestAccepted: 147,
     DuplicateRequestObserved: 4,
     IdempotencyConflictObserved: 5,
-    RequestRejected: 6,
+    RequestRejected: 148,
     PaymentRequested: 7,
     CaptureRequested: 8,
-    VoidRequested: 9,
-    OperationParked: 10,
-    OperationRejected: 11,
+    IncrementRequested: 149,
+    VoidRequested: 150,
+    OperationParked: 151,
+    OperationRejected: 152,
+    IncrementAdmitted: 153,
     PaymentCaptured: 12,
     CaptureVoided: 13,
+    AuthorizationRemainderReleased: 154,
     PaymentVoided: 14,
     AuthorizationExpired: 15,
-    RiskAssessed: 16,
+    RiskAssessed: 88,
+    RiskSignalled: 90,
+    VelocityLimitReached: 91,
+    VelocityLimitCleared: 92,
+    HotlistAnnounced: 93,
+    HotlistApplied: 94,
+    HotlistReleased: 95,
+    ReviewOpened: 111,
+    ReviewProposed: 112,
+    ReviewDecided: 113,
+    ReviewRefused: 114,
+    ReviewClosed: 115,
     RouteSelected: 17,
     RouteFailedOver: 18,
     RouteExhausted: 19,
     AuthorizationSubmitted: 20,
-    ReversalSubmitted: 21,
-    NetworkReplyReceived: 22,
-    NetworkReplyTimedOut: 23,
-    NetworkNotSent: 24,
-    NetworkReplyUnmatched: 25,
+    IncrementSubmitted: 155,
+    ReversalSubmitted: 156,
+    NetworkReplyReceived: 157,
+    NetworkReplyTimedOut: 158,
+    NetworkNotSent: 159,
+    NetworkReplyUnmatched: 160,
     PaymentAuthorized: 26,
-    PaymentDeclined: 27,
+    PaymentDeclined: 161,
+    AuthorizationIncremented: 162,
+    IncrementDeclined: 163,
+    AmountConflictDetected: 164,
     AuthorizationOutcomeUnknown: 28,
-    AuthorizationReversed: 29,
-    LateApprovalReceived: 30,
+    AuthorizationReversed: 165,
+    LateApprovalReceived: 166,
     RefundRequested: 31,
     RefundApproved: 32,
-    RefundRejected: 33,
+    RefundRejected: 167,
     RefundFailed: 34,
     ClearingRecordCreated: 35,
     ClearingBatchClosed: 36,
-    ClearingRecordAnswered: 37,
+    ClearingRecordAnswered: 97,
     ClearingRecordAccepted: 38,
     RefundCleared: 39,
-    ClearingRecordRejected: 40,
+    ClearingRecordRejected: 98,
+    ClearingReturnReceived: 194,
+    ClearingRecordReturned: 195,
     CaptureWrittenOff: 41,
-    ClearingCycleTotalled: 42,
+    ClearingCycleTotalled: 118,
     SchemePeriodTotalled: 43,
+    FraudReportReceived: 83,
+    EarlyFraudWarningReceived: 84,
+    FraudConfirmed: 119,
+    FraudReportRefused: 120,
+    DisputeNoticeReceived: 121,
+    DisputeNoticeRefused: 122,
+    DisputeInquiryOpened: 123,
+    DisputeInquiryClosed: 124,
+    DisputeOpened: 125,
+    DisputeFundsWithdrawn: 126,
+    DisputeMerchantDebited: 127,
+    DisputeFundsReturned: 128,
+    DisputeEvidenceRequested: 129,
+    DisputeEvidenceRejected: 130,
+    DisputeEvidenceSubmitted: 131,
+    DisputeEvidenceAccepted: 132,
+    DisputeEvidenceExpired: 133,
+    DisputeEscalated: 134,
+    DisputeWithdrawn: 135,
+    DisputeWon: 136,
+    DisputeLost: 137,
     InterchangeAssessed: 44,
     InterchangeReturned: 45,
     SchemeFeeAssessed: 46,
     ProcessingFeeCharged: 47,
-    MerchantEntryReceived: 48,
+    FeeCorrected: 99,
+    DisputeFeeCharged: 138,
+    MerchantEntryReceived: 139,
     FundsMadeAvailable: 49,
-    MerchantBalanceAdjusted: 50,
+    MerchantBalanceAdjusted: 140,
     SettlementBatchClosed: 51,
     PayoutInitiated: 52,
-    PayoutOutcomeReceived: 53,
+    PayoutOutcomeReceived: 172,
     PayoutReturnCredited: 54,
     ClearingResidualAged: 55,
+    ReserveWithheld: 173,
+    ReserveReleased: 174,
+    SettlementHoldPlaced: 175,
+    SettlementHoldReleased: 176,
+    MerchantReceivableRaised: 177,
+    MerchantReceivableOffset: 178,
+    MerchantLossWrittenOff: 179,
+    SettlementInstructionRefused: 180,
+    BankAccountValidated: 181,
+    BankAccountValidationFailed: 182,
+    PayoutSubmitted: 183,
+    PayoutFailed: 184,
+    PayoutRetryScheduled: 185,
+    MerchantDebitApplied: 186,
+    MerchantDebitOutcomeReceived: 187,
+    MerchantDebitReturned: 188,
+    DebitAnnounced: 189,
+    MerchantDebited: 190,
+    MerchantDebitReversed: 191,
     BankLineRecorded: 56,
-    NetworkSettlementAdvised: 57,
+    NetworkSettlementAdvised: 141,
     PayoutAnnounced: 58,
     NetworkSettlementReceived: 59,
     SchemeInvoicePaid: 60,
     PayoutPaid: 61,
-    PayoutReturned: 62,
-    ReconciliationMatched: 63,
-    DiscrepancyDetected: 64,
-    DiscrepancyResolved: 65,
+    PayoutReturned: 192,
+    ReconciliationMatched: 100,
+    DiscrepancyDetected: 101,
+    DiscrepancyResolved: 102,
+    ResolutionRequested: 103,
+    ResolutionRejected: 104,
+    SettlementDifferenceWrittenOff: 105,
+    SchemeInvoiceAdjusted: 106,
+    PayoutDifferenceWrittenOff: 107,
+    SuspenseWrittenOff: 108,
+    SuspenseOffset: 109,
     LogOpened: 66,
     MarkersTaken: 67,
     ClockStruck: 82,
     TickStepped: 68,
     TickPassed: 69,
     ReferenceApplied: 70,
+    ReferenceRefused: 89,
     EventDeadLettered: 71,
     PaymentRequest: 72,
     CaptureRequest: 73,
-    VoidRequest: 74,
+    IncrementRequest: 168,
+    VoidRequest: 169,
     RefundRequest: 75,
     Tick: 76,
     ReferencePublished: 77,
-    InputRow: 78,
-    Handover: 79,
+    InputRow: 170,
+    Handover: 196,
     Marker: 80,
     DeadLetter: 81,
 }
 OLDER: Final[dict[int, tuple[type[Any], int]]] = {
+    1: (RequestReceived, 1),
+    2: (RequestForwarded, 1),
+    3: (RequestAccepted, 1),
+    6: (RequestRejected, 1),
+    9: (VoidRequested, 1),
+    10: (OperationParked, 1),
+    11: (OperationRejected, 1),
+    16: (RiskAssessed, 1),
+    21: (ReversalSubmitted, 1),
+    22: (NetworkReplyReceived, 1),
+    23: (NetworkReplyTimedOut, 1),
+    24: (NetworkNotSent, 1),
+    25: (NetworkReplyUnmatched, 1),
+    27: (PaymentDeclined, 1),
+    29: (AuthorizationReversed, 1),
+    30: (LateApprovalReceived, 1),
+    33: (RefundRejected, 1),
+    37: (ClearingRecordAnswered, 1),
+    40: (ClearingRecordRejected, 1),
+    42: (ClearingCycleTotalled, 1),
+    48: (MerchantEntryReceived, 1),
+    50: (MerchantBalanceAdjusted, 1),
+    53: (PayoutOutcomeReceived, 1),
+    57: (NetworkSettlementAdvised, 1),
+    62: (PayoutReturned, 1),
+    63: (ReconciliationMatched, 1),
+    64: (DiscrepancyDetected, 1),
+    65: (DiscrepancyResolved, 1),
+    74: (VoidRequest, 1),
+    78: (InputRow, 1),
+    79: (Handover, 1),
+    85: (FraudConfirmed, 1),
+    86: (FraudReportRefused, 1),
+    87: (Handover, 2),
+    96: (Handover, 3),
+    110: (Handover, 4),
+    116: (OperationRejected, 2),
+    117: (RefundRejected, 2),
+    142: (Handover, 5),
+    171: (Handover, 6),
+    193: (Handover, 7),
 }

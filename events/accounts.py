@@ -20,15 +20,21 @@ AR: Final = "AR"
 AH: Final = "AH"
 NU: Final = "NU"
 NR: Final = "NR"
+DR: Final = "DR"
+DH: Final = "DH"
 RT: Final = "RT"
 MP: Final = "MP"
 MA: Final = "MA"
+RS: Final = "RS"
+HD: Final = "HD"
+MR: Final = "MR"
 PT: Final = "PT"
 SP: Final = "SP"
 BK: Final = "BK"
 SU: Final = "SU"
 FX: Final = "FX"
 PF: Final = "PF"
+DF: Final = "DF"
 IX: Final = "IX"
 SF: Final = "SF"
 LO: Final = "LO"
@@ -71,9 +77,14 @@ _BOOKS: Final = (
         (PAYMENTS, RECONCILIATION),
         "cycle",
     ),
+    Account(DR, "asset:dispute_recoverable", Kind.ASSET, (PAYMENTS,), "case"),
+    Account(DH, "liab:dispute_held", Kind.LIABILITY, (PAYMENTS,), "case"),
     Account(RT, "liab:refund_in_transit", Kind.LIABILITY, (PAYMENTS,), "refund"),
     Account(MP, "liab:merchant_pending:{merchant}", Kind.LIABILITY, (PAYMENTS, SETTLEMENT), "source event"),
     Account(MA, "liab:merchant_available:{merchant}", Kind.LIABILITY, (SETTLEMENT,)),
+    Account(RS, "liab:merchant_reserve:{merchant}", Kind.LIABILITY, (SETTLEMENT,)),
+    Account(HD, "liab:merchant_hold:{merchant}", Kind.LIABILITY, (SETTLEMENT,)),
+    Account(MR, "asset:merchant_receivable:{merchant}", Kind.ASSET, (SETTLEMENT,)),
     Account(PT, "liab:payout_in_transit", Kind.LIABILITY, (SETTLEMENT, RECONCILIATION), "payout"),
     Account(
         SP, "liab:scheme_payable:{network}", Kind.LIABILITY, (PAYMENTS, RECONCILIATION), "invoice period"
@@ -82,6 +93,7 @@ _BOOKS: Final = (
     Account(SU, "liab:suspense:{account}", Kind.LIABILITY, (RECONCILIATION,), "bank line"),
     Account(FX, "trading:fx:{log}:{currency}", Kind.TRADING, (PAYMENTS,)),
     Account(PF, "income:processing_fee", Kind.INCOME, ()),
+    Account(DF, "income:dispute_fee", Kind.INCOME, ()),
     Account(IX, "expense:interchange", Kind.EXPENSE, ()),
     Account(SF, "expense:scheme_fee", Kind.EXPENSE, ()),
     Account(LO, "expense:loss", Kind.EXPENSE, ()),

@@ -18,7 +18,9 @@ class MessageKind(StrEnum):
     AUTHORIZATION = "authorization"
     """May this card be charged?"""
     REVERSAL = "reversal"
-    """Forget that we asked."""
+    """Forget that we asked, or some of what you hold."""
+    INCREMENT = "increment"
+    """Will you hold more?"""
 
 
 class DeclineReason(StrEnum):
@@ -28,6 +30,10 @@ class DeclineReason(StrEnum):
     """Our own rules or the merchant's limits; no network was asked."""
     NO_ROUTE = "no_route"
     """No network carries this card in this currency, or none could be reached."""
+    NO_ANSWER = "no_answer"
+    """Nobody answered an increment in time: what may be held of it is taken back."""
+    CONFLICTING_ANSWER = "conflicting_answer"
+    """The network approved another currency than it was asked for: what it holds is taken back."""
     INSUFFICIENT_FUNDS = "insufficient_funds"
     """The account does not hold enough."""
     DO_NOT_HONOUR = "do_not_honour"
@@ -66,6 +72,12 @@ class ReversalReason(StrEnum):
     """Nobody answered in time, so the outcome is unknown."""
     VOID = "void"
     """The merchant let the payment go."""
+    PARTIAL = "partial"
+    """Some of the hold will not be captured: the network may let go of so much."""
+    INCREMENT = "increment"
+    """Nobody answered an increment in time."""
+    CONFLICT = "conflict"
+    """The network holds something else than it was asked for: the part that is not ours is taken back."""
 
 
 class LateApprovalAction(StrEnum):
@@ -82,6 +94,15 @@ class UnmatchedReason(StrEnum):
     """The attempt has its answer."""
     UNKNOWN = "unknown"
     """No such attempt, or one that has been over for so long that it was forgotten."""
+
+
+class ConflictField(StrEnum):
+    """What a network's answer says otherwise than we did."""
+
+    AMOUNT = "amount"
+    """Approved, but not for the amount that was asked for. Less: so much is on hold. More: the rest is taken back."""
+    CURRENCY = "currency"
+    """Approved in another currency: nothing of it can be on hold here, and all of it is taken back."""
 
 
 class AuthorizationSubmitted(Event, frozen=True):
@@ -105,10 +126,42 @@ class AuthorizationSubmitted(Event, frozen=True):
     timeout_ms: int
 
 
-class ReversalSubmitted(Event, frozen=True):
-    """A reversal for the adapter to send; repeated at ticks, with the same STAN and RRN, until acknowledged."""
+class IncrementSubmitted(Event, frozen=True):
+    """A request to hold ``amount`` more, for the adapter to send, at most once.
+
+    An authorization request of its own (0100) with a STAN of its own, tied to the first by RRN and the network's
+    transaction id. ``attempt`` counts the increments of the payment; ``total`` is what is on hold if it is approved.
+    """
 
     KEY: ClassVar[tuple[str, ...]] = PAYMENT
+
+    payment_id: str
+    merchant: str
+    network: str
+    mid: str
+    attempt: int
+    mti: str
+    stan: str
+    rrn: str
+    card_id: str
+    increment_id: str
+    amount: int
+    total: int
+    currency: str
+    network_transaction_id: str
+    mcc: str
+    timeout_ms: int
+
+
+class ReversalSubmitted(Event, frozen=True):
+    """A reversal for the adapter to send; repeated at ticks, with the same STAN and RRN, until acknowledged.
+
+    ``attempt`` counts all messages of this kind for the payment, whatever they take back. STAN and RRN are those of
+    the message that is taken back, all of it or ``amount`` of it (DE 95 of ISO 8583 then says what remains).
+    """
+
+    KEY: ClassVar[tuple[str, ...]] = PAYMENT
+    VERSION: ClassVar[int] = 2
 
     payment_id: str
     merchant: str
@@ -133,6 +186,7 @@ class NetworkReplyReceived(Event, frozen=True):
     """
 
     KEY: ClassVar[tuple[str, ...]] = PAYMENT
+    VERSION: ClassVar[int] = 2
 
     payment_id: str
     network: str
@@ -157,6 +211,7 @@ class NetworkReplyTimedOut(Event, frozen=True):
     """No answer within ``waited_ms`` of the write on the wire: the outcome is unknown."""
 
     KEY: ClassVar[tuple[str, ...]] = PAYMENT
+    VERSION: ClassVar[int] = 2
 
     payment_id: str
     network: str
@@ -171,6 +226,7 @@ class NetworkNotSent(Event, frozen=True):
     """The message provably never left: no reversal is needed, another network may be tried."""
 
     KEY: ClassVar[tuple[str, ...]] = PAYMENT
+    VERSION: ClassVar[int] = 2
 
     payment_id: str
     network: str
@@ -184,6 +240,7 @@ class NetworkReplyUnmatched(Event, frozen=True):
     """An answer that no open attempt waits for."""
 
     KEY: ClassVar[tuple[str, ...]] = PAYMENT
+    VERSION: ClassVar[int] = 2
 
     payment_id: str
     kind: MessageKind
@@ -216,6 +273,7 @@ class PaymentDeclined(Event, frozen=True):
     """The payment ends without money: by risk, for want of a route, or by the issuer."""
 
     KEY: ClassVar[tuple[str, ...]] = PAYMENT
+    VERSION: ClassVar[int] = 2
 
     payment_id: str
     merchant: str
@@ -225,6 +283,62 @@ class PaymentDeclined(Event, frozen=True):
     response_code: str
     reason: DeclineReason
     advice: RetryAdvice
+
+
+class AuthorizationIncremented(Event, frozen=True):
+    """The issuer holds ``amount`` more, which may be less than ``requested``; ``total`` was approved so far."""
+
+    KEY: ClassVar[tuple[str, ...]] = PAYMENT
+
+    payment_id: str
+    merchant: str
+    network: str
+    increment_id: str
+    attempt: int
+    requested: int
+    amount: int
+    total: int
+    currency: str
+    response_code: str
+    auth_code: str
+
+
+class IncrementDeclined(Event, frozen=True):
+    """The issuer does not hold more, or nobody could be asked. What was on hold stays so."""
+
+    KEY: ClassVar[tuple[str, ...]] = PAYMENT
+
+    payment_id: str
+    merchant: str
+    network: str
+    increment_id: str
+    attempt: int
+    amount: int
+    currency: str
+    response_code: str
+    reason: DeclineReason
+    advice: RetryAdvice
+
+
+class AmountConflictDetected(Event, frozen=True):
+    """An approval says another amount or currency than we asked for; what follows from it stands in ``field``.
+
+    Of our books only what we asked for and the network holds too is on hold: the smaller of the two amounts, nothing
+    where the currencies differ. Whatever more the network holds is taken back, for nobody agreed to it.
+    """
+
+    KEY: ClassVar[tuple[str, ...]] = PAYMENT
+
+    payment_id: str
+    merchant: str
+    network: str
+    kind: MessageKind
+    attempt: int
+    field: ConflictField
+    our_amount: int
+    our_currency: str
+    their_amount: int
+    their_currency: str
 
 
 class AuthorizationOutcomeUnknown(Event, frozen=True):
@@ -242,9 +356,13 @@ class AuthorizationOutcomeUnknown(Event, frozen=True):
 
 
 class AuthorizationReversed(Event, frozen=True):
-    """The network has acknowledged the reversal. ``hold_released`` is 0 where no hold was ever booked."""
+    """The network has acknowledged a reversal of ``amount``; ``attempt`` is the message that it answered.
+
+    ``hold_released`` is 0: what we let go left our books when we decided so, before the network was told.
+    """
 
     KEY: ClassVar[tuple[str, ...]] = PAYMENT
+    VERSION: ClassVar[int] = 2
 
     payment_id: str
     merchant: str
@@ -253,12 +371,14 @@ class AuthorizationReversed(Event, frozen=True):
     amount: int
     hold_released: int
     currency: str
+    attempt: int = 0
 
 
 class LateApprovalReceived(Event, frozen=True):
     """An approval after the time-out: recorded once, and covered by the reversal that is under way or done."""
 
     KEY: ClassVar[tuple[str, ...]] = PAYMENT
+    VERSION: ClassVar[int] = 2
 
     payment_id: str
     network: str
@@ -266,3 +386,4 @@ class LateApprovalReceived(Event, frozen=True):
     approved_amount: int
     currency: str
     action: LateApprovalAction
+    kind: MessageKind = MessageKind.AUTHORIZATION

@@ -30,6 +30,8 @@ class ClearingRejection(StrEnum):
     """The network has taken this one before."""
     AUTHORIZATION_NOT_FOUND = "authorization_not_found"
     """The network knows no authorization behind it."""
+    NOT_RECEIVED = "not_received"
+    """The network has no trace of it, it says when it is asked: it leaves once more."""
 
 
 class Bearer(StrEnum):
@@ -83,6 +85,7 @@ class ClearingRecordAnswered(Event, frozen=True):
     """
 
     KEY: ClassVar[tuple[str, ...]] = PAYMENT
+    VERSION: ClassVar[int] = 2
 
     payment_id: str
     network: str
@@ -135,12 +138,59 @@ class ClearingRecordRejected(Event, frozen=True):
     """The network refused the record; a representable one leaves again at the next cut-off."""
 
     KEY: ClassVar[tuple[str, ...]] = PAYMENT
+    VERSION: ClassVar[int] = 2
 
     payment_id: str
     network: str
     record_id: str
     kind: RecordKind
     source_id: str
+    reason: ClearingRejection
+    representable: bool
+
+
+class ClearingReturnReceived(Event, frozen=True):
+    """The network gives back a record that it had accepted, days later, with its own figures.
+
+    ``cycle`` is where it takes the money back; ``interchange`` is what it no longer keeps (positive), minor units of
+    the settlement currency.
+    """
+
+    KEY: ClassVar[tuple[str, ...]] = PAYMENT
+
+    payment_id: str
+    network: str
+    record_id: str
+    reason: ClearingRejection
+    cycle: str
+    amount: int
+    currency: str
+    settlement_amount: int
+    settlement_currency: str
+    interchange: int
+
+
+class ClearingRecordReturned(Event, frozen=True):
+    """A capture that was accepted is unbilled again; a representable one leaves once more at the next cut-off.
+
+    ``interchange`` is what we had assessed of it and have back, ``their_interchange`` what the network says to that;
+    minor units of the settlement currency.
+    """
+
+    KEY: ClassVar[tuple[str, ...]] = PAYMENT
+
+    payment_id: str
+    merchant: str
+    network: str
+    record_id: str
+    capture_id: str
+    amount: int
+    currency: str
+    settlement_amount: int
+    settlement_currency: str
+    cycle: str
+    interchange: int
+    their_interchange: int
     reason: ClearingRejection
     representable: bool
 
@@ -162,9 +212,12 @@ class CaptureWrittenOff(Event, frozen=True):
 class ClearingCycleTotalled(Event, frozen=True):
     """What this partition expects of one cycle since the tick before.
 
-    ``presented`` and ``refunded`` are settlement amounts, ``interchange`` what the network keeps;
-    ``net`` = presented - refunded - interchange. Minor units of ``currency``.
+    ``presented`` and ``refunded`` are settlement amounts, ``interchange`` what the network keeps, ``disputed`` what
+    issuers took in disputes less what came back of it; ``net`` = presented - refunded - interchange - disputed.
+    Minor units of ``currency``.
     """
+
+    VERSION: ClassVar[int] = 2
 
     network: str
     currency: str
@@ -175,6 +228,7 @@ class ClearingCycleTotalled(Event, frozen=True):
     refunded: int
     interchange: int
     net: int
+    disputed: int = 0
 
 
 class SchemePeriodTotalled(Event, frozen=True):

@@ -66,3 +66,35 @@ class ProcessingFeeCharged(Event, frozen=True):
     amount: int
     currency: str
     plan_version: int
+
+
+class FeeCorrected(Event, frozen=True):
+    """What the issuer keeps of a record is ``new`` and not ``old`` (negative: it gives back): ``amount`` more.
+
+    The network's figure was found to be right, and somebody approved that ours becomes it.
+    """
+
+    KEY: ClassVar[tuple[str, ...]] = PAYMENT
+
+    payment_id: str
+    network: str
+    record_id: str
+    old: int
+    new: int
+    amount: int
+    currency: str
+    cycle: str
+    approved_by: str
+
+
+class DisputeFeeCharged(Event, frozen=True):
+    """What the merchant pays for a dispute, by its plan; won or lost."""
+
+    KEY: ClassVar[tuple[str, ...]] = PAYMENT
+
+    payment_id: str
+    merchant: str
+    case_id: str
+    amount: int
+    currency: str
+    plan_version: int

@@ -21,19 +21,29 @@ class OperationRejection(StrEnum):
     NOT_AUTHORIZED = "not_authorized"
     """The payment was declined, or its authorization was taken back."""
     AMOUNT_ABOVE_HOLD = "amount_above_hold"
-    """More than is still on hold."""
+    """More than is still on hold, and than the network lets a merchant of this kind capture above it."""
+    AMOUNT_ABOVE_LIMIT = "amount_above_limit"
+    """The payment would come to more than the merchant's terms allow for one."""
+    INCREMENT_NOT_SUPPORTED = "increment_not_supported"
+    """The payment's network lets no hold grow: ask for another payment."""
     ALREADY_CAPTURED = "already_captured"
-    """Nothing is on hold any more: a final capture has taken or released it, or refunds have begun."""
+    """Nothing is on hold any more: a final capture has taken or released it."""
     ALREADY_VOIDED = "already_voided"
     """The payment was let go."""
     AUTHORIZATION_EXPIRED = "authorization_expired"
     """The hold ran out."""
     ALREADY_CLEARING = "already_clearing"
-    """A clearing record has left: there is nothing whole left to void, a refund is the way."""
+    """What should be let go has left for clearing, all of it: a refund is the way."""
+    CAPTURE_UNKNOWN = "capture_unknown"
+    """The payment has no such capture."""
+    REFUNDS_BEGUN = "refunds_begun"
+    """Money of it is on its way back to the card: a void would leave less captured than was given back."""
     NOTHING_CAPTURED = "nothing_captured"
     """There is no captured money to give back."""
     AMOUNT_ABOVE_CAPTURED = "amount_above_captured"
     """More than was captured and not yet refunded."""
+    AMOUNT_DISPUTED = "amount_disputed"
+    """What is left is held for a dispute, or was lost in one: the cardholder has it already, or may get it."""
 
 
 class PaymentRequested(Event, frozen=True):
@@ -70,20 +80,36 @@ class CaptureRequested(Event, frozen=True):
     final: bool
 
 
-class VoidRequested(Event, frozen=True):
-    """The merchant lets the payment go."""
+class IncrementRequested(Event, frozen=True):
+    """The merchant wants ``amount`` more on hold."""
 
     KEY: ClassVar[tuple[str, ...]] = PAYMENT
 
     payment_id: str
     merchant: str
     idempotency_key: str
+    increment_id: str
+    amount: int
+    currency: str
+
+
+class VoidRequested(Event, frozen=True):
+    """The merchant lets the payment go, or the one capture that ``capture_id`` names."""
+
+    KEY: ClassVar[tuple[str, ...]] = PAYMENT
+    VERSION: ClassVar[int] = 2
+
+    payment_id: str
+    merchant: str
+    idempotency_key: str
+    capture_id: str = ""
 
 
 class OperationParked(Event, frozen=True):
     """A follow-up waits for the answer to an open attempt."""
 
     KEY: ClassVar[tuple[str, ...]] = PAYMENT
+    VERSION: ClassVar[int] = 2
 
     payment_id: str
     operation: Operation
@@ -94,6 +120,7 @@ class OperationRejected(Event, frozen=True):
     """A follow-up that cannot be done."""
 
     KEY: ClassVar[tuple[str, ...]] = PAYMENT
+    VERSION: ClassVar[int] = 3
 
     payment_id: str
     merchant: str
@@ -102,8 +129,25 @@ class OperationRejected(Event, frozen=True):
     reason: OperationRejection
 
 
+class IncrementAdmitted(Event, frozen=True):
+    """The payment is on hold, so its network may be asked to hold ``amount`` more."""
+
+    KEY: ClassVar[tuple[str, ...]] = PAYMENT
+
+    payment_id: str
+    merchant: str
+    network: str
+    increment_id: str
+    amount: int
+    currency: str
+
+
 class PaymentCaptured(Event, frozen=True):
-    """``amount`` is the merchant's to have; ``hold_released`` leaves the hold (at least ``amount`` of it)."""
+    """``amount`` is the merchant's to have; ``hold_released`` leaves the hold.
+
+    The two differ where a capture takes more than is held, within what the network lets its kind of merchant
+    (a tip): then all of the hold is released. What a final capture leaves goes with a release of its own.
+    """
 
     KEY: ClassVar[tuple[str, ...]] = PAYMENT
 
@@ -127,6 +171,18 @@ class CaptureVoided(Event, frozen=True):
     network: str
     capture_id: str
     amount: int
+    currency: str
+
+
+class AuthorizationRemainderReleased(Event, frozen=True):
+    """Nobody will capture what is left of the hold: it is let go, and the network is told."""
+
+    KEY: ClassVar[tuple[str, ...]] = PAYMENT
+
+    payment_id: str
+    merchant: str
+    network: str
+    hold_released: int
     currency: str
 
 

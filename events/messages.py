@@ -4,12 +4,23 @@
 counts intervals per sender.
 """
 
+from typing import ClassVar
+
 from events.authorization import NetworkNotSent, NetworkReplyReceived, NetworkReplyTimedOut
 from events.base import Message
-from events.clearing import ClearingCycleTotalled, ClearingRecordAnswered, SchemePeriodTotalled
-from events.intake import RequestReceived
-from events.lifecycle import CaptureRequested, PaymentRequested, VoidRequested
+from events.clearing import (
+    ClearingCycleTotalled,
+    ClearingRecordAnswered,
+    ClearingReturnReceived,
+    SchemePeriodTotalled,
+)
+from events.corrections import ResolutionRequested
+from events.disputes import DisputeEvidenceRequested, DisputeNoticeReceived, FraudReportReceived
+from events.hotlist import HotlistAnnounced, RiskSignalled
+from events.intake import IncrementReceived, RequestReceived
+from events.lifecycle import CaptureRequested, IncrementRequested, PaymentRequested, VoidRequested
 from events.partitions import DeadLetterReason
+from events.payouts import DebitAnnounced, MerchantDebitOutcomeReceived
 from events.reconciliation import BankLineRecorded, NetworkSettlementAdvised, PayoutAnnounced
 from events.refunds import RefundRequested
 from events.settlement import MerchantEntryReceived, PayoutOutcomeReceived
@@ -17,6 +28,8 @@ from events.settlement import MerchantEntryReceived, PayoutOutcomeReceived
 
 class Handover(Message, frozen=True):
     """A fact for another log: the receiver records ``fact`` as its own event, once."""
+
+    VERSION: ClassVar[int] = 8
 
     sender: str
     causation_id: str
@@ -41,6 +54,17 @@ class Handover(Message, frozen=True):
         | PayoutAnnounced
         | BankLineRecorded
         | NetworkSettlementAdvised
+        | FraudReportReceived
+        | RiskSignalled
+        | HotlistAnnounced
+        | ResolutionRequested
+        | DisputeNoticeReceived
+        | DisputeEvidenceRequested
+        | IncrementReceived
+        | IncrementRequested
+        | DebitAnnounced
+        | MerchantDebitOutcomeReceived
+        | ClearingReturnReceived
     )
 
 

@@ -101,6 +101,18 @@ class ReferenceApplied(Event, frozen=True):
     content: str
 
 
+class ReferenceRefused(Event, frozen=True):
+    """Reference data that came into force and cannot be used, in whole or in part; what was in force stays.
+
+    One event for each thing that is wrong: the pack itself, or a merchant's rules that no longer stand on top of it.
+    """
+
+    kind: str
+    ref_id: str
+    version: int
+    reason: str
+
+
 class EventDeadLettered(Event, frozen=True):
     """An input that could not be taken: its bytes are sealed in ``dead-letters``, its reason stands here."""
 

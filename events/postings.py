@@ -14,16 +14,22 @@ from events.accounts import (
     AH,
     AR,
     BK,
+    DF,
+    DH,
+    DR,
     FX,
+    HD,
     IX,
     LO,
     MA,
     MP,
+    MR,
     NR,
     NU,
     PAYMENTS,
     PF,
     PT,
+    RS,
     RT,
     SF,
     SP,
@@ -32,11 +38,60 @@ from events.accounts import (
     name,
     scheme_item,
 )
-from events.authorization import AuthorizationReversed, PaymentAuthorized
+from events.authorization import AuthorizationIncremented, AuthorizationReversed, PaymentAuthorized
+from events.balances import (
+    MerchantLossWrittenOff,
+    MerchantReceivableOffset,
+    MerchantReceivableRaised,
+    ReserveReleased,
+    ReserveWithheld,
+    SettlementHoldPlaced,
+    SettlementHoldReleased,
+)
 from events.base import Event
-from events.clearing import Bearer, CaptureWrittenOff, ClearingRecordAccepted, RefundCleared
-from events.fees import InterchangeAssessed, InterchangeReturned, ProcessingFeeCharged, SchemeFeeAssessed
-from events.lifecycle import AuthorizationExpired, CaptureVoided, PaymentCaptured, PaymentVoided
+from events.clearing import (
+    Bearer,
+    CaptureWrittenOff,
+    ClearingRecordAccepted,
+    ClearingRecordReturned,
+    RefundCleared,
+)
+from events.corrections import (
+    PayoutDifferenceWrittenOff,
+    SchemeInvoiceAdjusted,
+    SettlementDifferenceWrittenOff,
+    SuspenseOffset,
+    SuspenseWrittenOff,
+)
+from events.disputes import (
+    DisputeFundsReturned,
+    DisputeFundsWithdrawn,
+    DisputeLost,
+    DisputeMerchantDebited,
+    DisputeWon,
+)
+from events.fees import (
+    DisputeFeeCharged,
+    FeeCorrected,
+    InterchangeAssessed,
+    InterchangeReturned,
+    ProcessingFeeCharged,
+    SchemeFeeAssessed,
+)
+from events.lifecycle import (
+    AuthorizationExpired,
+    AuthorizationRemainderReleased,
+    CaptureVoided,
+    PaymentCaptured,
+    PaymentVoided,
+)
+from events.payouts import (
+    MerchantDebitApplied,
+    MerchantDebited,
+    MerchantDebitReturned,
+    MerchantDebitReversed,
+    PayoutFailed,
+)
 from events.reconciliation import (
     BankLineRecorded,
     NetworkSettlementReceived,
@@ -100,16 +155,25 @@ def _authorized(event: PaymentAuthorized) -> Legs:
     return _move(*_hold(event), event.currency, event.approved_amount)
 
 
-def _hold_released(
-    event: AuthorizationReversed | PaymentVoided | AuthorizationExpired | PaymentCaptured,
-) -> Legs:
+def _incremented(event: AuthorizationIncremented) -> Legs:
+    return _move(*_hold(event), event.currency, event.amount)
+
+
+Releasing = (
+    AuthorizationReversed
+    | PaymentVoided
+    | AuthorizationExpired
+    | AuthorizationRemainderReleased
+    | PaymentCaptured
+)
+
+
+def _hold_released(event: Releasing) -> Legs:
     receivable, hold = _hold(event)
     return _move(hold, receivable, event.currency, event.hold_released)
 
 
-def _hold(
-    event: PaymentAuthorized | AuthorizationReversed | PaymentVoided | AuthorizationExpired | PaymentCaptured,
-) -> tuple[Side, Side]:
+def _hold(event: PaymentAuthorized | AuthorizationIncremented | Releasing) -> tuple[Side, Side]:
     return (name(AR, event.network), event.payment_id), (name(AH, event.merchant), event.payment_id)
 
 
@@ -156,11 +220,18 @@ def _accepted(event: ClearingRecordAccepted) -> Legs:
     return _exchange(_cycle(event), unbilled, event)
 
 
+def _record_returned(event: ClearingRecordReturned) -> Legs:
+    return _exchange((name(NU, event.network), event.capture_id), _cycle(event), event)
+
+
 def _refund_cleared(event: RefundCleared) -> Legs:
     return _exchange((name(RT), event.refund_id), _cycle(event), event)
 
 
-def _exchange(debit: Side, credit: Side, event: ClearingRecordAccepted | RefundCleared) -> Legs:
+Settling = ClearingRecordAccepted | ClearingRecordReturned | RefundCleared
+
+
+def _exchange(debit: Side, credit: Side, event: Settling) -> Legs:
     """From one side to the other; over the trading account when the network settles in another currency."""
     if event.currency == event.settlement_currency:
         return _move(debit, credit, event.currency, event.amount)
@@ -176,7 +247,7 @@ def _exchange(debit: Side, credit: Side, event: ClearingRecordAccepted | RefundC
     )
 
 
-def _cycle(event: ClearingRecordAccepted | RefundCleared) -> Side:
+def _cycle(event: Settling) -> Side:
     return name(NR, event.network, event.settlement_currency, event.cycle), event.cycle
 
 
@@ -198,6 +269,40 @@ def _scheme_fee_assessed(event: SchemeFeeAssessed) -> Legs:
 def _fee_charged(event: ProcessingFeeCharged) -> Legs:
     pending = (name(MP, event.merchant), f"fee:{event.capture_id}")
     return _move(pending, (name(PF), ""), event.currency, event.amount)
+
+
+# --- disputes -----------------------------------------------------------------------------------------
+
+
+def _withdrawn(event: DisputeFundsWithdrawn) -> Legs:
+    return _move((name(DR), event.case_id), _dispute_cycle(event), event.currency, event.amount)
+
+
+def _returned(event: DisputeFundsReturned) -> Legs:
+    return _move(_dispute_cycle(event), (name(DR), event.case_id), event.currency, event.amount)
+
+
+def _dispute_cycle(event: DisputeFundsWithdrawn | DisputeFundsReturned) -> Side:
+    return name(NR, event.network, event.currency, event.cycle), event.cycle
+
+
+def _merchant_debited(event: DisputeMerchantDebited) -> Legs:
+    pending = (name(MP, event.merchant), f"dispute:{event.case_id}")
+    return _move(pending, (name(DH), event.case_id), event.currency, event.amount)
+
+
+def _won(event: DisputeWon) -> Legs:
+    pending = (name(MP, event.merchant), f"won:{event.case_id}")
+    return _move((name(DH), event.case_id), pending, event.currency, event.amount)
+
+
+def _lost(event: DisputeLost) -> Legs:
+    return _move((name(DH), event.case_id), (name(DR), event.case_id), event.currency, event.amount)
+
+
+def _dispute_fee_charged(event: DisputeFeeCharged) -> Legs:
+    pending = (name(MP, event.merchant), f"dispute_fee:{event.case_id}")
+    return _move(pending, (name(DF), ""), event.currency, event.amount)
 
 
 # --- the merchant's money -----------------------------------------------------------------------------
@@ -222,8 +327,48 @@ def _payout_initiated(event: PayoutInitiated) -> Legs:
     return _move((name(MA, event.merchant), ""), (name(PT), event.payout_id), event.currency, event.amount)
 
 
-def _return_credited(event: PayoutReturnCredited) -> Legs:
+def _return_credited(event: PayoutReturnCredited | PayoutFailed) -> Legs:
     return _move((name(PT), event.payout_id), (name(MA, event.merchant), ""), event.currency, event.amount)
+
+
+def _merchants(code: str, event: Any) -> Side:
+    return name(code, event.merchant), ""
+
+
+def _reserve_withheld(event: ReserveWithheld) -> Legs:
+    return _move(_merchants(MA, event), _merchants(RS, event), event.currency, event.amount)
+
+
+def _reserve_released(event: ReserveReleased) -> Legs:
+    return _move(_merchants(RS, event), _merchants(MA, event), event.currency, event.amount)
+
+
+def _hold_placed(event: SettlementHoldPlaced) -> Legs:
+    return _move(_merchants(MA, event), _merchants(HD, event), event.currency, event.amount)
+
+
+def _hold_ended(event: SettlementHoldReleased) -> Legs:
+    return _move(_merchants(HD, event), _merchants(MA, event), event.currency, event.amount)
+
+
+def _receivable_raised(event: MerchantReceivableRaised) -> Legs:
+    return _move(_merchants(MR, event), _merchants(MA, event), event.currency, event.amount)
+
+
+def _receivable_offset(event: MerchantReceivableOffset) -> Legs:
+    return _move(_merchants(MA, event), _merchants(MR, event), event.currency, event.amount)
+
+
+def _receivable_lost(event: MerchantLossWrittenOff) -> Legs:
+    return _move((name(LO), ""), _merchants(MR, event), event.currency, event.amount)
+
+
+def _debit_applied(event: MerchantDebitApplied) -> Legs:
+    return _move((name(PT), event.debit_id), _merchants(MR, event), event.currency, event.amount)
+
+
+def _debit_returned(event: MerchantDebitReturned) -> Legs:
+    return _move(_merchants(MR, event), (name(PT), event.debit_id), event.currency, event.amount)
 
 
 # --- the bank -----------------------------------------------------------------------------------------
@@ -251,15 +396,64 @@ def _payout_returned(event: PayoutReturned) -> Legs:
     return _move(_line(event), (name(PT), event.payout_id), event.currency, event.amount)
 
 
+# --- corrections --------------------------------------------------------------------------------------
+
+
+def _fee_corrected(event: FeeCorrected) -> Legs:
+    receivable = (name(NR, event.network, event.currency, event.cycle), event.cycle)
+    return _move((name(IX), ""), receivable, event.currency, event.amount)
+
+
+def _settlement_written_off(event: SettlementDifferenceWrittenOff) -> Legs:
+    receivable = (name(NR, event.network, event.currency, event.cycle), event.cycle)
+    return _move((name(LO), ""), receivable, event.currency, event.amount)
+
+
+def _invoice_adjusted(event: SchemeInvoiceAdjusted) -> Legs:
+    payable = (name(SP, event.network), scheme_item(event.network, event.currency, event.period))
+    return _move((name(SF), ""), payable, event.currency, event.amount)
+
+
+def _payout_written_off(event: PayoutDifferenceWrittenOff) -> Legs:
+    return _move((name(LO), ""), (name(PT), event.payout_id), event.currency, event.amount)
+
+
+def _suspense_written_off(event: SuspenseWrittenOff) -> Legs:
+    return _move(_line(event), (name(LO), ""), event.currency, event.amount)
+
+
+def _suspense_offset(event: SuspenseOffset) -> Legs:
+    other = (name(SU, event.account), line_item(event.by_statement_id, event.by_line))
+    return _move(_line(event), other, event.currency, event.amount)
+
+
+def _debited(event: MerchantDebited) -> Legs:
+    return _move(_line(event), (name(PT), event.debit_id), event.currency, event.amount)
+
+
+def _debit_reversed(event: MerchantDebitReversed) -> Legs:
+    return _move((name(PT), event.debit_id), _line(event), event.currency, event.amount)
+
+
 def _line(
-    event: BankLineRecorded | NetworkSettlementReceived | SchemeInvoicePaid | PayoutPaid | PayoutReturned,
+    event: BankLineRecorded
+    | NetworkSettlementReceived
+    | SchemeInvoicePaid
+    | PayoutPaid
+    | PayoutReturned
+    | SuspenseWrittenOff
+    | SuspenseOffset
+    | MerchantDebited
+    | MerchantDebitReversed,
 ) -> Side:
     return name(SU, event.account), line_item(event.statement_id, event.line)
 
 
 _RULES: Final[dict[type[Event], Callable[[Any], Legs]]] = {
     PaymentAuthorized: _authorized,
+    AuthorizationIncremented: _incremented,
     AuthorizationReversed: _hold_released,
+    AuthorizationRemainderReleased: _hold_released,
     PaymentVoided: _hold_released,
     AuthorizationExpired: _hold_released,
     PaymentCaptured: _captured,
@@ -268,20 +462,45 @@ _RULES: Final[dict[type[Event], Callable[[Any], Legs]]] = {
     RefundApproved: _refund_approved,
     RefundFailed: _refund_failed,
     ClearingRecordAccepted: _accepted,
+    ClearingRecordReturned: _record_returned,
     RefundCleared: _refund_cleared,
     InterchangeAssessed: _interchange_assessed,
     InterchangeReturned: _interchange_returned,
     SchemeFeeAssessed: _scheme_fee_assessed,
     ProcessingFeeCharged: _fee_charged,
+    DisputeFundsWithdrawn: _withdrawn,
+    DisputeFundsReturned: _returned,
+    DisputeMerchantDebited: _merchant_debited,
+    DisputeWon: _won,
+    DisputeLost: _lost,
+    DisputeFeeCharged: _dispute_fee_charged,
     FundsMadeAvailable: _made_available,
     MerchantBalanceAdjusted: _adjusted,
     PayoutInitiated: _payout_initiated,
     PayoutReturnCredited: _return_credited,
+    PayoutFailed: _return_credited,
+    MerchantDebitApplied: _debit_applied,
+    MerchantDebitReturned: _debit_returned,
+    ReserveWithheld: _reserve_withheld,
+    ReserveReleased: _reserve_released,
+    SettlementHoldPlaced: _hold_placed,
+    SettlementHoldReleased: _hold_ended,
+    MerchantReceivableRaised: _receivable_raised,
+    MerchantReceivableOffset: _receivable_offset,
+    MerchantLossWrittenOff: _receivable_lost,
     BankLineRecorded: _bank_line,
     NetworkSettlementReceived: _settlement_received,
     SchemeInvoicePaid: _invoice_paid,
     PayoutPaid: _payout_paid,
     PayoutReturned: _payout_returned,
+    FeeCorrected: _fee_corrected,
+    SettlementDifferenceWrittenOff: _settlement_written_off,
+    SchemeInvoiceAdjusted: _invoice_adjusted,
+    PayoutDifferenceWrittenOff: _payout_written_off,
+    SuspenseWrittenOff: _suspense_written_off,
+    SuspenseOffset: _suspense_offset,
+    MerchantDebited: _debited,
+    MerchantDebitReversed: _debit_reversed,
 }
 POSTING: Final = frozenset(_RULES)
 """The events that move money."""

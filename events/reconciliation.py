@@ -18,11 +18,15 @@ class DiscrepancyKind(StrEnum):
     MISSING = "missing"
     """One side has spoken and the other has not, for longer than it may take."""
     EXTRA = "extra"
-    """Something came that nothing of ours stands behind, or came twice."""
+    """Something came that nothing of ours stands behind."""
     AMOUNT = "amount"
     """The amounts differ."""
     FEE = "fee"
     """The amounts agree, what the network kept of them differs."""
+    DATE = "date"
+    """The money came, on a later day than was agreed. Figures are days since 1970-01-01."""
+    DUPLICATE = "duplicate"
+    """The same came once before and was taken."""
 
 
 class BankLineRecorded(Event, frozen=True):
@@ -40,9 +44,10 @@ class BankLineRecorded(Event, frozen=True):
 
 
 class NetworkSettlementAdvised(Event, frozen=True):
-    """A network's own account of one cycle."""
+    """A network's own account of one cycle; ``disputed`` is what issuers took in disputes less what they gave back."""
 
     KEY: ClassVar[tuple[str, ...]] = ACCOUNT
+    VERSION: ClassVar[int] = 2
 
     account: str
     network: str
@@ -53,6 +58,7 @@ class NetworkSettlementAdvised(Event, frozen=True):
     refunded: int
     interchange: int
     net: int
+    disputed: int = 0
 
 
 class PayoutAnnounced(Event, frozen=True):
@@ -111,9 +117,13 @@ class PayoutPaid(Event, frozen=True):
 
 
 class PayoutReturned(Event, frozen=True):
-    """A bank line brings a payout back; ``return_code`` is the bank's (ACH return codes: Nacha rules)."""
+    """A bank line brings a payout back; ``return_code`` is the bank's (ACH return codes: Nacha rules).
+
+    ``correction`` is the code of a notification of change that came with it (C01 to C13); empty without one.
+    """
 
     KEY: ClassVar[tuple[str, ...]] = ACCOUNT
+    VERSION: ClassVar[int] = 2
 
     payout_id: str
     merchant: str
@@ -123,12 +133,18 @@ class PayoutReturned(Event, frozen=True):
     currency: str
     amount: int
     return_code: str
+    correction: str = ""
 
 
 class ReconciliationMatched(Event, frozen=True):
-    """Two records of the same thing agree."""
+    """Two records of the same thing agree, to ``tolerance`` minor units.
+
+    ``confidence_ppm`` is 1,000,000 where they say the very same; within a tolerance it falls with the difference, to
+    a half where that is used up.
+    """
 
     KEY: ClassVar[tuple[str, ...]] = ITEM
+    VERSION: ClassVar[int] = 2
 
     item: str
     left: str
@@ -136,12 +152,15 @@ class ReconciliationMatched(Event, frozen=True):
     rule: str
     currency: str
     amount: int
+    tolerance: int = 0
+    confidence_ppm: int = 1_000_000
 
 
 class DiscrepancyDetected(Event, frozen=True):
     """Two records differ, or one of them is not there; the event that would settle it is named."""
 
     KEY: ClassVar[tuple[str, ...]] = ITEM
+    VERSION: ClassVar[int] = 2
 
     item: str
     kind: DiscrepancyKind
@@ -152,11 +171,19 @@ class DiscrepancyDetected(Event, frozen=True):
 
 
 class DiscrepancyResolved(Event, frozen=True):
-    """What was missing came, and agrees."""
+    """What differed is put right: what was missing came and agrees, or somebody's correction was approved.
+
+    ``resolution`` is the event that did it. The rest says whose correction it was, and is empty where it was nobody's.
+    """
 
     KEY: ClassVar[tuple[str, ...]] = ITEM
+    VERSION: ClassVar[int] = 2
 
     item: str
     resolution: str
     currency: str
     amount: int
+    request_id: str = ""
+    requested_by: str = ""
+    approved_by: str = ""
+    note: str = ""

@@ -5,12 +5,15 @@ units of the payment's currency, times of day minutes after midnight UTC.
 """
 
 from enum import StrEnum
-from typing import Final
+from typing import Annotated, Final, Literal
 
 import msgspec
 
+from events.balances import HoldReason, LossReason
 from events.errors import ValidationError
-from events.risk import Verdict
+from events.hotlist import Dimension, Measure, Standing, Window
+from events.review import ReviewDecision
+from events.risk import Mode, Phase, Verdict
 
 
 class Reference(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True):
@@ -20,6 +23,7 @@ class Reference(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=Tru
 class MerchantTerms(Reference, frozen=True):
     """A merchant's contract: identity, price, limits, when and where it is paid.
 
+    ``dispute_fee`` is charged for every dispute.
     ``max_amount`` bounds one payment; ``card_count_24h`` bounds how often one card may pay here in 24 hours
     (0: no bound). ``settlement_days`` are business days between capture and availability.
     """
@@ -35,6 +39,7 @@ class MerchantTerms(Reference, frozen=True):
     max_amount: int
     card_count_24h: int
     blocked: bool
+    dispute_fee: int = 0
 
 
 class BinRange(Reference, frozen=True):
@@ -53,8 +58,19 @@ class BinTable(Reference, frozen=True):
     ranges: tuple[BinRange, ...]
 
 
+class OverCapture(Reference, frozen=True):
+    """How much more than was approved merchants of these categories (ISO 18245) may capture."""
+
+    mccs: tuple[str, ...]
+    ppm: int
+
+
 class NetworkProfile(Reference, frozen=True):
-    """A network we can send to: whom it carries, what it costs, when it clears."""
+    """A network we can send to: whom it carries, what it costs, when it clears, what it lets merchants do.
+
+    ``over_capture`` has no category twice; a category that it leaves out may capture what was approved and no more.
+    ``increments``: whether a hold may be made larger.
+    """
 
     network: str
     brands: tuple[str, ...]
@@ -67,6 +83,8 @@ class NetworkProfile(Reference, frozen=True):
     cut_off_minute: int
     hold_days: int
     timeout_ms: int
+    over_capture: tuple[OverCapture, ...] = ()
+    increments: bool = True
 
 
 class NetworkHealth(Reference, frozen=True):
@@ -120,17 +138,6 @@ class RulePack(Reference, frozen=True):
 
     version: int
     rules: tuple[Rule, ...]
-
-
-class Phase(StrEnum):
-    """When a rule is asked, earliest first: as soon as everything that it reads can be known."""
-
-    BEFORE_AUTHORIZATION = "before_authorization"
-    """Before any network was asked."""
-    AFTER_AUTHENTICATION = "after_authentication"
-    """When the cardholder's bank has said who is paying, before it is asked for money."""
-    AFTER_AUTHORIZATION = "after_authorization"
-    """When the issuer has answered."""
 
 
 class Action(StrEnum):
@@ -200,11 +207,204 @@ class RuleBook(Reference, frozen=True):
     lists: tuple[RuleList, ...]
 
 
+class FraudModel(Reference, frozen=True):
+    """A trained model (its ``document`` as ``streams.features.models`` writes it, and the hash of what is in it).
+
+    In ``enforce`` it is the champion, whose score rules read; in ``shadow`` its challenger. Without a document there is
+    none from then on.
+    """
+
+    mode: Mode
+    sha256: str
+    document: str
+
+
 class Holidays(Reference, frozen=True):
     """Days on which no bank of ``currency`` works, as days since 1970-01-01."""
 
     currency: str
     days_on: tuple[int, ...]
+
+
+class VelocityLimit(Reference, frozen=True):
+    """More than ``above`` of ``measure`` under one key of ``dimension`` within ``window`` lists the key.
+
+    It stays listed for ``hold_minutes``, counted from the tick at which it is found. ``limit_id`` stands in verdicts;
+    name it by what it limits: ``ip-cards-10m``.
+    """
+
+    limit_id: Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9-]{1,40}$")]
+    dimension: Dimension
+    measure: Measure
+    window: Window
+    above: Annotated[int, msgspec.Meta(ge=1)]
+    standing: Standing
+    hold_minutes: Annotated[int, msgspec.Meta(ge=1, le=60 * 24 * 365)]
+
+
+class VelocityLimits(Reference, frozen=True):
+    """The limits in force for every key."""
+
+    version: int
+    limits: tuple[VelocityLimit, ...]
+
+
+class HotlistEntry(Reference, frozen=True):
+    """A person puts a key on the hotlist, or (``standing`` is null) takes it off.
+
+    ``until_at`` (microseconds UTC) is when it comes off by itself, 0 for never; where it is taken off, no limit puts it
+    back before then. ``author`` and ``reason`` are recorded with it.
+    """
+
+    dimension: Dimension
+    value: Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
+    standing: Standing | None
+    until_at: int
+    author: Annotated[str, msgspec.Meta(min_length=1, max_length=80)]
+    reason: Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
+
+
+class Tolerance(Reference, frozen=True):
+    """By how many minor units of ``currency`` two records may differ and still agree."""
+
+    currency: str
+    amount: int
+
+
+class ReconciliationTerms(Reference, frozen=True):
+    """When records agree, and when we begin to ask where one is. Days are calendar days.
+
+    ``match_days`` after the rest a record of a cycle or a payout is missing, ``invoice_days`` after the first fee an
+    invoice, ``answer_days`` after it left the answer to a clearing record. ``age_days`` are the steps, rising, at which
+    what is still open is reported as an aged residual, counted from that day. ``memory_days`` is how long matched
+    items are kept, so that what comes twice is known to.
+    """
+
+    tolerances: tuple[Tolerance, ...]
+    match_days: int
+    invoice_days: int
+    answer_days: int
+    age_days: tuple[int, ...]
+    memory_days: int
+
+
+class ReviewQueue(Reference, frozen=True):
+    """Where a review of at least ``from_score`` waits, for ``minutes`` at most, and what it falls to then.
+
+    A smaller ``priority`` comes first. With ``four_eyes`` two people have to agree.
+    """
+
+    queue: Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9-]{1,40}$")]
+    from_score: Annotated[int, msgspec.Meta(ge=0, le=100)]
+    priority: int
+    minutes: Annotated[int, msgspec.Meta(ge=1, le=60 * 24 * 5)]
+    four_eyes: bool
+    falls_to: Literal["approve", "decline"]
+
+
+class ReviewQueues(Reference, frozen=True):
+    """The queues in force; of several that fit the first takes it."""
+
+    version: int
+    queues: tuple[ReviewQueue, ...]
+
+
+class ReviewInstruction(Reference, frozen=True):
+    """What an analyst wants of a payment. ``note_sha256`` is the hash of the reasons, which are kept elsewhere."""
+
+    payment_id: Annotated[str, msgspec.Meta(min_length=1, max_length=80)]
+    decision: ReviewDecision
+    analyst: Annotated[str, msgspec.Meta(min_length=1, max_length=80)]
+    note_sha256: Annotated[str, msgspec.Meta(pattern=r"^([0-9a-f]{64})?$")]
+
+
+class PayoutSchedule(StrEnum):
+    """How often a merchant is paid."""
+
+    DAILY = "daily"
+    """On every business day."""
+    WEEKLY = "weekly"
+    """On one weekday, or the next business day."""
+    MONTHLY = "monthly"
+    """On one day of the month (its last where the month is shorter), or the next business day."""
+
+
+class SettlementTerms(Reference, frozen=True):
+    """How a merchant is settled in a currency; ``currency`` is empty for every one that has no terms of its own.
+
+    ``anchor`` is the weekday of a weekly schedule (0: Monday) or the day of a monthly one (1 to 31). A balance below
+    ``minimum_payout`` waits. ``reserve_ppm`` of what a run makes available is kept back for ``reserve_days`` days.
+    Between two runs the balance may be ``negative_limit`` below zero before the merchant owes it to us; what it has
+    owed for ``debit_after_days`` days is drawn from its bank account (0: never). A payout is sent
+    ``payout_attempts`` times at most before its money goes on hold. Amounts are minor units of whatever currency.
+    """
+
+    merchant: str
+    currency: str = ""
+    schedule: PayoutSchedule = PayoutSchedule.DAILY
+    anchor: int = 0
+    minimum_payout: int = 0
+    reserve_ppm: int = 0
+    reserve_days: int = 0
+    negative_limit: int = 100_000
+    debit_after_days: int = 0
+    payout_attempts: int = 3
+
+    def __post_init__(self) -> None:
+        """A day that no calendar has would never come."""
+        anchors = {
+            PayoutSchedule.DAILY: range(1),
+            PayoutSchedule.WEEKLY: range(7),
+            PayoutSchedule.MONTHLY: range(1, 32),
+        }[self.schedule]
+        if self.anchor not in anchors:
+            raise ValueError(f"a {self.schedule} schedule has no day {self.anchor}")
+        if not 0 <= self.reserve_ppm <= 1_000_000:
+            raise ValueError(f"a share of {self.reserve_ppm} millionths is not one")
+        if self.payout_attempts < 1:
+            raise ValueError("a payout is sent at least once")
+        for name in ("minimum_payout", "reserve_days", "negative_limit", "debit_after_days"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} is below zero")
+
+
+class Instruction(Reference, frozen=True):
+    """What our own people decide about a merchant's money in a currency: one asks, another approves."""
+
+    merchant: str
+    currency: str
+    requested_by: str
+    approver: str
+
+
+class HoldInstruction(Instruction, frozen=True):
+    """Hold ``amount`` of a merchant's money (0: all, also what will come), or let go of what a hold keeps."""
+
+    hold_id: str
+    reason: HoldReason
+    amount: int
+    released: bool = False
+
+
+class WriteOffInstruction(Instruction, frozen=True):
+    """Give up ``amount`` of what a merchant owes (0: all of it)."""
+
+    write_off_id: str
+    reason: LossReason
+    amount: int
+
+
+class PayoutAccount(Reference, frozen=True):
+    """A bank account of a merchant for a currency, as the validation by ``method`` has found it.
+
+    ``account_ref`` is the vault's name of the account, never its number.
+    """
+
+    merchant: str
+    currency: str
+    account_ref: str
+    method: str
+    valid: bool
 
 
 KINDS: Final[dict[str, type[Reference]]] = {
@@ -216,7 +416,17 @@ KINDS: Final[dict[str, type[Reference]]] = {
     "rules": RulePack,
     "rulebook": RuleBook,
     "rulelist": RuleListPart,
+    "model": FraudModel,
     "holidays": Holidays,
+    "velocity": VelocityLimits,
+    "hotlist": HotlistEntry,
+    "reconciliation": ReconciliationTerms,
+    "queues": ReviewQueues,
+    "review": ReviewInstruction,
+    "settlement": SettlementTerms,
+    "hold": HoldInstruction,
+    "writeoff": WriteOffInstruction,
+    "payoutaccount": PayoutAccount,
 }
 
 

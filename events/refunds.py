@@ -45,6 +45,7 @@ class RefundRejected(Event, frozen=True):
     """The refund cannot be done."""
 
     KEY: ClassVar[tuple[str, ...]] = PAYMENT
+    VERSION: ClassVar[int] = 3
 
     payment_id: str
     merchant: str

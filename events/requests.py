@@ -7,6 +7,7 @@ A card is named by its vault token alone: no message has room for a card number.
 """
 
 from enum import StrEnum
+from typing import ClassVar, TypeAlias
 
 from events.base import Message
 
@@ -40,8 +41,10 @@ class Operation(StrEnum):
     """Take money from a card."""
     CAPTURE = "capture"
     """Take all or part of what is on hold."""
+    INCREMENT = "increment"
+    """Ask the issuer to hold more."""
     VOID = "void"
-    """Let the whole payment go."""
+    """Let the whole payment go, or one capture of it."""
     REFUND = "refund"
     """Give back all or part of what was captured."""
 
@@ -84,8 +87,27 @@ class CaptureRequest(Message, frozen=True):
     simulated: bool
 
 
-class VoidRequest(Message, frozen=True):
-    """Let go of the whole payment: the hold, and captures whose clearing record has not left."""
+class IncrementRequest(Message, frozen=True):
+    """Hold ``amount`` more of an authorized payment: a longer stay, another drink. The network is asked."""
+
+    merchant: str
+    idempotency_key: str
+    payment_id: str
+    amount: int
+    currency: str
+    occurred_at: int
+    producer: str
+    simulated: bool
+
+
+class VoidRequest(Message, frozen=True, omit_defaults=True):
+    """Let go of what has not left for clearing: the hold and every capture, or the capture ``capture_id`` alone.
+
+    ``capture_id`` is empty for the whole payment. It came with version 2; in the canonical body, of which the MAC is
+    made, an empty one is left out, so that a request has the MAC that it had before.
+    """
+
+    VERSION: ClassVar[int] = 2
 
     merchant: str
     idempotency_key: str
@@ -93,6 +115,7 @@ class VoidRequest(Message, frozen=True):
     occurred_at: int
     producer: str
     simulated: bool
+    capture_id: str = ""
 
 
 class RefundRequest(Message, frozen=True):
@@ -107,6 +130,10 @@ class RefundRequest(Message, frozen=True):
     occurred_at: int
     producer: str
     simulated: bool
+
+
+Request: TypeAlias = PaymentRequest | CaptureRequest | VoidRequest | RefundRequest | IncrementRequest
+"""What a producer may ask for."""
 
 
 class Tick(Message, frozen=True):
@@ -137,5 +164,9 @@ class ReferencePublished(Message, frozen=True):
 class InputRow(Message, frozen=True):
     """One row of an input file: what to publish, and the transport's stamp in virtual time."""
 
+    VERSION: ClassVar[int] = 2
+
     ingested_at: int
-    entry: PaymentRequest | CaptureRequest | VoidRequest | RefundRequest | ReferencePublished
+    entry: (
+        PaymentRequest | CaptureRequest | VoidRequest | RefundRequest | ReferencePublished | IncrementRequest
+    )

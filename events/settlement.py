@@ -24,6 +24,12 @@ class EntryCause(StrEnum):
     """A refund that came back to the merchant."""
     WRITE_OFF = "write_off"
     """A capture that no network pays."""
+    DISPUTE = "dispute"
+    """What a cardholder disputes, held until the case is closed."""
+    DISPUTE_WON = "dispute_won"
+    """What was held for a dispute and is the merchant's again."""
+    DISPUTE_FEE = "dispute_fee"
+    """Our price for a dispute."""
 
 
 class PayoutOutcome(StrEnum):
@@ -46,6 +52,7 @@ class MerchantEntryReceived(Event, frozen=True):
     """A leg on a merchant's pending account, handed over by the payments log. ``item`` names it for good."""
 
     KEY: ClassVar[tuple[str, ...]] = MERCHANT
+    VERSION: ClassVar[int] = 2
 
     merchant: str
     currency: str
@@ -74,6 +81,7 @@ class MerchantBalanceAdjusted(Event, frozen=True):
     """An entry that takes effect at once: refunds, corrections. ``amount`` is positive to the merchant's good."""
 
     KEY: ClassVar[tuple[str, ...]] = MERCHANT
+    VERSION: ClassVar[int] = 2
 
     merchant: str
     currency: str
@@ -117,9 +125,13 @@ class PayoutInitiated(Event, frozen=True):
 
 
 class PayoutOutcomeReceived(Event, frozen=True):
-    """What the reconciliation log saw on the bank statement."""
+    """What the reconciliation log saw on the bank statement.
+
+    ``correction`` is the code of a notification of change that came with a return; empty without one.
+    """
 
     KEY: ClassVar[tuple[str, ...]] = PAYOUT
+    VERSION: ClassVar[int] = 2
 
     payout_id: str
     merchant: str
@@ -127,6 +139,7 @@ class PayoutOutcomeReceived(Event, frozen=True):
     amount: int
     outcome: PayoutOutcome
     return_code: str
+    correction: str = ""
 
 
 class PayoutReturnCredited(Event, frozen=True):

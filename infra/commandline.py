@@ -43,6 +43,7 @@ COMMANDS: Final = (
     Lazy("Look", "payment", "payment", "payment", "One payment: where it stands and how it came there."),
     Lazy("Look", "ledger", "ledger", "ledger", "Trial balance and what has not come back to zero."),
     Lazy("Look", "merchant", "merchant", "merchant", "A merchant's statement."),
+    Lazy("Look", "disputes", "disputes", "disputes", "Who wants money back, and how it came out."),
     Lazy("Look", "settlement", "settlement", "settlement", "What becomes available to merchants when."),
     Lazy(
         "Look",
@@ -53,6 +54,8 @@ COMMANDS: Final = (
     ),
     Lazy("Look", "export", "export", "export", "Every table and view as Parquet files, with a manifest."),
     Lazy("Look", "risk", "risk", "risk", "What fraud decisions see: the features of a history of yours."),
+    Lazy("Look", "review", "review", "review", "Payments that wait for a person: list, show, decide."),
+    Lazy("Look", "blocks", "blocks", "blocks", "The hotlist: what is on it and why; add, release."),
     Lazy("Look", "rules", "rules", "rules", "Fraud rules: check, test, compare, back-test, publish."),
     Lazy("Look", "model", "model", "model", "Train, test and compare fraud models."),
     Lazy("Prove", "replay", "replay", "replay", "Decide everything again and compare byte for byte."),

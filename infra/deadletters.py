@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from events.envelope import Recorded
 from events.errors import LogDamaged, Refused, ValidationError, WireError
 from events.identity import covered
-from events.intake import RequestForwarded, RequestReceived
+from events.intake import Forwarded, Received
 from events.messages import DeadLetter
 from events.partitions import ClockKind, DeadLetterReason
 from events.wire import decode_event, decode_message
@@ -232,10 +232,7 @@ def check_that_it_helps(found: Letter, data: bytes, run: Run, now: int) -> None:
         again = admitted.letter
         raise Refused(f"{name} would be put aside again ({again.reason}): {covered(again.detail)}")
     body = getattr(admitted, "body", None)
-    if (
-        isinstance(body, RequestReceived | RequestForwarded)
-        and now - body.request.occurred_at > PAST_TOLERANCE
-    ):
+    if isinstance(body, Received | Forwarded) and now - body.request.occurred_at > PAST_TOLERANCE:
         raise Refused(
             f"{name} occurred at {instant_of(body.request.occurred_at)}, too long ago to be accepted: the producer has "
             "to ask again"

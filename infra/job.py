@@ -22,6 +22,7 @@ from infra.collecting import collect_rarely
 from infra.projecting import Projecting
 from infra.stores import StoreAddress, remove_store
 from streams.edge.bank import Bank
+from streams.edge.faults import EXTRA_DAYS, NO_FAULTS, Plan
 from streams.edge.inputs import hash_of, read_rows
 from streams.edge.networks import Adapter, ClearingHouse
 from streams.edge.publisher import TAIL_TICK, TICK, Publisher, PublisherState, Schedule, schedule
@@ -45,7 +46,10 @@ _OUTCOMES: Final = (PaymentAuthorized, PaymentDeclined, AuthorizationOutcomeUnkn
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """What to run. ``input`` is an Avro container of input rows; None stands for a simulated day."""
+    """What to run. ``input`` is an Avro container of input rows; None stands for a simulated day.
+
+    ``faults`` are planted in the simulated networks and the bank.
+    """
 
     payments: int
     seed: int
@@ -55,6 +59,7 @@ class Job:
     partitions: int = 1
     batch: int = BATCH
     fresh: bool = False
+    faults: Plan = NO_FAULTS
 
     @property
     def address(self) -> str:
@@ -107,7 +112,7 @@ def run(job: Job, watch: Watch = lambda _: None) -> Finished:
         _remove(job)
     path = job.input or simulated_day(job.log.parent, job.payments, job.seed, job.fresh, watch)
     watch(Stage("reading the input", 0, 0))
-    this_run, plan = run_of(path, job.seed, job.partitions)
+    this_run, plan = run_of(path, job.seed, job.partitions, faults=job.faults)
     log = EmbeddedLog(job.log)
     try:
         return _run_on(job, this_run, path, plan, log, watch, started)
@@ -116,16 +121,24 @@ def run(job: Job, watch: Watch = lambda _: None) -> Finished:
 
 
 def run_of(
-    path: Path, seed: int, partitions: int, every: int = TICK, tail: int = TAIL_TICK
+    path: Path,
+    seed: int,
+    partitions: int,
+    every: int = TICK,
+    tail: int = TAIL_TICK,
+    faults: Plan = NO_FAULTS,
 ) -> tuple[Run, Schedule]:
     """What a log is opened for that shall take an input in virtual time, and the ticks that this makes.
 
     ``every`` and ``tail`` are microseconds between two ticks, beside the input and behind it. Raises Refused.
     """
-    plan = schedule(read_rows(path), every, tail)
+    plan = schedule(read_rows(path), every, tail, EXTRA_DAYS if faults else 0)
     arguments: dict[str, str | int] = {"input_sha256": hash_of(path), "seed": seed}
     if (every, tail) != (TICK, TAIL_TICK):
         arguments |= {"every": every, "tail": tail}
+    if faults:
+        # All of it, not the name of a file: a run that goes on must be wrong in the same places.
+        arguments["differences"] = msgspec.json.encode(faults, order="deterministic").decode()
     text = msgspec.json.encode(arguments, order="deterministic").decode()
     return Run(partitions, ClockKind.VIRTUAL, plan.first_at, plan.last_tick, text), plan
 
@@ -146,9 +159,9 @@ def _run_on(
         edges = [
             EdgeActor(log, edge)
             for number in range(job.partitions)
-            for edge in (Adapter(number, job.seed), ClearingHouse(number, job.seed))
+            for edge in (Adapter(number, job.seed), ClearingHouse(number, job.seed, job.faults))
         ]
-        edges.append(EdgeActor(log, Bank(job.partitions, job.seed)))
+        edges.append(EdgeActor(log, Bank(job.partitions, job.seed, job.faults)))
         publisher = PublisherActor(
             log,
             Publisher(read_rows(path), plan, job.partitions, saved_state(log, PUBLISHER, PublisherState)),

@@ -22,6 +22,7 @@ from typing import IO, TYPE_CHECKING, Final, Self
 from events.errors import Broken, Refused, TallystickError, Unavailable
 from infra.collecting import collect_rarely
 from infra.commandline import INVARIANT_FAILED, OK, UNAVAILABLE, USAGE, exit_code_of
+from infra.crashing import reach_of
 from infra.logs import place_of
 from infra.settings import Value
 from infra.stores import StoreAddress, open_store, store_address
@@ -136,14 +137,20 @@ class Projecting:
 
 
 def follow(
-    log: "Path | Cluster", store: StoreAddress, partitions: int, control: IO[str], answers: IO[str]
+    log: "Path | Cluster",
+    store: StoreAddress,
+    partitions: int,
+    control: IO[str],
+    answers: IO[str],
+    reach: Callable[[str], None],
 ) -> None:
-    """The projector's side: project what is committed until told to stop."""
+    """The projector's side: project what is committed until told to stop; ``reach`` is told of a commit's points."""
     from projections.projector import Projector
 
     selector = selectors.DefaultSelector()
     selector.register(control, selectors.EVENT_READ)
     with _reader(log) as source, closing(_held(store)) as held:
+        held.reach = reach
         projector = Projector(source, held, partitions)
         finishing = False
         while True:
@@ -207,7 +214,7 @@ def _follow_and_say(log: str, kafka_config: Path | None, store: StoreAddress, pa
     collect_rarely()
     try:
         place = place_of(Value(log, "LOG"), kafka_config)
-        follow(place, store, partitions, sys.stdin, sys.stdout)
+        follow(place, store, partitions, sys.stdin, sys.stdout, reach_of(os.environ))
     except BrokenPipeError:
         raise
     except (duckdb.Error, OSError) as error:

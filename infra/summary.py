@@ -26,10 +26,21 @@ _LIFE: Final = (
     ("voided", "let go by the merchant"),
     ("expired", "never captured: the hold ran out"),
     ("refunded", "money given back"),
+    ("disputed", "the cardholder wants the money back"),
     ("settled", "every capture made available to its merchant"),
     ("paid_out", "on a bank statement of the merchant"),
 )
-_MONEY: Final = ("requested", "captured", "refunded", "fees", "pending", "available", "reserve", "paid_out")
+_MONEY: Final = (
+    "requested",
+    "captured",
+    "refunded",
+    "disputed",
+    "fees",
+    "pending",
+    "available",
+    "reserve",
+    "paid_out",
+)
 
 
 def as_object(report: Report, finished: Finished) -> dict[str, Any]:

@@ -19,11 +19,10 @@ from typing import Final, Self
 
 from events.errors import Broken, Refused, TallystickError, Unavailable
 from infra.commandline import INVARIANT_FAILED, OK, UNAVAILABLE, USAGE
+from infra.crashing import VARIABLE
 
 #: How long a process may take to settle what it is doing when it is told to stop.
 STOP_SECONDS: Final = 20.0
-#: More restarts than this of one process within a minute are no bad luck.
-_RESTARTS: Final = 10
 _RESTART_SECONDS: Final = 60.0
 _LAST_WORDS: Final = 2_000
 
@@ -66,6 +65,9 @@ class Member:
 class Supervisor:
     """Starts ``tallystick`` commands; what each writes goes to ``NAME.log`` in ``folder``."""
 
+    #: More restarts than this of one process within a minute are no bad luck.
+    most_restarts = 10
+
     def __init__(self, folder: Path, *, restart_killed: bool = False) -> None:
         """``restart_killed``: start again whoever was killed, too (for those who kill)."""
         self.members: dict[str, Member] = {}
@@ -77,13 +79,17 @@ class Supervisor:
         self._folder.mkdir(parents=True, exist_ok=True)
         member = Member(
             name,
-            [sys.executable, "-m", "infra.cli", *arguments],
+            [sys.executable, *self.program(name), *arguments],
             _environment(environment or {}),
             self._folder / f"{name}.log",
         )
         self.members[name] = member
         self._launch(member)
         return member
+
+    def program(self, name: str) -> Sequence[str]:
+        """What Python is given before the arguments of a process."""
+        return ["-m", "infra.cli"]
 
     def _launch(self, member: Member) -> None:
         parent = os.getpid()
@@ -108,15 +114,19 @@ class Supervisor:
             if code is None or code == OK or member.stopped:
                 continue
             recent = [at for at in member.starts if at > time.monotonic() - _RESTART_SECONDS]
-            in_doubt = code == UNAVAILABLE or (self._restart_killed and code == -signal.SIGKILL)
-            if not in_doubt or len(recent) > _RESTARTS:
+            if not self.forgives(member, code) or len(recent) > self.most_restarts:
                 raise _ERRORS.get(code, Unavailable)(self._last_words(member, code))
             member.restarted.append(code)
-            # Whatever it was to die of, it has.
-            member.environment = {
-                name: value for name, value in member.environment.items() if name != "TALLYSTICK_CRASH_AT"
-            }
+            self.died(member, code)
             self._launch(member)
+
+    def forgives(self, member: Member, code: int) -> bool:
+        """Whether a process that ended like this is to be started again."""
+        return code == UNAVAILABLE or (self._restart_killed and code == -signal.SIGKILL)
+
+    def died(self, member: Member, code: int) -> None:
+        """A process that is to be started again has ended; whatever it was to die of, it has."""
+        member.environment = {name: value for name, value in member.environment.items() if name != VARIABLE}
 
     def _last_words(self, member: Member, code: int) -> str:
         said = member.said().rpartition("\n")[2]

@@ -24,8 +24,12 @@ if TYPE_CHECKING:
 _LOOK_SECONDS: Final = 0.5
 
 
-def keep_up(place: "Path | Cluster", store: StoreAddress, begun: Callable[[], None]) -> None:
+def keep_up(
+    place: "Path | Cluster", store: StoreAddress, begun: Callable[[], None], reach: Callable[[str], None]
+) -> None:
     """Project what is committed until Ctrl-C or SIGTERM; ``begun`` is told from when on these are heard.
+
+    ``reach`` is told which point of a commit has been reached.
 
     Raises Refused, Unavailable, LogDamaged.
     """
@@ -37,7 +41,7 @@ def keep_up(place: "Path | Cluster", store: StoreAddress, begun: Callable[[], No
             partitions = _partitions(place, told)
             if partitions is not None:
                 with Path(os.devnull).open("w", encoding="utf-8") as answers:
-                    follow(place, store, partitions, told, answers)
+                    follow(place, store, partitions, told, answers, reach)
     except (duckdb.Error, OSError) as error:
         first_line = str(error).partition("\n")[0]
         raise Unavailable(f"the store {store} cannot be written: {first_line}") from error

@@ -27,6 +27,7 @@ from projections.catalog import CATALOG
 from projections.dialect import Dialect
 from projections.freshness import taken
 from projections.glossary import sources
+from projections.merchants import SETTLEMENT_KINDS
 from projections.port import Place, Table, View
 from projections.reading import Reader
 
@@ -41,9 +42,13 @@ _EXPLAIN: Final = re.compile(rf"{_BLANK}EXPLAIN\b", re.IGNORECASE | re.DOTALL)
 _LOG: Final[Mapping[str, str]] = {
     "payment_steps": "'payments'",
     "risk_verdicts": "'payments'",
-    "merchant_facts": "CASE WHEN kind IN ('available', 'adjusted', 'paid_out', 'payout_credited')"
-    " THEN 'settlement' ELSE 'payments' END",
-    "payout_steps": "CASE WHEN step IN ('initiated', 'credited') THEN 'settlement' ELSE 'reconciliation' END",
+    "fraud_labels": "'payments'",
+    "velocity_crossings": "'velocity'",
+    "hotlist_steps": "'payments'",
+    "review_steps": "'payments'",
+    "dispute_steps": "'payments'",
+    "merchant_facts": f"CASE WHEN kind IN {SETTLEMENT_KINDS} THEN 'settlement' ELSE 'payments' END",
+    "payout_steps": "CASE WHEN step IN ('paid', 'returned') THEN 'reconciliation' ELSE 'settlement' END",
     "settlement_batches": "'settlement'",
     "cycle_totals": "CASE side WHEN 'ours' THEN 'payments' ELSE 'reconciliation' END",
     "scheme_totals": "'payments'",

@@ -13,6 +13,9 @@ from events.envelope import Meta
 from events.intake import (
     DuplicateRequestObserved,
     IdempotencyConflictObserved,
+    IncrementForwarded,
+    IncrementReceived,
+    Received,
     RequestAccepted,
     RequestForwarded,
     RequestReceived,
@@ -37,6 +40,8 @@ _OBSERVATIONS: Final = tuple(
         NetworkReplyUnmatched,
         OperationParked,
         RequestAccepted,
+        IncrementForwarded,
+        IncrementReceived,
         RequestForwarded,
         RequestReceived,
         RequestRejected,
@@ -47,7 +52,7 @@ EVENTS: Final = Table(
     "events",
     "Every event of every log, in the order it was recorded within its partition.",
     (
-        Column("log", "TEXT", "the log: intake, payments, settlement, reconciliation"),
+        Column("log", "TEXT", "the log: intake, payments, velocity, settlement, reconciliation"),
         Column("partition", "INTEGER", "partition of the log"),
         Column("position", "BIGINT", "position within the partition"),
         Column("event_id", "TEXT", "name of the event: key, dot, sequence"),
@@ -72,7 +77,7 @@ EVENTS: Final = Table(
     ),
     business=("type", "key", "body"),
     # Events of a partition (ticks, markers, totals of a batch) follow the partitioning; their keys are the log's.
-    where="key NOT SIMILAR TO '(intake|payments|settlement|reconciliation)-[0-9]+' AND type NOT IN ("
+    where="key NOT SIMILAR TO '(intake|payments|velocity|settlement|reconciliation)-[0-9]+' AND type NOT IN ("
     + ", ".join(f"'{name}'" for name in _OBSERVATIONS)
     + ")",
 )
@@ -170,7 +175,7 @@ def _who(batch: Batch) -> list[str]:
         for meta, topic, partition in zip(batch.metas, batch.topics, batch.partitions, strict=True)
     ]
     return [
-        body.request.producer if isinstance(body, RequestReceived) else name
+        body.request.producer if isinstance(body, Received) else name
         for body, name in zip(batch.bodies, who, strict=True)
     ]
 

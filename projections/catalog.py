@@ -5,10 +5,20 @@ The order matters to views alone: a view may read what stands above it.
 
 from typing import Final
 
-from projections import audit, ledger, merchants, payments, reconciliation, risk
+from projections import audit, disputes, hotlist, ledger, merchants, payments, reconciliation, review, risk
 from projections.port import Projection
 
-CATALOG: Final[tuple[Projection, ...]] = (audit, ledger, merchants, payments, risk, reconciliation)
+CATALOG: Final[tuple[Projection, ...]] = (
+    audit,
+    ledger,
+    disputes,
+    merchants,
+    payments,
+    risk,
+    hotlist,
+    review,
+    reconciliation,
+)
 
 
 def by_name(name: str) -> Projection | None:

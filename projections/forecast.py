@@ -1,33 +1,41 @@
-"""What becomes available to merchants when, from the entries on the books.
+"""What becomes available to merchants when, and what is paid out: settlement's own runs, on the books of the store.
 
 Settlement has taken over an entry, knows the merchant's terms and the bank holidays, and makes it available at the
-run of its due day. The same terms, as its log read them before the entry, give the same day here: nothing is guessed.
-What payments owe and settlement has not taken over yet has no day so far, and is told apart.
+run of its due day. The same terms, as its log read them, give the same day here, and the run that decides is the one
+that settlement does (:mod:`streams.features.settlementrun`): nothing is guessed. What payments owe and settlement has
+not taken over yet has no day so far, and is told apart; neither does anybody know what is still to be sold.
 """
 
 from bisect import bisect_left
-from collections.abc import Mapping
-from datetime import UTC, datetime
+from collections.abc import Iterator, Mapping
+from datetime import UTC, date, datetime
 from typing import Any, Final
 
 import msgspec
 
+from events.balances import HoldReason, ReserveReleased, ReserveWithheld
 from events.calendar import add_business_days, day_of, next_business_day
-from events.reference import Holidays, MerchantTerms, decode_reference
-from events.settlement import EntryCause
+from events.reference import Holidays, MerchantTerms, SettlementTerms, decode_reference
+from events.settlement import Entry, EntryCause, PayoutInitiated
 from projections.port import Database
 from projections.reading import records
+from streams.features.merchantbooks import Book, Booked, Hold, Tranche, book_in
+from streams.features.settlementrun import Run as SettlementRun
+from streams.features.settlementrun import settle
 from streams.settlement import DEFAULT_SETTLEMENT_DAYS, DELAYED, RUN_AT
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC).replace(tzinfo=None)
+#: Behind the last day on which something becomes free, every schedule has a pay day within so many days.
+_LONGEST_WAIT: Final = 62
 
 
 class Run(msgspec.Struct, frozen=True):
-    """What a run of settlement makes available to a merchant in a currency, minor units.
+    """What a run of settlement does for a merchant in a currency, minor units.
 
     ``run_on`` is the day of the run and ``payout_on`` the day on which the bank can pay what it sends; both are days
-    since 1970. ``payout`` is what it then sends: all that is available, where that is more than nothing; ``balance``
-    is what stays, and is negative where the merchant owes us.
+    since 1970. ``amount`` is what becomes available, of which some is kept back in the reserve; ``reserve_released`` of
+    an older reserve comes back. ``payout`` is what the run sends; ``balance`` is what stays, and is negative where the
+    merchant owes us.
     """
 
     merchant: str
@@ -38,6 +46,8 @@ class Run(msgspec.Struct, frozen=True):
     credits: int
     debits: int
     amount: int
+    reserve_withheld: int
+    reserve_released: int
     payout: int
     balance: int
 
@@ -60,47 +70,96 @@ class Forecast(msgspec.Struct, frozen=True):
 def forecast(db: Database, merchant: str = "") -> Forecast:
     """What is to come after the last event of the store, of all merchants or of one.
 
-    Every amount that ``merchant_totals`` shows as pending is in it once; what is available already goes out with the
-    next run.
+    Every amount that ``merchant_totals`` shows as pending is in it once.
     """
     terms = _Terms(db)
     where, arguments = ("WHERE merchant = $1", [merchant]) if merchant else ("", [])
     next_run = _next_run(db)
-    sums: dict[tuple[str, str, int], list[int]] = {}
+    books = _books(db, where, arguments)
     for row in records(db, f"SELECT * FROM merchant_due {where}", arguments):
         due_on = max(terms.due_on(row), next_run)
-        sums.setdefault((row["merchant"], row["currency"], due_on), []).append(row["amount"])
-    totals = records(
-        db, f"SELECT merchant, currency, pending, available FROM merchant_totals {where}", arguments
-    )
-    balances = {(row["merchant"], row["currency"]): row["available"] for row in totals}
-    undated = {(row["merchant"], row["currency"]): row["pending"] for row in totals}
-    for key, balance in balances.items():
-        # What is available goes out with the next run, whether or not anything is added to it.
-        if balance > 0:
-            sums.setdefault((*key, next_run), [])
-    runs = []
-    for (name, currency, run_on), amounts in sorted(sums.items()):
-        total = sum(amounts)
-        key = (name, currency)
-        undated[key] = undated.get(key, 0) - total
-        available = balances.get(key, 0) + total
-        balances[key] = min(available, 0)
-        runs.append(
-            Run(
-                name,
-                currency,
+        book = books.setdefault((row["merchant"], row["currency"]), Book(row["merchant"], row["currency"]))
+        entry = Entry(row["item"], row["amount"])
+        if EntryCause(row["cause"]) in DELAYED:
+            book.pending.setdefault(str(due_on), []).append(entry)
+        else:
+            book.adjusted.append(entry)
+    undated = {
+        (row["merchant"], row["currency"]): row["pending"]
+        for row in records(db, f"SELECT merchant, currency, pending FROM merchant_totals {where}", arguments)
+    }
+    runs: list[Run] = []
+    for key in sorted(books):
+        runs += _runs(books[key], terms, next_run)
+    for run in runs:
+        undated[run.merchant, run.currency] = undated.get((run.merchant, run.currency), 0) - run.amount
+    return Forecast(runs, [Rest(*key, amount) for key, amount in sorted(undated.items()) if amount])
+
+
+def _books(db: Database, where: str, arguments: list[str]) -> dict[tuple[str, str], Book]:
+    """The merchants' books as settlement has them, without what is due."""
+    books = {}
+    for row in records(
+        db, f"SELECT merchant, currency, available, receivable FROM merchant_totals {where}", arguments
+    ):
+        book = books[row["merchant"], row["currency"]] = Book(row["merchant"], row["currency"])
+        book.available = row["available"] + row["receivable"]
+        book.receivable = row["receivable"]
+    for row in records(db, f"SELECT * FROM merchant_reserves {where} ORDER BY release_on", arguments):
+        if row["kept"]:
+            tranche = Tranche(row["reserve_id"], row["kept"], _day(row["release_on"]))
+            books[row["merchant"], row["currency"]].reserve.append(tranche)
+    for row in records(db, f"SELECT * FROM merchant_holds {where} ORDER BY hold_id", arguments):
+        if row["released_at"] is None:
+            hold = Hold(HoldReason(row["reason"]), row["wanted"], row["placed"])
+            books[row["merchant"], row["currency"]].holds[row["hold_id"]] = hold
+    return books
+
+
+def _runs(book: Book, terms: "_Terms", next_run: int) -> Iterator[Run]:
+    """Let the days pass until nothing of the book has a day any more."""
+    holidays = terms.holidays_now(book.currency)
+    plan = terms.plan_now(book.merchant, book.currency)
+    adjusted, book.adjusted = book.adjusted, []
+    for entry in adjusted:
+        # They take effect at the next tick, which the next run tells of.
+        book.available += entry.amount
+    days = [*map(int, book.pending), *(tranche.release_on for tranche in book.reserve), next_run]
+    # What the last funds leave in the reserve comes back, too.
+    last_on = max(days) + plan.reserve_days + _LONGEST_WAIT
+    for run_on in range(next_run, last_on):
+        entries = book.pending.get(str(run_on), [])
+        events = settle(SettlementRun(book, plan, run_on - 1, run_on, run_on, holidays))
+        told, adjusted = [*entries, *adjusted], []
+        kept = back = payout = 0
+        for event in events:
+            match event:
+                case PayoutInitiated():
+                    payout = event.amount
+                    book.available -= event.amount
+                case _ if isinstance(event, Booked):
+                    kept += event.amount if isinstance(event, ReserveWithheld) else 0
+                    back += event.amount if isinstance(event, ReserveReleased) else 0
+                    book_in(book, event, run_on)
+                case _:
+                    pass
+        book.pending.pop(str(run_on), None)
+        if told or payout or kept or back:
+            amounts = [entry.amount for entry in told]
+            yield Run(
+                book.merchant,
+                book.currency,
                 run_on,
-                next_business_day(run_on, terms.holidays_now(currency)),
-                len(amounts),
+                next_business_day(run_on, holidays),
+                len(told),
                 sum(amount for amount in amounts if amount > 0),
                 -sum(amount for amount in amounts if amount < 0),
-                total,
-                max(available, 0),
-                balances[key],
+                sum(amounts),
+                kept,
+                back,
+                payout,
+                book.available - book.receivable,
             )
-        )
-    return Forecast(runs, [Rest(*key, amount) for key, amount in sorted(undated.items()) if amount])
 
 
 def _next_run(db: Database) -> int:
@@ -115,16 +174,23 @@ def microseconds(at: datetime) -> int:
     return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
 
 
+def _day(day: date) -> int:
+    """A day as the contract has it; stores give a date, or an instant at its beginning."""
+    return (date(day.year, day.month, day.day) - _EPOCH.date()).days
+
+
 class _Terms:
     """Terms and holidays as each partition of the settlement log read them, by position."""
 
     def __init__(self, db: Database) -> None:
         self._days: dict[tuple[int, str], list[tuple[int, int]]] = {}
         self._holidays: dict[tuple[int, str], list[tuple[int, frozenset[int]]]] = {}
+        self._plans: dict[tuple[str, str], SettlementTerms] = {}
         for row in records(
             db,
             "SELECT partition, position, body ->> 'kind' AS kind, body ->> 'content' AS content FROM events"
-            " WHERE log = 'settlement' AND type = 'ReferenceApplied' AND body ->> 'kind' IN ('merchant', 'holidays')"
+            " WHERE log = 'settlement' AND type = 'ReferenceApplied'"
+            " AND body ->> 'kind' IN ('merchant', 'holidays', 'settlement')"
             " ORDER BY partition, position",
         ):
             match decode_reference(row["kind"], row["content"]):
@@ -134,6 +200,8 @@ class _Terms:
                 case Holidays() as holidays:
                     calendars = self._holidays.setdefault((row["partition"], holidays.currency), [])
                     calendars.append((row["position"], frozenset(holidays.days_on)))
+                case SettlementTerms() as plan:
+                    self._plans[plan.merchant, plan.currency] = plan
                 case _:
                     pass
 
@@ -156,6 +224,14 @@ class _Terms:
         """The calendar that was read last."""
         found = [calendars[-1][1] for (_, name), calendars in self._holidays.items() if name == currency]
         return found[0] if found else frozenset()
+
+    def plan_now(self, merchant: str, currency: str) -> SettlementTerms:
+        """How the merchant is settled by what was read last."""
+        return (
+            self._plans.get((merchant, currency))
+            or self._plans.get((merchant, ""))
+            or SettlementTerms(merchant)
+        )
 
 
 def _before(versions: list[tuple[int, Any]], position: int) -> Any:

@@ -7,9 +7,13 @@ part and paid out has one row there, with the sums.
 from typing import Final, NamedTuple
 
 from events.authorization import (
+    AmountConflictDetected,
+    AuthorizationIncremented,
     AuthorizationOutcomeUnknown,
     AuthorizationReversed,
     AuthorizationSubmitted,
+    IncrementDeclined,
+    IncrementSubmitted,
     LateApprovalReceived,
     PaymentAuthorized,
     PaymentDeclined,
@@ -21,9 +25,17 @@ from events.clearing import (
     ClearingRecordAccepted,
     ClearingRecordCreated,
     ClearingRecordRejected,
+    ClearingRecordReturned,
     RefundCleared,
 )
+from events.disputes import (
+    DisputeLost,
+    DisputeMerchantDebited,
+    DisputeWon,
+    EarlyFraudWarningReceived,
+)
 from events.fees import (
+    DisputeFeeCharged,
     InterchangeAssessed,
     InterchangeReturned,
     ProcessingFeeCharged,
@@ -31,6 +43,7 @@ from events.fees import (
 )
 from events.lifecycle import (
     AuthorizationExpired,
+    AuthorizationRemainderReleased,
     CaptureVoided,
     OperationParked,
     OperationRejected,
@@ -44,7 +57,7 @@ from projections.batch import Batch
 from projections.port import Column, Rows, Table, View
 
 NAME: Final = "payments"
-VERSION: Final = 1
+VERSION: Final = 2
 
 REQUESTS: Final = Table(
     "payment_requests",
@@ -127,6 +140,11 @@ _STEPS: Final = (
     _Step(AuthorizationOutcomeUnknown, "unknown", item="attempt"),
     _Step(ReversalSubmitted, "reversal_submitted", item="attempt", reason="reason"),
     _Step(AuthorizationReversed, "reversed", hold_released="hold_released", reason="reason"),
+    _Step(IncrementSubmitted, "increment_submitted", item="increment_id"),
+    _Step(AuthorizationIncremented, "incremented", item="increment_id", reason="response_code"),
+    _Step(IncrementDeclined, "increment_declined", item="increment_id", reason="reason"),
+    _Step(AmountConflictDetected, "conflicted", item="attempt", amount="", reason="field"),
+    _Step(AuthorizationRemainderReleased, "released", amount="", hold_released="hold_released"),
     _Step(LateApprovalReceived, "late_approval", item="attempt", amount="approved_amount", reason="action"),
     _Step(PaymentCaptured, "captured", item="capture_id", hold_released="hold_released"),
     _Step(CaptureVoided, "capture_voided", item="capture_id"),
@@ -141,11 +159,17 @@ _STEPS: Final = (
     _Step(ClearingRecordAccepted, "cleared", item="capture_id", reason="cycle"),
     _Step(RefundCleared, "refund_cleared", item="refund_id", reason="cycle"),
     _Step(ClearingRecordRejected, "clearing_rejected", item="source_id", amount="", reason="reason"),
+    _Step(ClearingRecordReturned, "clearing_returned", item="capture_id", reason="reason"),
     _Step(CaptureWrittenOff, "written_off", item="capture_id", reason="borne_by"),
     _Step(InterchangeAssessed, "interchange", item="record_id", reason="program"),
     _Step(InterchangeReturned, "interchange_returned", item="record_id", reason="program"),
     _Step(SchemeFeeAssessed, "scheme_fee", item="record_id", reason="fee_id"),
     _Step(ProcessingFeeCharged, "fee", network="", item="capture_id"),
+    _Step(EarlyFraudWarningReceived, "fraud_warning", item="report_id", reason="fraud_type"),
+    _Step(DisputeMerchantDebited, "disputed", network="", item="case_id"),
+    _Step(DisputeWon, "dispute_won", item="case_id"),
+    _Step(DisputeLost, "dispute_lost", item="case_id"),
+    _Step(DisputeFeeCharged, "dispute_fee", network="", item="case_id"),
 )
 
 
@@ -193,17 +217,22 @@ VIEWS: Final = (
                     ELSE 'assessed' END AS status,
                coalesce(step.network, '') AS network,
                coalesce(step.decline_reason, '') AS decline_reason,
-               coalesce(step.authorized_amount, 0) AS authorized_amount,
+               coalesce(step.authorized_amount + step.incremented_amount, 0) AS authorized_amount,
                coalesce(step.captured_amount, 0) AS captured_amount,
                coalesce(step.refunded_amount, 0) AS refunded_amount,
                coalesce(step.fee_amount, 0) AS fee_amount,
                coalesce(step.written_off_amount, 0) AS written_off_amount,
+               coalesce(step.disputed_amount, 0) AS disputed_amount,
+               coalesce(dispute.status, '') AS dispute_status, coalesce(dispute.stage, '') AS dispute_stage,
+               coalesce(step.incremented_amount, 0) AS incremented_amount,
                coalesce(step.was_authorized, FALSE) AS was_authorized,
                coalesce(step.was_declined, FALSE) AS was_declined,
                coalesce(step.was_unknown, FALSE) AS was_unknown,
                coalesce(step.was_reversed, FALSE) AS was_reversed,
                coalesce(step.was_captured, FALSE) AS was_captured,
                coalesce(step.was_refunded, FALSE) AS was_refunded,
+               coalesce(step.was_disputed, FALSE) AS was_disputed,
+               coalesce(step.was_conflicted, FALSE) AS was_conflicted,
                coalesce(step.was_voided, FALSE) AS was_voided,
                coalesce(step.was_expired, FALSE) AS was_expired,
                coalesce(step.was_cleared, FALSE) AS was_cleared,
@@ -218,23 +247,32 @@ VIEWS: Final = (
                    (array_agg(network ORDER BY sequence DESC) FILTER (WHERE network <> ''))[1] AS network,
                    max(reason) FILTER (WHERE step = 'declined') AS decline_reason,
                    {_amount_of("authorized")} AS authorized_amount,
+                   {_amount_of("incremented")} AS incremented_amount,
                    {_amount_of("captured")} - {_amount_of("capture_voided")} AS captured_amount,
                    {_amount_of("refunded")} - {_amount_of("refund_failed")} AS refunded_amount,
                    {_amount_of("fee")} AS fee_amount,
                    {_amount_of("written_off")} AS written_off_amount,
+                   {_amount_of("disputed")} - {_amount_of("dispute_won")} AS disputed_amount,
                    {_was("submitted")} AS was_submitted,
                    {_was("authorized")} AS was_authorized,
                    {_was("declined")} AS was_declined,
                    {_was("unknown")} AS was_unknown,
-                   {_was("reversed")} AS was_reversed,
+                   coalesce(bool_or(step = 'reversed' AND reason IN ('timeout', 'void')), FALSE) AS was_reversed,
                    {_was("captured")} AS was_captured,
                    {_was("refunded")} AS was_refunded,
+                   {_was("disputed")} AS was_disputed,
+                   {_was("conflicted")} AS was_conflicted,
                    {_was("voided")} AS was_voided,
                    {_was("expired")} AS was_expired,
                    {_was("cleared")} AS was_cleared,
                    max(recorded_at) AS last_at
             FROM payment_steps GROUP BY payment_id
         ) AS step ON step.payment_id = request.payment_id
+        LEFT JOIN (
+            SELECT payment_id, (array_agg(status ORDER BY opened_at DESC, case_id DESC))[1] AS status,
+                   (array_agg(stage ORDER BY opened_at DESC, case_id DESC))[1] AS stage
+            FROM disputes GROUP BY payment_id
+        ) AS dispute ON dispute.payment_id = request.payment_id
         LEFT JOIN payment_settlement AS settlement ON settlement.payment_id = request.payment_id
         """,
     ),

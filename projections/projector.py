@@ -18,7 +18,7 @@ from streams.hosts.log import GENESIS, Stored, link
 
 #: How many events go into one transaction. Below a thousand the transaction costs more than its rows.
 BATCH_EVENTS: Final = 5_000
-LOG_TOPICS: Final = ("intake", "payments", "settlement", "reconciliation")
+LOG_TOPICS: Final = ("intake", "payments", "velocity", "settlement", "reconciliation")
 
 _START: Final = Position(0, GENESIS)
 

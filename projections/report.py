@@ -33,6 +33,7 @@ class Counts(msgspec.Struct, frozen=True):
     voided: int
     expired: int
     refunded: int
+    disputed: int
     settled: int
     paid_out: int
     events: int
@@ -53,6 +54,7 @@ class Amounts(msgspec.Struct, frozen=True):
     declined: int
     captured: int
     refunded: int
+    disputed: int
     fees: int
     pending: int
     available: int
@@ -135,7 +137,8 @@ def counts(db: Database) -> Counts:
                count(*) FILTER (WHERE was_declined) AS declined, count(*) FILTER (WHERE was_unknown) AS unknown,
                count(*) FILTER (WHERE was_reversed) AS reversed, count(*) FILTER (WHERE was_captured) AS captured,
                count(*) FILTER (WHERE was_voided) AS voided, count(*) FILTER (WHERE was_expired) AS expired,
-               count(*) FILTER (WHERE was_refunded) AS refunded, count(*) FILTER (WHERE was_settled) AS settled,
+               count(*) FILTER (WHERE was_refunded) AS refunded,
+               count(*) FILTER (WHERE was_disputed) AS disputed, count(*) FILTER (WHERE was_settled) AS settled,
                count(*) FILTER (WHERE was_paid_out) AS paid_out
         FROM payments
         """,

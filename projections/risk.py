@@ -7,24 +7,46 @@ from projections.batch import Batch
 from projections.port import Column, Rows, Table, View
 
 NAME: Final = "risk"
-VERSION: Final = 1
+VERSION: Final = 2
 
 VERDICTS: Final = Table(
     "risk_verdicts",
-    "One verdict on a payment, before it was sent anywhere.",
+    "One verdict on a payment, in one phase of its life.",
     (
         Column("payment_id", "TEXT", "the payment"),
         Column("merchant", "TEXT", "merchant id"),
-        Column("verdict", "TEXT", "allow, review or block"),
+        Column("phase", "TEXT", "before_authorization, after_authentication or after_authorization"),
+        Column("verdict", "TEXT", "allow, review, step_up or block"),
         Column("score", "INTEGER", "0 harmless to 100"),
         Column("rules", "TEXT", "names of the rules that matched, in pack order, separated by commas"),
+        Column("shadow_rules", "TEXT", "those that matched and decide nothing yet, separated by commas"),
+        Column("failed_rules", "TEXT", "those that divided by zero on this payment, separated by commas"),
         Column("rules_version", "INTEGER", "version of the rule pack in force"),
-        Column("feature_set", "INTEGER", "version of the feature catalogue"),
-        Column("features", "TEXT", "values of the features in catalogue order, separated by commas"),
+        Column("feature_set", "INTEGER", "names the features, their order and their meaning"),
+        Column(
+            "features", "TEXT", "their values in the order of the set, separated by commas; -1 is not known"
+        ),
+        Column(
+            "texts",
+            "TEXT",
+            "the set's texts: country, brand and funding of the card, category of the merchant",
+        ),
         Column("recorded_at", "TIMESTAMP", "logical time of the log, UTC"),
         Column("event_id", "TEXT", "the event; join with events.event_id"),
     ),
-    business=("payment_id", "merchant", "verdict", "score", "rules", "feature_set", "features"),
+    business=(
+        "payment_id",
+        "merchant",
+        "phase",
+        "verdict",
+        "score",
+        "rules",
+        "shadow_rules",
+        "failed_rules",
+        "feature_set",
+        "features",
+        "texts",
+    ),
 )
 TABLES: Final = (VERDICTS,)
 
@@ -36,8 +58,9 @@ VIEWS: Final = (
         SELECT merchant, count(*) AS payments,
                count(*) FILTER (WHERE verdict = 'allow') AS allowed,
                count(*) FILTER (WHERE verdict = 'review') AS reviewed,
+               count(*) FILTER (WHERE verdict = 'step_up') AS stepped_up,
                count(*) FILTER (WHERE verdict = 'block') AS blocked, max(score) AS highest_score
-        FROM risk_verdicts GROUP BY merchant
+        FROM risk_verdicts WHERE phase = 'before_authorization' GROUP BY merchant
         """,
     ),
     View(
@@ -62,12 +85,16 @@ def apply(batch: Batch) -> list[Rows]:
         len(events),
         payment_id=[body.payment_id for body in bodies],
         merchant=[body.merchant for body in bodies],
+        phase=[body.phase for body in bodies],
         verdict=[body.verdict for body in bodies],
         score=[body.score for body in bodies],
         rules=[",".join(body.rules) for body in bodies],
+        shadow_rules=[",".join(body.shadow_rules) for body in bodies],
+        failed_rules=[",".join(body.failed_rules) for body in bodies],
         rules_version=[meta.versions.rules for meta in events.metas],
         feature_set=[body.feature_set for body in bodies],
         features=[",".join(map(str, body.features)) for body in bodies],
+        texts=[",".join(body.texts) for body in bodies],
         recorded_at=events.recorded_at,
         event_id=events.event_ids,
     )

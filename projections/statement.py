@@ -13,6 +13,7 @@ from events.accounts import MA, name
 from events.calendar import day_of
 from events.errors import Broken
 from projections.forecast import forecast, microseconds
+from projections.merchants import BALANCE_KINDS
 from projections.period import Period
 from projections.port import Database
 from projections.reading import records
@@ -26,9 +27,21 @@ _WORDS: Final = (
     ("adjusted", "ref-", "refund"),
     ("adjusted", "failed:", "refund failed"),
     ("adjusted", "loss:", "write-off"),
+    ("adjusted", "dispute:", "dispute"),
+    ("adjusted", "won:", "dispute won"),
+    ("adjusted", "dispute_fee:", "dispute fee"),
     ("paid_out", "", "payout"),
     ("payout_credited", "", "payout returned"),
+    ("payout_failed", "", "payout not sent"),
+    ("reserve_withheld", "", "reserve kept back"),
+    ("reserve_released", "", "reserve given back"),
+    ("hold_placed", "", "put on hold"),
+    ("hold_released", "", "released from hold"),
+    ("receivable_raised", "", "owed to us"),
+    ("receivable_offset", "", "paid of what was owed"),
 )
+_MOVING: Final = ", ".join(f"'{kind}'" for kind in BALANCE_KINDS)
+_LESS: Final = ", ".join(f"'{kind}'" for kind, sign in BALANCE_KINDS.items() if sign < 0)
 
 
 class Line(msgspec.Struct, frozen=True):
@@ -88,9 +101,9 @@ def _statement(db: Database, merchant: str, currency: str, period: Period) -> St
         db,
         f"""
         SELECT recorded_at, kind, item, event_id,
-               CASE WHEN kind = 'paid_out' THEN -amount ELSE amount END AS amount
+               CASE WHEN kind IN ({_LESS}) THEN -amount ELSE amount END AS amount
         FROM merchant_facts
-        WHERE merchant = $1 AND currency = $2 AND kind IN ('available', 'adjusted', 'paid_out', 'payout_credited')
+        WHERE merchant = $1 AND currency = $2 AND kind IN ({_MOVING})
               AND recorded_at >= {period.start} AND recorded_at < {period.end}
         ORDER BY recorded_at, position, item
         """,

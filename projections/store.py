@@ -5,7 +5,7 @@ rebuild fills ``_v2`` beside and swaps the view. Rows and positions commit toget
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any, Final, Self
 
@@ -30,6 +30,8 @@ class SqlStore(ABC):
     dialect: Dialect
     #: What messages call it; never with a password.
     shown: str
+    #: Told which point of a commit has been reached: for whoever wants to be killed there.
+    reach: Callable[[str], None] = staticmethod(lambda _: None)
     #: How the database says that a table or column is not there.
     _absent: tuple[type[Exception], ...]
 
@@ -139,8 +141,11 @@ class SqlStore(ABC):
                 for rows in made:
                     if rows.count:
                         self._append(rows.table, number, rows)
+            self.reach("after-rows")
             if moved and positions:
                 self._move(moved, positions, as_of)
+            self.reach("after-position")
+        self.reach("after-commit")
 
     # -- builds -----------------------------------------------------------------------------------------
 

@@ -1,9 +1,17 @@
 """Authorization: the talk with a network about one payment, and what its answers mean.
 
-An authorization is submitted at most once for each attempt. An answer settles it; "never sent" passes it on to
-routing; silence leaves the outcome unknown, and a reversal goes out that is repeated at ticks, never at once,
-until the network acknowledges it. An approval that comes after all is recorded once and is covered by that
-reversal. Whatever else comes in, twice or for nothing we know, is put aside with a reason.
+An authorization, and an increment of it, is submitted at most once for each attempt. An answer settles it; "never sent"
+passes an authorization on to routing, and ends an increment, for only the network that holds can hold more. Silence
+leaves the outcome unknown, and a reversal goes out that is repeated at ticks, never at once, until the network
+acknowledges it. An approval that comes after all is recorded once and is covered by that reversal. Whatever else comes
+in, twice or for nothing we know, is put aside with a reason.
+
+An approval of another amount or currency than we asked for is named (:class:`AmountConflictDetected`), and the smaller
+amount is on hold: of less we cannot capture more, and to more nobody agreed, so the surplus is taken back at once. With
+another currency nothing can be on hold: the whole is taken back and the payment is declined.
+
+The network is told of everything that will not be captured: of a void, and by a partial reversal of what a final
+capture leaves or a voided capture gives up. An expired hold it lets go of by itself.
 
 An answer is the first to its attempt exactly when the attempt remembers the answer's own sequence: ``evolve``
 comes before ``decide``, so "is it still open" would always be no.
@@ -13,26 +21,23 @@ clearing, or its hold is gone), then its attempts alone for :data:`REPLY_MEMORY_
 """
 
 from collections.abc import Iterator
-from hashlib import sha256
 from typing import Final
 
 import msgspec
 
 from events.authorization import (
-    AuthorizationOutcomeUnknown,
+    AuthorizationIncremented,
     AuthorizationReversed,
     AuthorizationSubmitted,
-    DeclineReason,
+    IncrementSubmitted,
     LateApprovalAction,
     LateApprovalReceived,
     MessageKind,
     NetworkNotSent,
     NetworkReplyReceived,
     NetworkReplyTimedOut,
-    NetworkReplyUnmatched,
     PaymentAuthorized,
     PaymentDeclined,
-    RetryAdvice,
     ReversalReason,
     ReversalSubmitted,
     UnmatchedReason,
@@ -41,9 +46,11 @@ from events.base import Event
 from events.calendar import DAY, day_of
 from events.clearing import ClearingRecordCreated, RecordKind
 from events.envelope import Meta, Recorded
-from events.identity import rrn
 from events.lifecycle import (
     AuthorizationExpired,
+    AuthorizationRemainderReleased,
+    CaptureVoided,
+    IncrementAdmitted,
     PaymentCaptured,
     PaymentRequested,
     PaymentVoided,
@@ -52,23 +59,48 @@ from events.partitions import ReferenceApplied
 from events.reference import MerchantTerms, NetworkProfile, decode_reference
 from events.risk import RiskAssessed, Verdict
 from events.routing import RouteExhausted, RouteSelected
+from streams.features import talk
+from streams.features.approvals import (
+    BLOCKED,
+    CONFLICTING,
+    NOWHERE,
+    UNANSWERED,
+    Approval,
+    approval_of,
+    decline_of,
+)
+from streams.features.attempts import (
+    Answer,
+    Attempts,
+    acknowledges,
+    answers_of,
+    is_late_approval,
+    submitted,
+    taking_of,
+    told,
+)
 from streams.features.days import Day, before, forget, put_aside
+from streams.features.talk import REVERSE, REVERSE_AGAIN, UNSPECIFIED_MCC, Increment, Payment, Profile
 from streams.processor import DEADLINES, Work
 
 NAME: Final = "authorization"
 HEARS: Final[tuple[type[Event], ...]] = (
     PaymentRequested,
     AuthorizationSubmitted,
+    IncrementSubmitted,
     NetworkReplyReceived,
     NetworkReplyTimedOut,
     NetworkNotSent,
     PaymentAuthorized,
+    AuthorizationIncremented,
     PaymentDeclined,
     ReversalSubmitted,
     AuthorizationReversed,
     LateApprovalReceived,
     PaymentCaptured,
+    CaptureVoided,
     PaymentVoided,
+    AuthorizationRemainderReleased,
     ClearingRecordCreated,
     AuthorizationExpired,
     ReferenceApplied,
@@ -80,94 +112,21 @@ DECIDES: Final[tuple[type[Event], ...]] = (
     NetworkReplyReceived,
     NetworkReplyTimedOut,
     NetworkNotSent,
+    IncrementAdmitted,
+    CaptureVoided,
     PaymentVoided,
+    AuthorizationRemainderReleased,
 )
 
 REPLY_MEMORY_DAYS: Final = 2
 """How many whole days of logical time a closed payment's attempts are kept. A later answer is unknown to us."""
 
-APPROVED: Final = "00"
-PARTLY_APPROVED: Final = "10"
-REVERSAL_DONE: Final = frozenset({"00", "21", "25"})
-"""Reversed; no action was taken; the original is not on file. After each of these nothing is held."""
-
-AUTHORIZE: Final = "0100"
-REVERSE: Final = "0400"
-REVERSE_AGAIN: Final = "0401"
-
-#: DE 39 of ISO 8583:1987, by the reason for the merchant and what the merchant may do.
-DECLINES: Final[dict[str, tuple[DeclineReason, RetryAdvice]]] = {
-    "04": (DeclineReason.LOST_OR_STOLEN, RetryAdvice.NEVER),
-    "05": (DeclineReason.DO_NOT_HONOUR, RetryAdvice.LATER),
-    "07": (DeclineReason.SUSPECTED_FRAUD, RetryAdvice.NEVER),
-    "14": (DeclineReason.INVALID_CARD, RetryAdvice.NEVER),
-    "15": (DeclineReason.INVALID_CARD, RetryAdvice.NEVER),
-    "33": (DeclineReason.EXPIRED_CARD, RetryAdvice.OTHER_CARD),
-    "34": (DeclineReason.SUSPECTED_FRAUD, RetryAdvice.NEVER),
-    "41": (DeclineReason.LOST_OR_STOLEN, RetryAdvice.NEVER),
-    "43": (DeclineReason.LOST_OR_STOLEN, RetryAdvice.NEVER),
-    "51": (DeclineReason.INSUFFICIENT_FUNDS, RetryAdvice.LATER),
-    "54": (DeclineReason.EXPIRED_CARD, RetryAdvice.OTHER_CARD),
-    "59": (DeclineReason.SUSPECTED_FRAUD, RetryAdvice.NEVER),
-    "61": (DeclineReason.LIMIT_EXCEEDED, RetryAdvice.LATER),
-    "62": (DeclineReason.DO_NOT_HONOUR, RetryAdvice.OTHER_CARD),
-    "65": (DeclineReason.LIMIT_EXCEEDED, RetryAdvice.LATER),
-    "91": (DeclineReason.ISSUER_UNAVAILABLE, RetryAdvice.LATER),
-    "92": (DeclineReason.ISSUER_UNAVAILABLE, RetryAdvice.LATER),
-    "96": (DeclineReason.ISSUER_UNAVAILABLE, RetryAdvice.LATER),
-}
-OTHER_DECLINE: Final = (DeclineReason.OTHER, RetryAdvice.OTHER_CARD)
-
-UNSPECIFIED_MCC: Final = "0000"
-_STANS: Final = 999_999
-
-Answer = NetworkReplyReceived | NetworkReplyTimedOut | NetworkNotSent
-
-
-class Attempts(msgspec.Struct):
-    """What was submitted for a payment, and the sequence of the first answer to each attempt (0: none yet).
-
-    ``timed_out`` is the authorization attempt nobody answered in time, ``late`` whether its approval came.
-    """
-
-    authorizations: list[int] = []
-    reversals: list[int] = []
-    timed_out: int = 0
-    late: bool = False
-
-
-class Payment(msgspec.Struct):
-    """A payment that its network may still have to hear of. Amounts in minor units of ``currency``.
-
-    ``approved`` is what the issuer holds, ``captured`` and ``cleared`` how much of it was captured and has left
-    for clearing, ``reversed`` the amount of the reversal under way.
-    """
-
-    merchant: str
-    card_id: str
-    bin: str
-    amount: int
-    currency: str
-    attempts: Attempts
-    network: str = ""
-    mid: str = ""
-    stan: str = ""
-    approved: int = 0
-    captured: int = 0
-    cleared: int = 0
-    hold_closed: bool = False
-    reversed: int = 0
-
-
-class Profile(msgspec.Struct, frozen=True):
-    """What authorization needs of a network's profile."""
-
-    hold_days: int
-    timeout_ms: int
-
 
 class State(msgspec.Struct):
-    """Payments under way, the attempts of closed ones, reversals to repeat, and a count of open attempts."""
+    """Payments under way, the attempts of closed ones, reversals to repeat, and a count of open attempts.
+
+    ``unacknowledged`` names reversals by payment and the attempt that failed.
+    """
 
     payments: dict[str, Payment] = {}
     closed: dict[str, Attempts] = {}
@@ -187,58 +146,42 @@ def initial() -> State:
 
 
 def decide(state: State, recorded: Recorded) -> list[Event]:
-    """What follows from a verdict, a route, an answer or a void."""
+    """What follows from a verdict, a route, an answer, an increment, or something that is let go."""
     match recorded.body:
         case RouteSelected() as body:
-            return [_submission(state, body)]
+            payment = state.payments[body.payment_id]
+            return [talk.submission(payment, body, _mcc(state, payment), _timeout(state, body.network))]
         case NetworkReplyReceived() | NetworkReplyTimedOut() | NetworkNotSent() as body:
             return _answered(state, recorded.meta, body)
         case RiskAssessed(verdict=Verdict.BLOCK) as body:
-            payment = state.payments[body.payment_id]
-            return [_decline(body.payment_id, payment, (DeclineReason.RISK_BLOCKED, RetryAdvice.NEVER))]
+            return [talk.declined(body.payment_id, state.payments[body.payment_id], BLOCKED)]
         case RouteExhausted() as body:
+            return [talk.declined(body.payment_id, state.payments[body.payment_id], NOWHERE)]
+        case IncrementAdmitted() as body:
             payment = state.payments[body.payment_id]
-            return [_decline(body.payment_id, payment, (DeclineReason.NO_ROUTE, RetryAdvice.LATER))]
+            return [talk.increment(payment, body, _mcc(state, payment), _timeout(state, payment.network))]
         case PaymentVoided() as body:
+            return _let_go(state, body.payment_id, None, ReversalReason.VOID)
+        case AuthorizationRemainderReleased() as body:
+            return _let_go(state, body.payment_id, body.hold_released, ReversalReason.PARTIAL)
+        case CaptureVoided() as body:
             voided = state.payments.get(body.payment_id)
-            if voided is None:
-                return []
-            amount = voided.approved - voided.cleared
-            return [_reversal(state, body.payment_id, voided, amount, ReversalReason.VOID)]
+            if voided is None or voided.voided:
+                return []  # Of a payment that is let go whole the network hears once.
+            return _let_go(state, body.payment_id, body.amount, ReversalReason.PARTIAL)
         case _:
             return []
-
-
-def _submission(state: State, route: RouteSelected) -> AuthorizationSubmitted:
-    payment = state.payments[route.payment_id]
-    reference = rrn(route.payment_id)
-    return AuthorizationSubmitted(
-        route.payment_id,
-        payment.merchant,
-        route.network,
-        route.mid,
-        route.attempt,
-        AUTHORIZE,
-        stan(reference, route.attempt),
-        reference,
-        payment.card_id,
-        payment.bin,
-        payment.amount,
-        payment.currency,
-        state.mccs.get(payment.merchant, UNSPECIFIED_MCC),
-        state.profiles[route.network].timeout_ms,
-    )
 
 
 def _answered(state: State, meta: Meta, body: Answer) -> list[Event]:
     """What an answer means: to an attempt that waited for it, after a time-out, or to nobody."""
     payment = state.payments.get(body.payment_id)
     attempts = payment.attempts if payment is not None else state.closed.get(body.payment_id)
-    answers = _answers(attempts, body)
+    answers = answers_of(attempts, body)
     if attempts is None or answers is None:
-        return [_unmatched(body, UnmatchedReason.UNKNOWN)]
+        return [talk.unmatched(body, UnmatchedReason.UNKNOWN)]
     if answers[body.attempt - 1] != meta.sequence:
-        if _is_late_approval(attempts, body) and isinstance(body, NetworkReplyReceived):
+        if is_late_approval(attempts, body) and isinstance(body, NetworkReplyReceived):
             return [
                 LateApprovalReceived(
                     body.payment_id,
@@ -247,118 +190,109 @@ def _answered(state: State, meta: Meta, body: Answer) -> list[Event]:
                     body.approved_amount,
                     body.currency,
                     LateApprovalAction.COVERED_BY_REVERSAL,
+                    body.kind,
                 )
             ]
-        return [_unmatched(body, UnmatchedReason.DUPLICATE)]
+        return [talk.unmatched(body, UnmatchedReason.DUPLICATE)]
     assert payment is not None, "an attempt is open, so its payment is not closed"
-    if body.kind is MessageKind.REVERSAL:
-        if not _acknowledges(body):
-            return []
-        return [
-            AuthorizationReversed(
-                body.payment_id,
-                payment.merchant,
-                payment.network,
-                _reversal_reason(payment),
-                payment.reversed,
-                0,
-                payment.currency,
-            )
-        ]
+    match body.kind:
+        case MessageKind.AUTHORIZATION:
+            return _authorization_answered(state, meta, payment, body)
+        case MessageKind.INCREMENT:
+            return _increment_answered(state, payment, body)
+        case MessageKind.REVERSAL:
+            return [talk.reversed_(payment, body)] if acknowledges(body) else []
+
+
+def _authorization_answered(state: State, meta: Meta, payment: Payment, body: Answer) -> list[Event]:
     match body:
         case NetworkReplyReceived():
-            return [_outcome(state, meta, payment, body)]
+            return _outcome(state, meta, payment, body)
         case NetworkReplyTimedOut():
+            amount, reason = payment.amount, ReversalReason.TIMEOUT
             return [
-                AuthorizationOutcomeUnknown(
-                    body.payment_id,
-                    payment.merchant,
-                    payment.network,
-                    body.attempt,
-                    payment.amount,
-                    payment.currency,
-                    body.waited_ms,
-                ),
-                _reversal(state, body.payment_id, payment, payment.amount, ReversalReason.TIMEOUT),
+                talk.unknown(payment, body),
+                _reversal(state, body.payment_id, payment, amount, reason, payment.stan),
             ]
         case NetworkNotSent():
             return []
 
 
-def _outcome(
-    state: State, meta: Meta, payment: Payment, reply: NetworkReplyReceived
-) -> PaymentAuthorized | PaymentDeclined:
-    approved = _approved_amount(payment.amount, reply)
-    if approved == 0:
-        meaning = DECLINES.get(reply.response_code, OTHER_DECLINE)
-        return _decline(reply.payment_id, payment, meaning, reply.response_code)
-    return PaymentAuthorized(
-        reply.payment_id,
-        payment.merchant,
-        payment.network,
-        reply.attempt,
-        payment.amount,
-        approved,
-        payment.currency,
-        reply.response_code,
-        reply.auth_code,
-        reply.avs_result,
-        reply.cvv_result,
-        reply.network_transaction_id,
-        meta.recorded_at + state.profiles[payment.network].hold_days * DAY,
-    )
+def _outcome(state: State, meta: Meta, payment: Payment, reply: NetworkReplyReceived) -> list[Event]:
+    approval = approval_of(payment.amount, payment.currency, reply)
+    conflict = _conflict(state, payment, approval, reply, payment.amount, payment.stan)
+    if approval.amount == 0:
+        meaning = decline_of(reply.response_code) if approval.conflict is None else CONFLICTING
+        # What is taken back stands before the decline, behind which nothing of the payment is kept.
+        return [*conflict, talk.declined(reply.payment_id, payment, meaning, reply.response_code)]
+    valid_until_at = meta.recorded_at + state.profiles[payment.network].hold_days * DAY
+    return [talk.authorized(payment, approval, reply, valid_until_at), *conflict]
 
 
-def _approved_amount(amount: int, reply: NetworkReplyReceived) -> int:
-    """What the issuer holds, never more than was asked for. A full approval need not repeat the amount."""
-    if reply.response_code == APPROVED:
-        return min(reply.approved_amount, amount) if reply.approved_amount > 0 else amount
-    if reply.response_code == PARTLY_APPROVED:
-        return max(0, min(reply.approved_amount, amount))
-    return 0
+def _increment_answered(state: State, payment: Payment, body: Answer) -> list[Event]:
+    wanted = payment.increments[body.attempt - 1]
+    match body:
+        case NetworkReplyReceived():
+            approval = approval_of(wanted.amount, payment.currency, body)
+            conflict = _conflict(state, payment, approval, body, wanted.amount, wanted.stan)
+            if approval.amount == 0:
+                meaning = decline_of(body.response_code) if approval.conflict is None else CONFLICTING
+                return [
+                    *conflict,
+                    talk.increment_declined(payment, wanted, body, meaning, body.response_code),
+                ]
+            return [talk.incremented(payment, wanted, approval, body), *conflict]
+        case NetworkReplyTimedOut():
+            reason = ReversalReason.INCREMENT
+            return [
+                _reversal(state, body.payment_id, payment, wanted.amount, reason, wanted.stan),
+                talk.increment_declined(payment, wanted, body, UNANSWERED),
+            ]
+        case NetworkNotSent():
+            return [talk.increment_declined(payment, wanted, body, NOWHERE)]
 
 
-def _decline(
-    payment_id: str, payment: Payment, meaning: tuple[DeclineReason, RetryAdvice], response_code: str = ""
-) -> PaymentDeclined:
-    """A decline; the network is named only when it was the network that declined."""
-    reason, advice = meaning
-    return PaymentDeclined(
-        payment_id,
-        payment.merchant,
-        payment.amount,
-        payment.currency,
-        payment.network if response_code else "",
-        response_code,
-        reason,
-        advice,
-    )
+def _let_go(state: State, payment_id: str, amount: int | None, reason: ReversalReason) -> list[Event]:
+    """Tell the network of what will not be captured: so much, or all that it holds. Nothing where it holds nothing."""
+    payment = state.payments.get(payment_id)
+    if payment is None:
+        return []
+    amount = payment.held if amount is None else min(amount, payment.held)
+    return [_reversal(state, payment_id, payment, amount, reason, payment.stan)] if amount > 0 else []
+
+
+def _conflict(
+    state: State, payment: Payment, approval: Approval, reply: NetworkReplyReceived, asked: int, original: str
+) -> list[Event]:
+    """Name what the network said otherwise, and take back what it holds above what is ours."""
+    if approval.conflict is None:
+        return []
+    detected = talk.conflict(payment, approval.conflict, reply, asked)
+    if approval.surplus == 0:
+        return [detected]
+    reason = ReversalReason.CONFLICT
+    return [detected, _reversal(state, reply.payment_id, payment, approval.surplus, reason, original)]
 
 
 def _reversal(
-    state: State, payment_id: str, payment: Payment, amount: int, reason: ReversalReason
+    state: State,
+    payment_id: str,
+    payment: Payment,
+    amount: int,
+    reason: ReversalReason,
+    original: str,
+    mti: str = REVERSE,
 ) -> ReversalSubmitted:
-    """The next reversal: STAN and RRN are those of the authorization it takes back, the first and every time."""
-    attempt = len(payment.attempts.reversals) + 1
-    return ReversalSubmitted(
-        payment_id,
-        payment.merchant,
-        payment.network,
-        payment.mid,
-        attempt,
-        REVERSE if attempt == 1 else REVERSE_AGAIN,
-        payment.stan,
-        rrn(payment_id),
-        payment.card_id,
-        amount,
-        payment.currency,
-        reason,
-        state.profiles[payment.network].timeout_ms,
-    )
+    timeout_ms = _timeout(state, payment.network)
+    return talk.reversal(payment_id, payment, amount, reason, original, timeout_ms, mti)
 
 
-def _unmatched(body: Answer, reason: UnmatchedReason) -> NetworkReplyUnmatched:
-    return NetworkReplyUnmatched(body.payment_id, body.kind, body.attempt, body.rrn, reason)
+def _timeout(state: State, network: str) -> int:
+    return state.profiles[network].timeout_ms
+
+
+def _mcc(state: State, payment: Payment) -> str:
+    return state.mccs.get(payment.merchant, UNSPECIFIED_MCC)
 
 
 # --- remembering ----------------------------------------------------------------------------------------
@@ -376,47 +310,74 @@ def evolve(state: State, recorded: Recorded) -> State:
             payment.network, payment.mid, payment.stan = body.network, body.mid, body.stan
             payment.attempts.authorizations.append(0)
             state.open += 1
+        case IncrementSubmitted() as body:
+            payment = state.payments[body.payment_id]
+            payment.increments.append(Increment(body.increment_id, body.amount, body.stan))
+            payment.attempts.increments.append(0)
+            state.open += 1
         case NetworkReplyReceived() | NetworkReplyTimedOut() | NetworkNotSent() as body:
             _take_answer(state, recorded.meta, body)
-        case PaymentAuthorized() as body:
-            state.payments[body.payment_id].approved = body.approved_amount
-        case PaymentCaptured() as body:
-            held = state.payments.get(body.payment_id)
-            if held is not None:
-                held.captured += body.amount
-                held.hold_closed = held.hold_closed or body.final
-        case ClearingRecordCreated(kind=RecordKind.PRESENTMENT, presentment=1) as body:
-            held = state.payments.get(body.payment_id)
-            if held is not None:
-                held.cleared += body.amount
-                # From here on no void can come, and the network settles what it holds by the record.
-                if held.hold_closed and held.cleared >= held.captured:
-                    _close(state, recorded.meta, body.payment_id)
-        case ReversalSubmitted() as body:
-            payment = state.payments[body.payment_id]
-            payment.attempts.reversals.append(0)
-            payment.reversed = body.amount
-            state.unacknowledged.pop(body.payment_id, None)
-            state.open += 1
-        case PaymentVoided() as body:
-            held = state.payments.get(body.payment_id)
-            if held is not None and held.approved <= held.cleared:
-                _close(state, recorded.meta, body.payment_id)
-        case PaymentDeclined() | AuthorizationReversed() | AuthorizationExpired() as body:
-            _close(state, recorded.meta, body.payment_id)
         case LateApprovalReceived() as body:
-            _attempts(state, body.payment_id).late = True
-        case ReferenceApplied(kind="network") as body:
-            profile = decode_reference(body.kind, body.content)
-            assert isinstance(profile, NetworkProfile)
+            _note_late_approval(state, body)
+        case ReversalSubmitted() as body:
+            _note_reversal(state, body)
+        case AuthorizationReversed() as body:
+            payment = state.payments[body.payment_id]
+            taking_of(payment.takings, body.attempt).acknowledged = True
+            payment.ended = payment.ended or body.reason is ReversalReason.TIMEOUT
+            _close_when_over(state, recorded.meta, body.payment_id)
+        case ReferenceApplied() as body:
+            _apply(state, body)
+        case body:
+            _follow(state, recorded.meta, body)
+    return state
+
+
+def _follow(state: State, meta: Meta, body: Event) -> None:
+    """What others decide of a payment; of one that is closed it is no news."""
+    payment_id = getattr(body, "payment_id", "")
+    payment = state.payments.get(payment_id)
+    if payment is None:
+        return
+    match body:
+        case PaymentAuthorized():
+            payment.approved = body.approved_amount
+            payment.transaction = body.network_transaction_id
+        case AuthorizationIncremented():
+            payment.approved += body.amount
+        case PaymentCaptured():
+            payment.captured += body.amount
+            payment.hold_closed = payment.hold_closed or body.final
+        case CaptureVoided():
+            payment.captured -= body.amount
+            if payment.held == 0 and not payment.voided:  # Otherwise the network has to hear of it first.
+                _close_when_over(state, meta, payment_id)
+        case AuthorizationRemainderReleased():
+            # The network is told of it, and whether that was all is asked again when it has heard.
+            payment.hold_closed = True
+        case ClearingRecordCreated(kind=RecordKind.PRESENTMENT, presentment=1):
+            payment.cleared += body.amount
+            _close_when_over(state, meta, payment_id)
+        case PaymentVoided():
+            payment.voided = True
+            _close_when_over(state, meta, payment_id)
+        case PaymentDeclined() | AuthorizationExpired():
+            payment.ended = True
+            _close_when_over(state, meta, payment_id)
+        case _:
+            pass
+
+
+def _apply(state: State, body: ReferenceApplied) -> None:
+    if body.kind not in ("network", "merchant"):
+        return
+    match decode_reference(body.kind, body.content):
+        case NetworkProfile() as profile:
             state.profiles[profile.network] = Profile(profile.hold_days, profile.timeout_ms)
-        case ReferenceApplied(kind="merchant") as body:
-            terms = decode_reference(body.kind, body.content)
-            assert isinstance(terms, MerchantTerms)
+        case MerchantTerms() as terms:
             state.mccs[terms.merchant] = terms.mcc
         case _:
             pass
-    return state
 
 
 def _take_answer(state: State, meta: Meta, body: Answer) -> None:
@@ -424,25 +385,52 @@ def _take_answer(state: State, meta: Meta, body: Answer) -> None:
     payment = state.payments.get(body.payment_id)
     if payment is None:
         return
-    answers = _answers(payment.attempts, body)
+    answers = answers_of(payment.attempts, body)
     if answers is None or answers[body.attempt - 1] != 0:
         return
     answers[body.attempt - 1] = meta.sequence
     state.open -= 1
     if body.kind is MessageKind.REVERSAL:
-        if not _acknowledges(body):
-            state.unacknowledged[body.payment_id] = True
+        if not acknowledges(body):
+            state.unacknowledged[_name(body.payment_id, body.attempt)] = True
     elif isinstance(body, NetworkReplyTimedOut):
-        payment.attempts.timed_out = body.attempt
+        if body.kind is MessageKind.INCREMENT:
+            payment.attempts.unanswered.append(body.attempt)
+        else:
+            payment.attempts.timed_out = body.attempt
 
 
-def _close(state: State, meta: Meta, payment_id: str) -> None:
-    """Keep only the attempts, and only of a payment that had any."""
-    payment = state.payments.pop(payment_id, None)
-    if payment is None or not payment.attempts.authorizations:
+def _note_late_approval(state: State, body: LateApprovalReceived) -> None:
+    payment = state.payments.get(body.payment_id)
+    attempts = payment.attempts if payment is not None else state.closed[body.payment_id]
+    if body.kind is MessageKind.INCREMENT:
+        attempts.unanswered.remove(body.attempt)
+    else:
+        attempts.late = True
+
+
+def _note_reversal(state: State, body: ReversalSubmitted) -> None:
+    payment = state.payments[body.payment_id]
+    payment.attempts.reversals.append(0)
+    first = body.mti == REVERSE
+    taking = submitted(payment.takings, body, first=first)
+    if first and body.reason is ReversalReason.PARTIAL:
+        payment.given_back += body.amount
+    if not first:
+        state.unacknowledged.pop(_name(body.payment_id, taking.attempts[-2]), None)
+    state.open += 1
+
+
+def _close_when_over(state: State, meta: Meta, payment_id: str) -> None:
+    """Keep only the attempts, and only of a payment that had any, when nothing is on its way any more."""
+    payment = state.payments[payment_id]
+    on_its_way = 0 in payment.attempts.increments or not all(one.acknowledged for one in payment.takings)
+    if not payment.over or on_its_way:
         return
-    state.closed[payment_id] = payment.attempts
-    put_aside(state.days, day_of(meta.recorded_at), payment_id)
+    del state.payments[payment_id]
+    if payment.attempts.authorizations:
+        state.closed[payment_id] = payment.attempts
+        put_aside(state.days, day_of(meta.recorded_at), payment_id)
 
 
 # --- time -----------------------------------------------------------------------------------------------
@@ -450,7 +438,7 @@ def _close(state: State, meta: Meta, payment_id: str) -> None:
 
 def due(state: State, now: int) -> list[Work]:
     """Reversals that nobody acknowledged go out again; days of closed payments are forgotten."""
-    works = [Work(DEADLINES, "repeat_reversal", payment_id) for payment_id in sorted(state.unacknowledged)]
+    works = [Work(DEADLINES, "repeat_reversal", name) for name in sorted(state.unacknowledged)]
     works += [
         Work(DEADLINES, "forget", f"{day_on:08d}")
         for day_on in before(state.days, day_of(now) - REPLY_MEMORY_DAYS)
@@ -463,8 +451,12 @@ def fire(state: State, work: Work, now: int) -> list[Event]:
     if work.kind == "repeat_reversal":
         if work.key not in state.unacknowledged:
             return []
-        payment = state.payments[work.key]
-        return [_reversal(state, work.key, payment, payment.reversed, _reversal_reason(payment))]
+        payment_id, _, attempt = work.key.rpartition("/")
+        payment = state.payments[payment_id]
+        taking = taking_of(payment.takings, int(attempt))
+        return [
+            _reversal(state, payment_id, payment, taking.amount, taking.reason, taking.stan, REVERSE_AGAIN)
+        ]
     for payment_id in forget(state.days, int(work.key)):
         del state.closed[payment_id]
     return []
@@ -481,56 +473,12 @@ def summary(state: State) -> Iterator[str]:
         payment = state.payments[payment_id]
         yield (
             f"authorization {payment_id} {payment.network} {payment.amount} {payment.approved} "
-            f"{payment.cleared} {payment.currency} {_told(payment.attempts)}"
+            f"{payment.cleared} {payment.currency} {told(payment.attempts)}"
         )
     for payment_id in sorted(state.closed):
-        yield f"authorization {payment_id} closed {_told(state.closed[payment_id])}"
+        yield f"authorization {payment_id} closed {told(state.closed[payment_id])}"
 
 
-# --- helpers --------------------------------------------------------------------------------------------
-
-
-def stan(reference: str, attempt: int) -> str:
-    """The trace number (DE 11) of an authorization attempt: six digits of a hash, never 000000."""
-    value = int.from_bytes(sha256(f"{reference}/{attempt}".encode()).digest()[:8], "big")
-    return f"{value % _STANS + 1:06d}"
-
-
-def _answers(attempts: Attempts | None, body: Answer) -> list[int] | None:
-    """The answers among which this one belongs; None when nothing was submitted that it could answer."""
-    if attempts is None:
-        return None
-    answers = attempts.reversals if body.kind is MessageKind.REVERSAL else attempts.authorizations
-    if not 1 <= body.attempt <= len(answers) or body.rrn != rrn(body.payment_id):
-        return None
-    return answers
-
-
-def _attempts(state: State, payment_id: str) -> Attempts:
-    payment = state.payments.get(payment_id)
-    return payment.attempts if payment is not None else state.closed[payment_id]
-
-
-def _is_late_approval(attempts: Attempts, body: Answer) -> bool:
-    """Whether this is the first approval of the attempt that had timed out."""
-    return (
-        isinstance(body, NetworkReplyReceived)
-        and body.kind is MessageKind.AUTHORIZATION
-        and body.attempt == attempts.timed_out
-        and body.response_code in (APPROVED, PARTLY_APPROVED)
-        and not attempts.late
-    )
-
-
-def _acknowledges(body: Answer) -> bool:
-    """Whether an answer to a reversal says that nothing is held any more."""
-    return isinstance(body, NetworkReplyReceived) and body.response_code in REVERSAL_DONE
-
-
-def _reversal_reason(payment: Payment) -> ReversalReason:
-    return ReversalReason.TIMEOUT if payment.attempts.timed_out else ReversalReason.VOID
-
-
-def _told(attempts: Attempts) -> str:
-    unknown = f"unknown at attempt {attempts.timed_out}" if attempts.timed_out else "answered"
-    return f"{len(attempts.authorizations)} attempts, {unknown}{', late approval' if attempts.late else ''}"
+def _name(payment_id: str, attempt: int) -> str:
+    """Sorts by payment, then attempt."""
+    return f"{payment_id}/{attempt:06d}"

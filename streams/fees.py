@@ -2,7 +2,7 @@
 
 When a record is accepted, the issuer keeps interchange and the network notes a scheme fee to invoice by the week.
 When a refund is cleared, the issuer gives interchange back. The merchant pays for a capture when it is presented,
-once, also when it has to be presented again.
+once, also when it has to be presented again. A dispute has a price of its own, won or lost.
 
 All rates come from the fee table and the merchant's plan in force when the record settles or leaves. A share is
 rounded half to even (:func:`events.money.share`), then the fixed part is added.
@@ -17,13 +17,31 @@ from typing import Final
 
 import msgspec
 
-from events.authorization import AuthorizationReversed, PaymentAuthorized, PaymentDeclined
+from events.authorization import (
+    AuthorizationReversed,
+    PaymentAuthorized,
+    PaymentDeclined,
+    ReversalReason,
+)
 from events.base import Event
 from events.calendar import day_of, iso_week, parse_day
-from events.clearing import ClearingRecordAccepted, ClearingRecordCreated, RecordKind, RefundCleared
+from events.clearing import (
+    ClearingRecordAccepted,
+    ClearingRecordCreated,
+    ClearingRecordReturned,
+    RecordKind,
+    RefundCleared,
+)
+from events.disputes import DisputeMerchantDebited
 from events.envelope import Recorded
 from events.errors import ValidationError
-from events.fees import InterchangeAssessed, InterchangeReturned, ProcessingFeeCharged, SchemeFeeAssessed
+from events.fees import (
+    DisputeFeeCharged,
+    InterchangeAssessed,
+    InterchangeReturned,
+    ProcessingFeeCharged,
+    SchemeFeeAssessed,
+)
 from events.lifecycle import PaymentRequested
 from events.money import share
 from events.partitions import ReferenceApplied
@@ -47,7 +65,13 @@ HEARS: Final[tuple[type[Event], ...]] = (
     AuthorizationReversed,
     ReferenceApplied,
 )
-DECIDES: Final[tuple[type[Event], ...]] = (ClearingRecordCreated, ClearingRecordAccepted, RefundCleared)
+DECIDES: Final[tuple[type[Event], ...]] = (
+    ClearingRecordCreated,
+    ClearingRecordAccepted,
+    ClearingRecordReturned,
+    RefundCleared,
+    DisputeMerchantDebited,
+)
 
 MEMORY_DAYS: Final = 240
 """How many whole days of logical time after its authorization the profile of a payment is kept."""
@@ -55,6 +79,9 @@ MEMORY_DAYS: Final = 240
 ANY: Final = "*"
 NO_PROGRAM: Final = "none"
 """Where no row of the fee table fits: nothing is assessed, and the network's own figure will differ by all of it."""
+
+RETURNED_PROGRAM: Final = "returned"
+"""Interchange that comes back with its record: a fixed amount, by no rate."""
 
 FORGET: Final = "forget"
 
@@ -67,11 +94,12 @@ class Profile(msgspec.Struct, frozen=True, gc=False):
 
 
 class Plan(msgspec.Struct, frozen=True, gc=False):
-    """What a merchant pays for a capture: minor units, and millionths of the amount."""
+    """What a merchant pays for a capture (minor units, and millionths of the amount) and for a dispute."""
 
     version: int
     fixed: int
     rate_ppm: int
+    dispute_fee: int
 
 
 class State(msgspec.Struct):
@@ -121,6 +149,8 @@ def decide(state: State, recorded: Recorded) -> list[Event]:
             )
             period = _period(body.cycle, day_of(recorded.meta.recorded_at))
             return [assessed, *_scheme_fees(state, body, period)]
+        case ClearingRecordReturned() as body:
+            return [_given_back(body, state.table_version)]
         case RefundCleared() as body:
             rate = _rate(state, body.network, body.payment_id)
             returned = InterchangeReturned(
@@ -136,8 +166,30 @@ def decide(state: State, recorded: Recorded) -> list[Event]:
                 state.table_version,
             )
             return [returned]
+        case DisputeMerchantDebited() as body:
+            plan = state.plans.get(body.merchant)
+            if plan is None or plan.dispute_fee == 0:
+                return []
+            charged = (plan.dispute_fee, body.currency, plan.version)
+            return [DisputeFeeCharged(body.payment_id, body.merchant, body.case_id, *charged)]
         case _:
             return []
+
+
+def _given_back(body: ClearingRecordReturned, table_version: int) -> InterchangeReturned:
+    """All that was assessed of a record that came back, whatever the table says today."""
+    return InterchangeReturned(
+        body.payment_id,
+        body.network,
+        body.record_id,
+        RETURNED_PROGRAM,
+        0,
+        body.interchange,
+        body.interchange,
+        body.settlement_currency,
+        body.cycle,
+        table_version,
+    )
 
 
 def _processing_fee(state: State, record: ClearingRecordCreated) -> list[Event]:
@@ -208,8 +260,10 @@ def evolve(state: State, recorded: Recorded) -> State:
             )
         case PaymentAuthorized() as body:
             put_aside(state.days, day_of(recorded.meta.recorded_at), body.payment_id)
-        case PaymentDeclined() | AuthorizationReversed() as body:
-            # A void is of the whole payment, so its reversal too leaves nothing that could be presented.
+        case PaymentDeclined() as body:
+            state.profiles.pop(body.payment_id, None)
+        case AuthorizationReversed(reason=ReversalReason.TIMEOUT | ReversalReason.VOID) as body:
+            # Taken back whole: there is nothing left that could be presented.
             state.profiles.pop(body.payment_id, None)
         case ReferenceApplied() as body:
             _apply(state, body)
@@ -230,7 +284,9 @@ def _apply(state: State, body: ReferenceApplied) -> None:
             for scheme in table.scheme:
                 state.scheme.setdefault(scheme.network, []).append(scheme)
         case MerchantTerms() as terms:
-            state.plans[terms.merchant] = Plan(terms.plan_version, terms.fee_fixed, terms.fee_ppm)
+            state.plans[terms.merchant] = Plan(
+                terms.plan_version, terms.fee_fixed, terms.fee_ppm, terms.dispute_fee
+            )
         case BinTable() as bins:
             state.bins = blocks_of(bins.ranges)
         case _:

@@ -15,28 +15,54 @@ from events.clearing import (
     ClearingCycleTotalled,
     SchemePeriodTotalled,
 )
+from events.disputes import DisputeMerchantDebited, DisputeWon
 from events.envelope import Recorded
-from events.fees import ProcessingFeeCharged
+from events.fees import DisputeFeeCharged, ProcessingFeeCharged
+from events.hotlist import Dimension, HotlistAnnounced, RiskSignalled, VelocityLimitReached
 from events.identity import operation_id, partition_of_name, partition_of_slot, slot_of_payment
-from events.intake import RequestAccepted, RequestForwarded, RequestReceived
+from events.intake import (
+    Forwarded,
+    IncrementForwarded,
+    Received,
+    RequestAccepted,
+    RequestForwarded,
+    received,
+)
 from events.lifecycle import (
     CaptureRequested,
     CaptureVoided,
+    IncrementRequested,
     PaymentCaptured,
     PaymentRequested,
     VoidRequested,
 )
+from events.payouts import (
+    DebitAnnounced,
+    DebitOutcome,
+    MerchantDebitApplied,
+    MerchantDebited,
+    MerchantDebitOutcomeReceived,
+    MerchantDebitReversed,
+    PayoutSubmitted,
+)
 from events.postings import postings
 from events.reconciliation import PayoutAnnounced, PayoutPaid, PayoutReturned
 from events.refunds import RefundApproved, RefundFailed, RefundRequested
-from events.requests import CaptureRequest, PaymentRequest, RefundRequest, VoidRequest
+from events.requests import (
+    CaptureRequest,
+    IncrementRequest,
+    PaymentRequest,
+    RefundRequest,
+    Request,
+    VoidRequest,
+)
 from events.settlement import (
     EntryCause,
     MerchantEntryReceived,
-    PayoutInitiated,
     PayoutOutcome,
     PayoutOutcomeReceived,
 )
+from streams.features.hotlists import item_of, keys_of
 
 
 class Handed(NamedTuple):
@@ -54,9 +80,9 @@ HandoverFunction = Callable[[Recorded | None, Recorded, int], list[Handed]]
 def forwarded_request(_: Recorded | None, recorded: Recorded, partitions: int) -> list[Handed]:
     """A request that came to a foreign partition goes to the partition that holds its claim."""
     body = recorded.body
-    assert isinstance(body, RequestForwarded)
+    assert isinstance(body, Forwarded)
     return [
-        Handed("intake.inbox", body.home_partition, RequestReceived(body.request, body.body_mac)),
+        Handed("intake.inbox", body.home_partition, received(body.request, body.body_mac)),
     ]
 
 
@@ -64,14 +90,12 @@ def accepted_request(root: Recorded | None, recorded: Recorded, partitions: int)
     """An accepted request goes to the partition of its payment."""
     body = recorded.body
     assert isinstance(body, RequestAccepted)
-    assert root is not None and isinstance(root.body, RequestReceived)
+    assert root is not None and isinstance(root.body, Received)
     fact = _fact_of(root.body.request, body.payment_id)
     return [Handed("payments.inbox", partition_of_slot(slot_of_payment(body.payment_id), partitions), fact)]
 
 
-def _fact_of(
-    request: PaymentRequest | CaptureRequest | VoidRequest | RefundRequest, payment_id: str
-) -> Event:
+def _fact_of(request: Request, payment_id: str) -> Event:
     match request:
         case PaymentRequest():
             return PaymentRequested(
@@ -100,7 +124,16 @@ def _fact_of(
                 request.final,
             )
         case VoidRequest():
-            return VoidRequested(payment_id, request.merchant, request.idempotency_key)
+            return VoidRequested(payment_id, request.merchant, request.idempotency_key, request.capture_id)
+        case IncrementRequest():
+            return IncrementRequested(
+                payment_id,
+                request.merchant,
+                request.idempotency_key,
+                operation_id("inc", request.merchant, request.idempotency_key),
+                request.amount,
+                request.currency,
+            )
         case RefundRequest():
             return RefundRequested(
                 payment_id,
@@ -120,6 +153,9 @@ _CAUSES: Final[dict[type[Event], EntryCause]] = {
     RefundApproved: EntryCause.REFUND,
     RefundFailed: EntryCause.REFUND_FAILED,
     CaptureWrittenOff: EntryCause.WRITE_OFF,
+    DisputeMerchantDebited: EntryCause.DISPUTE,
+    DisputeWon: EntryCause.DISPUTE_WON,
+    DisputeFeeCharged: EntryCause.DISPUTE_FEE,
 }
 
 _PENDING: Final = "liab:merchant_pending:"
@@ -152,11 +188,37 @@ def cycle_total(_: Recorded | None, recorded: Recorded, partitions: int) -> list
 def announced_payout(_: Recorded | None, recorded: Recorded, partitions: int) -> list[Handed]:
     """A payout is a line to expect on the statement of the account it leaves."""
     body = recorded.body
-    assert isinstance(body, PayoutInitiated)
+    assert isinstance(body, PayoutSubmitted)
     fact = PayoutAnnounced(
         body.account, body.payout_id, body.merchant, body.currency, body.amount, body.value_on
     )
     return [Handed("reconciliation.inbox", partition_of_name(body.account, partitions), fact)]
+
+
+def announced_debit(_: Recorded | None, recorded: Recorded, partitions: int) -> list[Handed]:
+    """A debit is a line to expect on the statement of the account it comes to."""
+    body = recorded.body
+    assert isinstance(body, MerchantDebitApplied)
+    fact = DebitAnnounced(
+        body.account, body.debit_id, body.merchant, body.currency, body.amount, body.value_on
+    )
+    return [Handed("reconciliation.inbox", partition_of_name(body.account, partitions), fact)]
+
+
+def debit_outcome(_: Recorded | None, recorded: Recorded, partitions: int) -> list[Handed]:
+    """What the bank made of a debit goes back to its merchant."""
+    body = recorded.body
+    assert isinstance(body, MerchantDebited | MerchantDebitReversed)
+    reversed_ = isinstance(body, MerchantDebitReversed)
+    fact = MerchantDebitOutcomeReceived(
+        body.debit_id,
+        body.merchant,
+        body.currency,
+        body.amount,
+        DebitOutcome.RETURNED if reversed_ else DebitOutcome.PAID,
+        body.return_code if isinstance(body, MerchantDebitReversed) else "",
+    )
+    return [Handed("settlement.inbox", partition_of_name(body.merchant, partitions), fact)]
 
 
 def payout_outcome(_: Recorded | None, recorded: Recorded, partitions: int) -> list[Handed]:
@@ -171,21 +233,65 @@ def payout_outcome(_: Recorded | None, recorded: Recorded, partitions: int) -> l
         body.amount,
         PayoutOutcome.RETURNED if returned else PayoutOutcome.PAID,
         body.return_code if isinstance(body, PayoutReturned) else "",
+        body.correction if isinstance(body, PayoutReturned) else "",
     )
     return [Handed("settlement.inbox", partition_of_name(body.merchant, partitions), fact)]
 
 
+def signalled_payment(_: Recorded | None, recorded: Recorded, partitions: int) -> list[Handed]:
+    """A payment goes to every partition that counts one of its keys: one record each, whatever the number of keys."""
+    body = recorded.body
+    assert isinstance(body, PaymentRequested)
+    homes: dict[int, dict[Dimension, str]] = {}
+    for dimension, value in keys_of(body):
+        homes.setdefault(partition_of_name(item_of(dimension, value), partitions), {})[dimension] = value
+    return [
+        Handed(
+            "risk.signals",
+            partition,
+            RiskSignalled(
+                body.payment_id,
+                body.card_id,
+                counted.get(Dimension.IP, ""),
+                counted.get(Dimension.DEVICE, ""),
+                counted.get(Dimension.EMAIL, ""),
+                counted.get(Dimension.MERCHANT, ""),
+                body.amount,
+                body.currency,
+                list(counted),
+            ),
+        )
+        for partition, counted in homes.items()
+    ]
+
+
+def announced_key(_: Recorded | None, recorded: Recorded, partitions: int) -> list[Handed]:
+    """A key beyond its limit is told to every partition: any of them may meet it next."""
+    body = recorded.body
+    assert isinstance(body, VelocityLimitReached)
+    fact = HotlistAnnounced(body.item, body.limit_id, body.standing, body.until_at)
+    return [Handed("risk.hotlist", partition, fact) for partition in range(partitions)]
+
+
 INTAKE: Final[Mapping[type[Event], HandoverFunction]] = {
     RequestForwarded: forwarded_request,
+    IncrementForwarded: forwarded_request,
     RequestAccepted: accepted_request,
 }
 PAYMENTS: Final[Mapping[type[Event], HandoverFunction]] = {
+    PaymentRequested: signalled_payment,
     **dict.fromkeys(_CAUSES, merchant_entries),
     ClearingCycleTotalled: cycle_total,
     SchemePeriodTotalled: cycle_total,
 }
-SETTLEMENT: Final[Mapping[type[Event], HandoverFunction]] = {PayoutInitiated: announced_payout}
+VELOCITY: Final[Mapping[type[Event], HandoverFunction]] = {VelocityLimitReached: announced_key}
+SETTLEMENT: Final[Mapping[type[Event], HandoverFunction]] = {
+    PayoutSubmitted: announced_payout,
+    MerchantDebitApplied: announced_debit,
+}
 RECONCILIATION: Final[Mapping[type[Event], HandoverFunction]] = {
     PayoutPaid: payout_outcome,
     PayoutReturned: payout_outcome,
+    MerchantDebited: debit_outcome,
+    MerchantDebitReversed: debit_outcome,
 }

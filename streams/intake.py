@@ -23,7 +23,9 @@ from events.identity import looks_like_pan, luhn_ok, payment_id, slot_of, slot_o
 from events.intake import (
     DuplicateRequestObserved,
     IdempotencyConflictObserved,
+    IncrementReceived,
     Outcome,
+    Received,
     RequestAccepted,
     RequestReceived,
     RequestRejected,
@@ -32,7 +34,15 @@ from events.intake import (
 from events.money import payable
 from events.partitions import ReferenceApplied
 from events.reference import MerchantTerms, decode_reference
-from events.requests import CaptureRequest, Operation, PaymentRequest, RefundRequest, VoidRequest
+from events.requests import (
+    CaptureRequest,
+    IncrementRequest,
+    Operation,
+    PaymentRequest,
+    RefundRequest,
+    Request,
+    VoidRequest,
+)
 from streams.features.days import Day, before, forget, put_aside
 from streams.processor import DEADLINES, Work
 
@@ -43,7 +53,7 @@ HEARS: Final[tuple[type[Event], ...]] = (
     IdempotencyConflictObserved,
     ReferenceApplied,
 )
-DECIDES: Final[tuple[type[Event], ...]] = (RequestReceived,)
+DECIDES: Final[tuple[type[Event], ...]] = (RequestReceived, IncrementReceived)
 
 CLAIM_DAYS: Final = 30
 """How long a claim, a conflict or a refusal is remembered, in days of logical time."""
@@ -61,12 +71,12 @@ LONGEST_KEY: Final = 128
 LONGEST_NAME: Final = 64
 LONGEST_NOTE: Final = 256
 
-Request = PaymentRequest | CaptureRequest | VoidRequest | RefundRequest
 Problem = tuple[RequestRejection, str]
 
 _OPERATIONS: Final[dict[type[Request], Operation]] = {
     PaymentRequest: Operation.PAYMENT,
     CaptureRequest: Operation.CAPTURE,
+    IncrementRequest: Operation.INCREMENT,
     VoidRequest: Operation.VOID,
     RefundRequest: Operation.REFUND,
 }
@@ -116,7 +126,7 @@ def initial() -> State:
 def decide(state: State, recorded: Recorded) -> list[Event]:
     """Exactly one event for each delivery of a request."""
     received = recorded.body
-    assert isinstance(received, RequestReceived)
+    assert isinstance(received, Received)
     request, mac = received.request, received.body_mac
     merchant, key = request.merchant, request.idempotency_key
     name = f"{merchant}/{key}"
@@ -246,7 +256,7 @@ def _problem(request: Request, terms: Terms | None, meta: Meta) -> Problem | Non
     match request:
         case PaymentRequest():
             return _payment_problem(request, terms)
-        case CaptureRequest():
+        case CaptureRequest() | IncrementRequest():
             if terms.blocked:
                 return RequestRejection.MERCHANT_BLOCKED, "merchant"
             return _operation_problem(request.payment_id) or _money_problem(request.amount, request.currency)
@@ -256,6 +266,8 @@ def _problem(request: Request, terms: Terms | None, meta: Meta) -> Problem | Non
                 return RequestRejection.IDENTIFIER_MALFORMED, "note"
             return _operation_problem(request.payment_id) or _money_problem(request.amount, request.currency)
         case VoidRequest():
+            if request.capture_id and not _is_text(request.capture_id, 1, LONGEST_NAME):
+                return RequestRejection.IDENTIFIER_MALFORMED, "capture_id"
             return _operation_problem(request.payment_id)
 
 

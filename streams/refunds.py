@@ -2,7 +2,8 @@
 
 A refund is decided at the tick (see :mod:`streams.features.followups`), behind the captures and voids of the same
 interval. An approved one leaves with the next clearing batch; when its record is refused for good it has failed, and
-the merchant has the money again.
+the merchant has the money again. What is held for a dispute or was lost in one cannot be refunded: the cardholder would
+have it twice.
 
 What was captured and refunded of a payment is kept for :data:`WINDOW_DAYS` days after its outcome: the time in which
 a refund may be asked for. After that the payment is unknown here. A refund under way is kept until it is cleared or
@@ -20,9 +21,12 @@ from events.authorization import AuthorizationReversed, PaymentAuthorized, Payme
 from events.base import Event
 from events.calendar import day_of
 from events.clearing import CaptureWrittenOff, ClearingRecordRejected, RecordKind, RefundCleared
+from events.disputes import DisputeMerchantDebited, DisputeWon
 from events.envelope import Recorded
+from events.identity import operation_id
 from events.lifecycle import CaptureVoided, OperationRejection, PaymentCaptured, PaymentRequested
 from events.refunds import RefundApproved, RefundFailed, RefundFailure, RefundRejected, RefundRequested
+from events.review import ReviewDecided, ReviewDecision
 from streams.features import followups
 from streams.features.days import Day, before, forget, put_aside
 from streams.features.followups import Bag, FollowUp
@@ -41,8 +45,10 @@ HEARS: Final[tuple[type[Event], ...]] = (
     RefundApproved,
     RefundCleared,
     RefundFailed,
+    DisputeMerchantDebited,
+    DisputeWon,
 )
-DECIDES: Final[tuple[type[Event], ...]] = (ClearingRecordRejected,)
+DECIDES: Final[tuple[type[Event], ...]] = (ClearingRecordRejected, ReviewDecided)
 
 WINDOW_DAYS: Final = 180
 """How many whole days of logical time after its outcome a payment can be refunded."""
@@ -62,7 +68,10 @@ class Outcome(StrEnum):
 
 
 class Payment(msgspec.Struct, gc=False):
-    """What can be refunded of a payment: ``captured`` less ``refunded``, minor units of ``currency``."""
+    """What can be refunded of a payment, minor units of ``currency``: ``captured`` less ``refunded`` and ``disputed``.
+
+    ``disputed`` is held for a dispute or was lost in one.
+    """
 
     merchant: str
     currency: str
@@ -70,6 +79,7 @@ class Payment(msgspec.Struct, gc=False):
     outcome: Outcome = Outcome.OPEN
     captured: int = 0
     refunded: int = 0
+    disputed: int = 0
 
 
 class Refund(msgspec.Struct, frozen=True, gc=False):
@@ -100,8 +110,10 @@ def initial() -> State:
 
 
 def decide(state: State, recorded: Recorded) -> list[Event]:
-    """A refund whose clearing record was refused for good has failed."""
+    """A refund whose clearing record was refused for good has failed; what a reviewer gives back is approved."""
     body = recorded.body
+    if isinstance(body, ReviewDecided):
+        return _given_back(state, body)
     assert isinstance(body, ClearingRecordRejected)
     if body.kind is not RecordKind.REFUND or body.representable:
         return []
@@ -115,6 +127,23 @@ def decide(state: State, recorded: Recorded) -> list[Event]:
             refund.amount,
             refund.currency,
             RefundFailure.CLEARING_REJECTED,
+        )
+    ]
+
+
+def _given_back(state: State, body: ReviewDecided) -> list[Event]:
+    """All that is left of what was captured, for a payment that somebody regrets to have approved."""
+    payment = state.payments.get(body.payment_id)
+    if body.decision is not ReviewDecision.REFUND or payment is None or payment.captured <= payment.refunded:
+        return []
+    return [
+        RefundApproved(
+            body.payment_id,
+            payment.merchant,
+            payment.network,
+            operation_id("ref", payment.merchant, f"review/{body.payment_id}"),
+            payment.captured - payment.refunded,
+            payment.currency,
         )
     ]
 
@@ -159,6 +188,8 @@ def _refund(payment: Payment, wanted: FollowUp) -> RefundApproved | RefundReject
         return _rejected(wanted, OperationRejection.NOTHING_CAPTURED)
     if wanted.amount > payment.captured - payment.refunded:
         return _rejected(wanted, OperationRejection.AMOUNT_ABOVE_CAPTURED)
+    if wanted.amount > payment.captured - payment.refunded - payment.disputed:
+        return _rejected(wanted, OperationRejection.AMOUNT_DISPUTED)
     return RefundApproved(
         wanted.payment_id,
         payment.merchant,
@@ -212,6 +243,10 @@ def evolve(state: State, recorded: Recorded) -> State:
             payment = state.payments.get(body.payment_id)
             if payment is not None:
                 payment.refunded -= body.amount
+        case DisputeMerchantDebited() | DisputeWon() as body:
+            payment = state.payments.get(body.payment_id)
+            if payment is not None:
+                payment.disputed += body.amount if isinstance(body, DisputeMerchantDebited) else -body.amount
         case _:
             pass
     return state
@@ -229,7 +264,7 @@ def summary(state: State) -> Iterator[str]:
         payment = state.payments[payment_id]
         yield (
             f"refundable {payment_id} {payment.outcome} {payment.merchant} {payment.currency} "
-            f"captured {payment.captured} refunded {payment.refunded}"
+            f"captured {payment.captured} refunded {payment.refunded} disputed {payment.disputed}"
         )
     for refund_id in sorted(state.refunds):
         refund = state.refunds[refund_id]

@@ -3,44 +3,67 @@
 What payments owe a merchant comes in as entries. Captures, their voids and fees become available some business days
 after they came in, by the merchant's terms; refunds, failed refunds and losses take effect at the next tick. Once a
 day, at the first tick at or after :data:`RUN_AT`, each merchant's due entries are made available, its batch is closed
-and the whole balance is paid out when there is one. A negative balance stays, and later funds offset it.
+and, on the days of its schedule, the balance is paid out (:mod:`streams.features.settlementrun`). A negative balance
+becomes a receivable at the run, or at once when it falls below the merchant's limit, and later funds offset it.
 
-A payout that the bank sends back is the merchant's again, and goes out with the next run as its next attempt.
+Holds and write-offs are instructions of our own people, published as reference data: they take effect at the tick that
+names them, in the one partition that keeps the merchant's books.
+
+A payout goes into the bank's file of its run at once, unless the merchant's bank account is known to be invalid. What
+the bank sends back is the merchant's again, and is sent again or put on hold (:mod:`streams.features.transit`).
 
 Time here is the tick's: an entry belongs to the day of the tick before it, which is the same in every run. When it was
 read is not.
 
-A payout is kept until it came back, or for :data:`RETURN_DAYS` days: a bank's window for returns is shorter. One
-without any word from the bank for :data:`AGE_DAYS` days is reported once.
+A payout or debit is kept until it came back, or for :data:`RETURN_DAYS` days: a bank's window for returns is shorter.
+One without any word from the bank for :data:`AGE_DAYS` days is reported once.
 """
 
 from collections.abc import Iterator
-from hashlib import sha256
 from typing import Final
 
 import msgspec
 
-from events.accounts import PT, bank_account, name
+from events.accounts import PT, name
+from events.balances import MerchantReceivableRaised, ReceivableCause
 from events.base import Event
-from events.calendar import HOUR, add_business_days, day_of, iso_day, next_business_day
+from events.calendar import HOUR, add_business_days, day_of
 from events.envelope import Recorded
-from events.identity import operation_id
+from events.identity import partition_of_name
 from events.partitions import LogOpened, ReferenceApplied, TickPassed
-from events.reference import Holidays, MerchantTerms, decode_reference
+from events.payouts import (
+    BankAccountValidated,
+    BankAccountValidationFailed,
+    DebitOutcome,
+    MerchantDebitApplied,
+    MerchantDebitOutcomeReceived,
+    MerchantDebitReturned,
+    PayoutFailed,
+)
+from events.reference import (
+    Holidays,
+    Instruction,
+    MerchantTerms,
+    PayoutAccount,
+    SettlementTerms,
+    decode_reference,
+)
 from events.settlement import (
     ClearingResidualAged,
     Entry,
     EntryCause,
-    FundsMadeAvailable,
     MerchantBalanceAdjusted,
     MerchantEntryReceived,
     PayoutInitiated,
     PayoutOutcome,
     PayoutOutcomeReceived,
     PayoutReturnCredited,
-    SettlementBatchClosed,
 )
 from streams.features.days import Day, before, forget, put_aside
+from streams.features.instructions import follow
+from streams.features.merchantbooks import BOOKED, Book, Booked, book_in
+from streams.features.settlementrun import Run, settle
+from streams.features.transit import Returned, Transit, come_back, send, validate
 from streams.processor import CUT_OFFS, DEADLINES, NOTICES, Work
 
 NAME: Final = "settlement"
@@ -49,30 +72,31 @@ HEARS: Final[tuple[type[Event], ...]] = (
     TickPassed,
     MerchantEntryReceived,
     PayoutOutcomeReceived,
-    FundsMadeAvailable,
-    MerchantBalanceAdjusted,
-    SettlementBatchClosed,
-    PayoutInitiated,
-    PayoutReturnCredited,
+    *BOOKED,
+    BankAccountValidationFailed,
+    MerchantDebitOutcomeReceived,
     ClearingResidualAged,
     ReferenceApplied,
 )
-DECIDES: Final[tuple[type[Event], ...]] = ()
+DECIDES: Final[tuple[type[Event], ...]] = (ReferenceApplied, PayoutInitiated)
 
 RUN_AT: Final = 6 * HOUR
 """Time of day of the settlement run, after midnight UTC."""
-CHUNK_ENTRIES: Final = 500
-"""How many entries one event may list."""
 DEFAULT_SETTLEMENT_DAYS: Final = 2
 """For a merchant whose terms have not been published here: business days until availability."""
 RETURN_DAYS: Final = 60
 """How many days a payout is kept for the bank to send back."""
 AGE_DAYS: Final = 10
-"""After how many days without word from the bank a payout is reported."""
+"""After how many days without word from the bank a payout or debit is reported."""
 
 DELAYED: Final = frozenset({EntryCause.CAPTURE, EntryCause.CAPTURE_VOIDED, EntryCause.PROCESSING_FEE})
 
-ADJUST, RETURNED, SETTLE, AGE, FORGET = "adjust", "returned", "settle", "age", "forget"
+INSTRUCTIONS: Final = ("hold", "writeoff", "payoutaccount")
+"""The kinds of reference data that say something of one merchant's money, and are answered by events."""
+APPLIED: Final = ("merchant", "settlement", "holidays")
+"""The kinds that settlement looks things up in."""
+
+ADJUST, RETURNED, COVER, SETTLE, AGE, FORGET = "adjust", "returned", "cover", "settle", "age", "forget"
 
 
 class Adjustment(msgspec.Struct, frozen=True, gc=False):
@@ -87,53 +111,27 @@ class Adjustment(msgspec.Struct, frozen=True, gc=False):
     occurred_at: int
 
 
-class Book(msgspec.Struct):
-    """A merchant's money in one currency, minor units.
+class State(msgspec.Struct):
+    """Books by merchant and currency, what the next tick decides, payouts and debits by day.
 
-    ``pending`` are entries by the day on which they become available. ``adjusted`` are the adjustments since the last
-    batch: its statement lists them. ``attempt`` is that of the last payout that came back and was not paid again;
-    ``due_on`` is when an entry of the day ``entered_on`` becomes available, worked out once a day.
+    ``now`` is the last tick's time. ``accounts`` says whether a merchant's bank account for a currency is valid; one
+    that nobody has spoken of was validated before there was a log.
+
+    ``partition`` of ``partitions`` is the one whose merchants' books are kept here. ``terms`` are by merchant and
+    currency, with none for every currency.
     """
 
-    merchant: str
-    currency: str
-    available: int = 0
-    pending: dict[str, list[Entry]] = {}
-    adjusted: list[Entry] = []
-    attempt: int = 0
-    entered_on: int = -1
-    due_on: int = -1
-
-
-class Payout(msgspec.Struct):
-    """A payout that the bank may still send back. ``silent`` until the bank has said anything of it."""
-
-    merchant: str
-    currency: str
-    amount: int
-    attempt: int
-    silent: bool = True
-
-
-class Returned(msgspec.Struct, frozen=True, gc=False):
-    """A payout that came back, until the next tick."""
-
-    payout_id: str
-    amount: int
-    causation_id: str
-    occurred_at: int
-
-
-class State(msgspec.Struct):
-    """Books by merchant and currency, what the next tick decides, payouts by day. ``now`` is the last tick's time."""
-
     now: int = 0
+    partition: int = 0
+    partitions: int = 1
     books: dict[str, Book] = {}
     adjustments: dict[str, Adjustment] = {}
     returned: dict[str, Returned] = {}
-    payouts: dict[str, Payout] = {}
+    transits: dict[str, Transit] = {}
+    accounts: dict[str, bool] = {}
     days: list[Day] = []
     settlement_days: dict[str, int] = {}
+    terms: dict[str, SettlementTerms] = {}
     holidays: dict[str, list[int]] = {}
 
 
@@ -146,8 +144,28 @@ def initial() -> State:
 
 
 def decide(state: State, recorded: Recorded) -> list[Event]:
-    """Nothing: all is decided at ticks, in the order of merchants and items."""
-    return []
+    """What instructions lead to when they come into force; all else is decided by ticks, by merchants and items."""
+    match recorded.body:
+        case PayoutInitiated() as body:
+            valid = state.accounts.get(_key(body.merchant, body.currency), True)
+            return send(body, valid, _run_day(recorded.meta.recorded_at))
+        case ReferenceApplied() as body if body.kind in INSTRUCTIONS:
+            return _follow(state, body)
+        case _:
+            return []
+
+
+def _follow(state: State, body: ReferenceApplied) -> list[Event]:
+    """An instruction is read by every partition, and followed where the merchant's books are."""
+    instruction = decode_reference(body.kind, body.content)
+    assert isinstance(instruction, Instruction | PayoutAccount)
+    merchant, currency = instruction.merchant, instruction.currency
+    if partition_of_name(merchant, state.partitions) != state.partition:
+        return []
+    book = state.books.get(_key(merchant, currency)) or Book(merchant, currency)
+    if isinstance(instruction, PayoutAccount):
+        return validate(instruction, book)
+    return follow(book, body.kind, body.ref_id, instruction)
 
 
 def due(state: State, now: int) -> list[Work]:
@@ -162,17 +180,18 @@ def due(state: State, now: int) -> list[Work]:
     ]
     run_on = _run_day(now)
     if run_on <= _run_day(state.now):
-        return works
+        touched = {_key(one.merchant, one.currency): True for one in state.adjustments.values()}
+        return works + [Work(DEADLINES, COVER, key) for key in touched]
     for key, book in state.books.items():
         # One that has nothing yet may come by a returned payout in this very tick.
-        if book.available > 0 or book.adjusted or book.pending or state.returned or state.adjustments:
+        if not book.idle or state.returned or state.adjustments:
             works.append(Work(CUT_OFFS, SETTLE, key))
     for day in state.days:
         if day.day_on + AGE_DAYS <= run_on:
             works += [
                 Work(DEADLINES, AGE, payout_id)
                 for payout_id in day.names
-                if payout_id in state.payouts and state.payouts[payout_id].silent
+                if payout_id in state.transits and state.transits[payout_id].silent
             ]
     works += [Work(DEADLINES, FORGET, f"{day_on:08d}") for day_on in before(state.days, run_on - RETURN_DAYS)]
     return works
@@ -193,92 +212,72 @@ def fire(state: State, work: Work, now: int) -> list[Event]:
                 )
             ]
         case "returned":
-            return _credit(state, state.returned.pop(work.key))
+            return _come_back(state, state.returned.pop(work.key))
+        case "cover":
+            return _cover(state, state.books[work.key])
         case "settle":
-            return _settle(state.books[work.key], now, _holidays(state, state.books[work.key].currency))
+            return settle(_run(state, state.books[work.key], now))
         case "age":
             return _age(state, work.key, now)
         case _:
-            for payout_id in forget(state.days, int(work.key)):
-                state.payouts.pop(payout_id, None)
+            for item in forget(state.days, int(work.key)):
+                _forget(state, item)
             return []
 
 
-def _credit(state: State, returned: Returned) -> list[Event]:
-    """Give a returned payout back, once; what we never paid, or gave back already, is reconciliation's to ask about."""
-    payout = state.payouts.get(returned.payout_id)
-    if payout is None:
+def _come_back(state: State, returned: Returned) -> list[Event]:
+    """Give back what came back, once; what we never sent, or gave back already, is reconciliation's to ask about."""
+    sent = state.transits.get(returned.item)
+    if sent is None:
         return []
-    return [PayoutReturnCredited(returned.payout_id, payout.merchant, payout.currency, returned.amount)]
+    book = state.books[_key(sent.merchant, sent.currency)]
+    valid = state.accounts.get(_key(sent.merchant, sent.currency), True)
+    return come_back(returned, sent, book, _run_day(state.now), _terms(state, book).payout_attempts, valid)
 
 
-def _settle(book: Book, now: int, holidays: frozenset[int]) -> list[Event]:
-    """Make what is due available, close the batch if anything happened, pay out what there is."""
-    run_on = _run_day(now)
-    entries = sorted(
-        (entry for day, entries in book.pending.items() if int(day) <= run_on for entry in entries),
-        key=_item,
-    )
-    available = book.available + sum(entry.amount for entry in entries)
-    events: list[Event] = []
-    if entries or book.adjusted:
-        batch_id = f"{book.merchant}-{book.currency}-{iso_day(run_on)}"
-        chunks = -(-len(entries) // CHUNK_ENTRIES)
-        for chunk in range(chunks):
-            part = entries[chunk * CHUNK_ENTRIES : (chunk + 1) * CHUNK_ENTRIES]
-            total = sum(entry.amount for entry in part)
-            events.append(
-                FundsMadeAvailable(book.merchant, book.currency, batch_id, chunk + 1, chunks, part, total)
-            )
-        events.append(
-            _statement(book, batch_id, run_on, sorted(entries + book.adjusted, key=_item), available)
+def _forget(state: State, item: str) -> None:
+    """A payout or debit that has not come back in all this time will not."""
+    sent = state.transits.pop(item, None)
+    if sent is not None and sent.debit:
+        state.books[_key(sent.merchant, sent.currency)].debits_returned = 0
+
+
+def _cover(state: State, book: Book) -> list[Event]:
+    """A balance below the merchant's limit is owed to us from here on, not only from the next run."""
+    if book.available >= -_terms(state, book).negative_limit:
+        return []
+    return [
+        MerchantReceivableRaised(
+            book.merchant, book.currency, ReceivableCause.LIMIT_EXCEEDED, -book.available
         )
-    if available > 0:
-        payout_id = operation_id("po", book.merchant, f"{book.currency}/{iso_day(run_on)}")
-        events.append(
-            PayoutInitiated(
-                payout_id,
-                book.merchant,
-                book.currency,
-                available,
-                bank_account(book.currency),
-                book.attempt + 1,
-                next_business_day(day_of(now), holidays),
-            )
-        )
-    return events
+    ]
 
 
-def _statement(
-    book: Book, batch_id: str, run_on: int, entries: list[Entry], available: int
-) -> SettlementBatchClosed:
-    lines = "\n".join(f"{entry.item} {entry.amount}" for entry in entries)
-    return SettlementBatchClosed(
-        book.merchant,
-        book.currency,
-        batch_id,
-        run_on,
-        len(entries),
-        sum(entry.amount for entry in entries if entry.amount > 0),
-        -sum(entry.amount for entry in entries if entry.amount < 0),
-        available,
-        sha256(lines.encode()).hexdigest(),
+def _run(state: State, book: Book, now: int) -> Run:
+    return Run(
+        book,
+        _terms(state, book),
+        _run_day(state.now),
+        _run_day(now),
+        day_of(now),
+        _holidays(state, book.currency),
     )
 
 
-def _age(state: State, payout_id: str, now: int) -> list[Event]:
-    payout = state.payouts.get(payout_id)
-    if payout is None or not payout.silent:
+def _age(state: State, item: str, now: int) -> list[Event]:
+    sent = state.transits.get(item)
+    if sent is None or not sent.silent:
         return []
-    initiated_on = next(day.day_on for day in state.days if payout_id in day.names)
+    sent_on = next(day.day_on for day in state.days if item in day.names)
+    expected = MerchantDebitOutcomeReceived if sent.debit else PayoutOutcomeReceived
     return [
         ClearingResidualAged(
             name(PT),
-            payout_id,
-            payout.currency,
-            -payout.amount,
-            _run_day(now) - initiated_on,
-            PayoutOutcomeReceived.__name__,
+            item,
+            sent.currency,
+            sent.amount if sent.debit else -sent.amount,
+            _run_day(now) - sent_on,
+            expected.__name__,
         )
     ]
 
@@ -292,8 +291,17 @@ def _holidays(state: State, currency: str) -> frozenset[int]:
     return frozenset(state.holidays.get(currency, ()))
 
 
-def _item(entry: Entry) -> str:
-    return entry.item
+def _terms(state: State, book: Book) -> SettlementTerms:
+    """The terms for this currency, else those for every currency, else what holds for everybody."""
+    for currency in (book.currency, ""):
+        terms = state.terms.get(_key(book.merchant, currency))
+        if terms is not None:
+            return terms
+    return SettlementTerms(book.merchant)
+
+
+def _key(merchant: str, currency: str) -> str:
+    return f"{merchant} {currency}"
 
 
 # --- remembering ----------------------------------------------------------------------------------------
@@ -306,35 +314,26 @@ def evolve(state: State, recorded: Recorded) -> State:
             state.now = body.at
         case LogOpened() as body:
             state.now = body.opened_at
+            state.partition, state.partitions = body.partition, body.partitions
         case MerchantEntryReceived() as body:
             _enter(state, recorded, body)
         case PayoutOutcomeReceived() as body:
-            _hear_of(state, recorded, body)
-        case FundsMadeAvailable() as body:
-            _book(state, body.merchant, body.currency).available += body.amount
-        case MerchantBalanceAdjusted() as body:
-            book = _book(state, body.merchant, body.currency)
-            book.available += body.amount
-            book.adjusted.append(Entry(body.item, body.amount))
-        case SettlementBatchClosed() as body:
-            book = _book(state, body.merchant, body.currency)
-            book.adjusted = []
-            book.pending = {day: book.pending[day] for day in book.pending if int(day) > body.settled_on}
-        case PayoutInitiated() as body:
-            book = _book(state, body.merchant, body.currency)
-            book.available -= body.amount
-            book.attempt = 0
-            state.payouts[body.payout_id] = Payout(body.merchant, body.currency, body.amount, body.attempt)
-            put_aside(state.days, _run_day(recorded.meta.recorded_at), body.payout_id)
-        case PayoutReturnCredited() as body:
-            payout = state.payouts.pop(body.payout_id)
-            book = _book(state, body.merchant, body.currency)
-            book.available += body.amount
-            book.attempt = max(book.attempt, payout.attempt)
+            returned = body.outcome is PayoutOutcome.RETURNED
+            _hear_of(state, recorded, body.payout_id, body.return_code, body.correction, returned=returned)
+        case MerchantDebitOutcomeReceived() as body:
+            returned = body.outcome is DebitOutcome.RETURNED
+            _hear_of(state, recorded, body.debit_id, body.return_code, "", returned=returned)
+            _book(state, body.merchant, body.currency).debit_id = ""
+        case BankAccountValidationFailed() as body:
+            state.accounts[_key(body.merchant, body.currency)] = False
         case ClearingResidualAged() as body:
-            state.payouts[body.item].silent = False
+            state.transits[body.item].silent = False
         case ReferenceApplied() as body:
             _apply(state, body)
+        case body if isinstance(body, Booked):
+            run_on = _run_day(recorded.meta.recorded_at)
+            book_in(_book(state, body.merchant, body.currency), body, run_on)
+            _follow_transit(state, body, run_on)
         case _:
             pass
     return state
@@ -364,18 +363,40 @@ def _enter(state: State, recorded: Recorded, body: MerchantEntryReceived) -> Non
     book.pending.setdefault(str(due_on), []).append(Entry(body.item, body.amount))
 
 
-def _hear_of(state: State, recorded: Recorded, body: PayoutOutcomeReceived) -> None:
-    payout = state.payouts.get(body.payout_id)
-    if payout is not None:
-        payout.silent = False
-    if body.outcome is PayoutOutcome.RETURNED:
-        state.returned[body.payout_id] = Returned(
-            body.payout_id, body.amount, recorded.meta.event_id, recorded.meta.occurred_at
-        )
+def _follow_transit(state: State, body: Booked, run_on: int) -> None:
+    """Keep what is on its way to or from a bank, and whether there is a bank account."""
+    match body:
+        case PayoutInitiated():
+            sent = Transit(body.merchant, body.currency, body.amount, body.attempt)
+            state.transits[body.payout_id] = sent
+            put_aside(state.days, run_on, body.payout_id)
+        case MerchantDebitApplied():
+            sent = Transit(body.merchant, body.currency, body.amount, body.attempt, debit=True)
+            state.transits[body.debit_id] = sent
+            put_aside(state.days, run_on, body.debit_id)
+        case PayoutFailed() | PayoutReturnCredited():
+            del state.transits[body.payout_id]
+        case MerchantDebitReturned():
+            del state.transits[body.debit_id]
+        case BankAccountValidated():
+            state.accounts[_key(body.merchant, body.currency)] = True
+        case _:
+            pass
+
+
+def _hear_of(
+    state: State, recorded: Recorded, item: str, code: str, correction: str, *, returned: bool
+) -> None:
+    sent = state.transits.get(item)
+    if sent is not None:
+        sent.silent = False
+    if returned:
+        meta, amount = recorded.meta, recorded.body.amount  # type: ignore[attr-defined]
+        state.returned[item] = Returned(item, amount, code, correction, meta.event_id, meta.occurred_at)
 
 
 def _book(state: State, merchant: str, currency: str) -> Book:
-    key = f"{merchant} {currency}"
+    key = _key(merchant, currency)
     book = state.books.get(key)
     if book is None:
         book = state.books[key] = Book(merchant, currency)
@@ -383,11 +404,13 @@ def _book(state: State, merchant: str, currency: str) -> Book:
 
 
 def _apply(state: State, body: ReferenceApplied) -> None:
-    if body.kind not in ("merchant", "holidays"):
+    if body.kind not in APPLIED:
         return
     match decode_reference(body.kind, body.content):
         case MerchantTerms() as terms:
             state.settlement_days[terms.merchant] = terms.settlement_days
+        case SettlementTerms() as terms:
+            state.terms[_key(terms.merchant, terms.currency)] = terms
         case Holidays() as holidays:
             state.holidays[holidays.currency] = list(holidays.days_on)
         case _:
@@ -401,12 +424,14 @@ def summary(state: State) -> Iterator[str]:
     """Each merchant's balance, and its entries by the day they become available; payouts that may still come back."""
     for key in sorted(state.books):
         book = state.books[key]
-        yield f"book {key} available {book.available} attempt {book.attempt}"
+        yield f"book {key} available {book.available} attempt {book.attempt} owes {book.receivable}"
+        for tranche in book.reserve:
+            yield f"book {key} {tranche.reserve_id} {tranche.amount} until {tranche.release_on}"
+        for hold_id, hold in sorted(book.holds.items()):
+            yield f"book {key} hold {hold_id} {hold.amount} of {hold.wanted} {hold.reason}"
         for day in sorted(book.pending):
             entries = book.pending[day]
             yield f"book {key} due {day} {len(entries)} entries {sum(entry.amount for entry in entries)}"
-    for payout_id in sorted(state.payouts):
-        payout = state.payouts[payout_id]
-        yield (
-            f"payout {payout_id} {payout.merchant} {payout.currency} {payout.amount} attempt {payout.attempt}"
-        )
+    for item, sent in sorted(state.transits.items()):
+        what = "debit" if sent.debit else "payout"
+        yield f"{what} {item} {sent.merchant} {sent.currency} {sent.amount} attempt {sent.attempt}"

@@ -11,21 +11,34 @@ from typing import Final
 
 from events.authorization import NetworkNotSent, NetworkReplyReceived, NetworkReplyTimedOut
 from events.base import Event
-from events.clearing import ClearingCycleTotalled, ClearingRecordAnswered, SchemePeriodTotalled
-from events.intake import RequestReceived
-from events.lifecycle import CaptureRequested, PaymentRequested, VoidRequested
+from events.clearing import (
+    ClearingCycleTotalled,
+    ClearingRecordAnswered,
+    ClearingReturnReceived,
+    SchemePeriodTotalled,
+)
+from events.corrections import ResolutionRequested
+from events.disputes import DisputeEvidenceRequested, DisputeNoticeReceived, FraudReportReceived
+from events.hotlist import HotlistAnnounced, RiskSignalled
+from events.intake import IncrementReceived, RequestReceived
+from events.lifecycle import CaptureRequested, IncrementRequested, PaymentRequested, VoidRequested
+from events.payouts import DebitAnnounced, MerchantDebitOutcomeReceived
 from events.reconciliation import BankLineRecorded, NetworkSettlementAdvised, PayoutAnnounced
 from events.refunds import RefundRequested
 from events.settlement import MerchantEntryReceived, PayoutOutcomeReceived
 from streams import (
     authorization,
     clearing,
+    disputes,
     fees,
     handovers,
+    hotlist,
     intake,
     lifecycle,
+    limits,
     reconciliation,
     refunds,
+    review,
     risk,
     routing,
     settlement,
@@ -38,6 +51,10 @@ from streams.processor import Processor
 NOTICE_LAG: Final = 4
 FEEDBACK_LAG: Final = 4
 BANK_LAG: Final = 4
+#: What goes beyond a limit in one interval is on the hotlist when the second one behind it ends. One tick would be
+#: the least that there can be, but then every tick of payments waits for the one of velocity before it, and a run in
+#: virtual time takes a quarter longer. By the clock on the wall nobody waits, and it is in force as soon as it comes.
+HOTLIST_LAG: Final = 2
 
 
 class Scope(Enum):
@@ -92,7 +109,7 @@ class EngineSpec:
 INTAKE: Final = EngineSpec(
     name="intake",
     inputs=("reference", "intake.inbox", "payments.requests"),
-    facts={"intake.inbox": frozenset({RequestReceived})},
+    facts={"intake.inbox": frozenset({RequestReceived, IncrementReceived})},
     upstreams=(Upstream("requests", Scope.SAME), Upstream("intake", Scope.ALL)),
     processors=(intake,),
     handovers=handovers.INTAKE,
@@ -102,24 +119,60 @@ INTAKE: Final = EngineSpec(
 
 PAYMENTS: Final = EngineSpec(
     name="payments",
-    inputs=("reference", "network.replies", "network.notices", "payments.inbox"),
+    inputs=("reference", "network.replies", "network.notices", "risk.hotlist", "payments.inbox"),
     facts={
         "network.replies": frozenset({NetworkReplyReceived, NetworkReplyTimedOut, NetworkNotSent}),
-        "network.notices": frozenset({ClearingRecordAnswered}),
-        "payments.inbox": frozenset({PaymentRequested, CaptureRequested, VoidRequested, RefundRequested}),
+        "risk.hotlist": frozenset({HotlistAnnounced}),
+        "network.notices": frozenset(
+            {
+                ClearingRecordAnswered,
+                ClearingReturnReceived,
+                FraudReportReceived,
+                DisputeNoticeReceived,
+                ResolutionRequested,
+            }
+        ),
+        "payments.inbox": frozenset(
+            {
+                PaymentRequested,
+                CaptureRequested,
+                IncrementRequested,
+                VoidRequested,
+                RefundRequested,
+                DisputeEvidenceRequested,
+            }
+        ),
     },
-    upstreams=(Upstream("intake", Scope.ALL), Upstream("network", Scope.SAME, NOTICE_LAG)),
-    processors=(risk, routing, authorization, lifecycle, refunds, clearing, fees),
+    upstreams=(
+        Upstream("intake", Scope.ALL),
+        Upstream("network", Scope.SAME, NOTICE_LAG),
+        Upstream("velocity", Scope.ALL, HOTLIST_LAG),
+    ),
+    processors=(hotlist, risk, review, routing, authorization, lifecycle, refunds, clearing, disputes, fees),
     handovers=handovers.PAYMENTS,
-    marks=("settlement.inbox", "reconciliation.inbox"),
-    wall_marks=("settlement.inbox", "reconciliation.inbox"),
+    marks=("risk.signals", "settlement.inbox", "reconciliation.inbox"),
+    wall_marks=("risk.signals", "settlement.inbox", "reconciliation.inbox"),
     own_clock=True,
+)
+
+VELOCITY: Final = EngineSpec(
+    name="velocity",
+    inputs=("reference", "risk.signals"),
+    facts={"risk.signals": frozenset({RiskSignalled})},
+    upstreams=(Upstream("payments", Scope.ALL),),
+    processors=(limits,),
+    handovers=handovers.VELOCITY,
+    marks=("risk.hotlist",),
 )
 
 SETTLEMENT: Final = EngineSpec(
     name="settlement",
     inputs=("reference", "settlement.inbox"),
-    facts={"settlement.inbox": frozenset({MerchantEntryReceived, PayoutOutcomeReceived})},
+    facts={
+        "settlement.inbox": frozenset(
+            {MerchantEntryReceived, PayoutOutcomeReceived, MerchantDebitOutcomeReceived}
+        )
+    },
     upstreams=(Upstream("payments", Scope.ALL), Upstream("reconciliation", Scope.ALL, FEEDBACK_LAG)),
     processors=(settlement,),
     handovers=handovers.SETTLEMENT,
@@ -131,8 +184,10 @@ RECONCILIATION: Final = EngineSpec(
     name="reconciliation",
     inputs=("reference", "reconciliation.inbox", "bank.statements"),
     facts={
-        "reconciliation.inbox": frozenset({ClearingCycleTotalled, SchemePeriodTotalled, PayoutAnnounced}),
-        "bank.statements": frozenset({BankLineRecorded, NetworkSettlementAdvised}),
+        "reconciliation.inbox": frozenset(
+            {ClearingCycleTotalled, SchemePeriodTotalled, PayoutAnnounced, DebitAnnounced}
+        ),
+        "bank.statements": frozenset({BankLineRecorded, NetworkSettlementAdvised, ResolutionRequested}),
     },
     upstreams=(
         Upstream("payments", Scope.ALL),
@@ -145,9 +200,13 @@ RECONCILIATION: Final = EngineSpec(
 )
 
 #: In the order in which an index lets them work.
-ENGINES: Final = (INTAKE, PAYMENTS, SETTLEMENT, RECONCILIATION)
+ENGINES: Final = (INTAKE, PAYMENTS, VELOCITY, SETTLEMENT, RECONCILIATION)
 
 LOGS: Final = tuple(spec.name for spec in ENGINES)
+
+#: Topics that engines alone write, each in one transaction with the event it follows from. Intake marks its own inbox
+#: as soon as it is told that requests are over, for it hands on what came to a foreign partition at once.
+INBOXES: Final = frozenset({"intake.inbox", *(topic for spec in ENGINES for topic in spec.marks)})
 
 #: Topics that every partition reads whole.
 BROADCAST: Final = frozenset({"reference"})
@@ -177,4 +236,7 @@ TOPICS: Final = (
     Topic("bank.statements", "bank account"),
     Topic("reference", "kind and id", partitioned=False),
     Topic("dead-letters", "source topic", partitioned=False),
+    Topic("risk.signals", "dimension and value"),
+    Topic("velocity", "dimension and value"),
+    Topic("risk.hotlist", "none: a copy for every partition"),
 )

@@ -51,6 +51,12 @@ _FOLDER: Final = Path("var")
 @click.option(
     "--batch", type=click.IntRange(1, 100_000), default=None, help="Records an input gives to one turn."
 )
+@click.option(
+    "--plant-differences",
+    "differences",
+    metavar="SEED|FILE",
+    help="Let the simulated networks and bank be wrong: one difference of each kind, or those of a TOML file.",
+)
 @click.option("--fresh", is_flag=True, help="Begin anew: remove the log and the store first.")
 @json_option
 def demo(
@@ -63,6 +69,7 @@ def demo(
     partitions: Value,
     workers: int,
     batch: int | None,
+    differences: str | None,
     fresh: bool,
     as_json: bool,
 ) -> int:
@@ -83,6 +90,7 @@ def demo(
     from infra.stores import reading
     from infra.summary import as_object, print_summary
     from projections.report import report
+    from streams.edge.faults import NO_FAULTS, plan_of
     from streams.hosts.house import BATCH
 
     place = place_of(log, kafka_config)
@@ -91,11 +99,23 @@ def demo(
             if workers != 1:
                 raise Refused("--workers share the partitions of a log on Kafka; a file has one writer")
             in_file = Job(
-                payments, seed, input_, place, store, partitions_of(partitions, 1), batch or BATCH, fresh
+                payments,
+                seed,
+                input_,
+                place,
+                store,
+                partitions_of(partitions, 1),
+                batch or BATCH,
+                fresh,
+                plan_of(differences) if differences is not None else NO_FAULTS,
             )
             job: Ran = in_file
             finished = run(in_file, watch)
         else:
+            if differences is not None:
+                raise Refused(
+                    "--plant-differences is for a log in a file: on Kafka, counterparties are honest"
+                )
             from infra.clusterjob import ClusterJob, run_on_kafka
 
             on_kafka = ClusterJob(

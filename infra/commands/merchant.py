@@ -25,9 +25,18 @@ _TOTALS: Final = (
     ("refunded", "refunded"),
     ("fees", "fees"),
     ("pending", "pending: not yet taken over by settlement"),
-    ("available", "available: the next payout"),
-    ("reserve", "reserve"),
+    ("available", "available: the next payout, less what is owed to us"),
+    ("reserve", "kept back: reserve and holds"),
     ("paid_out", "paid out"),
+    ("held", "on hold, of what is kept back"),
+    ("receivable", "owed to us"),
+    ("forgiven", "given up of what was owed to us"),
+)
+#: Lines that most merchants have nothing on.
+_SELDOM: Final = frozenset({"held", "receivable", "forgiven"})
+_DAYS: Final = (
+    *("captures", "fees", "refunds", "disputes", "other", "payouts", "returned_payouts"),
+    *("reserve", "holds", "owed", "balance"),
 )
 
 
@@ -94,7 +103,11 @@ def statement(
     screen = console()
     for total in totals:
         currency = total["currency"]
-        lines = [(label, money(total[column], currency)) for column, label in _TOTALS]
+        lines = [
+            (label, money(total[column], currency))
+            for column, label in _TOTALS
+            if total[column] or column not in _SELDOM
+        ]
         screen.print(table(f"{name}, {currency}", ("", "amount"), lines, right=("amount",)))
         screen.print()
         screen.print(_days([day for day in days if day["currency"] == currency], currency))
@@ -166,7 +179,8 @@ def _next_payout(one: Statement) -> str:
 
 
 def _days(days: list[dict[str, Any]], currency: str) -> Any:
-    columns = ("captures", "fees", "refunds", "other", "payouts", "returned_payouts", "balance")
+    # Columns without a figure only take room from those that have some.
+    columns = [column for column in _DAYS if column == "balance" or any(day[column] for day in days)]
     lines = [(day["day"], *(money(day[column], currency) for column in columns)) for day in days]
     shown = tuple(column.replace("_", " ") for column in columns)
     return table("Settled", ("day", *shown), lines, right=shown)

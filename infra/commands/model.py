@@ -374,3 +374,54 @@ def _date(day_on: int) -> str:
     from events.calendar import civil
 
     return "{:04d}-{:02d}-{:02d}".format(*civil(day_on))
+
+
+@model.command()
+@click.argument("file", type=_FILE)
+@click.option(
+    "--mode",
+    type=click.Choice(("enforce", "shadow")),
+    default="shadow",
+    show_default=True,
+    help="In enforce it is the champion, whose score rules read; in shadow its challenger.",
+)
+@click.option("--into", type=_FILE, required=True, help="The input file to add the model to.")
+@click.option("--at", metavar="TIME", help="When it is published.  [default: before the first request]")
+@click.option("--out", type=_FILE, required=True, help="The input file to write.")
+@json_option
+def publish(file: Path, mode: str, into: Path, at: str | None, out: Path, as_json: bool) -> int:
+    """Turn a model into reference data: an input row for the publisher.
+
+    From the tick that names its version it is asked about every payment, and every verdict tells what it said. A model
+    on other features than these, or whose bytes were changed, is not published.
+    """
+    from events.errors import Refused, ValidationError
+    from events.risk import Mode
+    from infra.output import to_json
+    from streams.edge.amended import amended
+    from streams.edge.inputs import hash_of, read_rows, write_rows
+    from streams.edge.labelfile import instant_of
+    from streams.edge.modelfiles import entry_of, read_model
+
+    try:
+        content = read_model(file, Mode(mode))
+    except ValidationError as error:
+        raise Refused(f"{file}: {error}") from error
+    moment = None
+    if at is not None and (moment := instant_of(at)) is None:
+        raise Refused(f"--at is a time like 2026-03-02T09:00:00Z, not {at[:40]!r}")
+    rows = amended(read_rows(into), [entry_of(content)], moment)
+    written = write_rows(out, rows, f"model {content.sha256}")
+    if as_json:
+        result = {
+            "file": str(out),
+            "rows": written,
+            "mode": mode,
+            "model": content.sha256,
+            "sha256": hash_of(out),
+        }
+        click.echo(to_json(result))
+    else:
+        click.echo(f"{out}: the model {content.sha256[:16]} in {mode}, in {written:,} rows.")
+        click.echo(f"Next: tallystick demo --fresh --input {out}")
+    return 0

@@ -87,7 +87,7 @@ def find(db: Database, name: str) -> dict[str, Any]:
 
 
 def timeline(db: Database, payment_id: str) -> list[dict[str, Any]]:
-    """Every event of the payment's story, in all four logs, each behind what caused it."""
+    """Every event of the payment's story, in all logs, each behind what caused it."""
     found = records(
         db,
         """
@@ -158,10 +158,16 @@ def _head(found: dict[str, Any], *, simulated: bool) -> Table:
                 ("authorized", "authorized_amount"),
                 ("captured", "captured_amount"),
                 ("refunded", "refunded_amount"),
+                ("disputed", "disputed_amount"),
                 ("fees", "fee_amount"),
                 ("written off", "written_off_amount"),
             )
             if found[column]
+        ),
+        *(
+            [("dispute", f"{found['dispute_status']}, {found['dispute_stage']}")]
+            if found["dispute_status"]
+            else []
         ),
         *([("simulated", "producers, networks and bank are simulators")] if simulated else []),
     ]

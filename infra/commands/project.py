@@ -1,5 +1,6 @@
 """``tallystick project``: keeping the projections up with a log, how far they are, and making them anew."""
 
+import os
 from pathlib import Path
 
 import click
@@ -30,10 +31,11 @@ def run(log: Value, kafka_config: Path | None, store: StoreAddress) -> int:
     Its position stands in the store, in one transaction with the rows: it can be killed at any moment. Exit code 3: the
     log or the store cannot be had; start it again.
     """
+    from infra.crashing import reach_of
     from infra.upkeep import keep_up
 
-    place = place_of(log, kafka_config)
-    keep_up(place, store, lambda: remark(f"projecting {log.text} into {store}"))
+    place, reach = place_of(log, kafka_config), reach_of(os.environ)
+    keep_up(place, store, lambda: remark(f"projecting {log.text} into {store}"), reach)
     return OK
 
 

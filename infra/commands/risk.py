@@ -1,17 +1,18 @@
-"""``tallystick risk``: what fraud decisions see."""
+"""``tallystick risk``: what fraud decisions see, and why one came out as it did."""
 
 from pathlib import Path
 
 import click
 
-from infra.options import json_option
+from infra.options import any_log_option, json_option, kafka_config_option
+from infra.settings import Value
 
 _FILE = click.Path(path_type=Path, dir_okay=False)
 
 
 @click.group()
 def risk() -> None:
-    """What fraud decisions see."""
+    """What fraud decisions see, and why one came out as it did."""
 
 
 @risk.command()
@@ -45,7 +46,7 @@ def features(source: Path, windows: str, out: Path, hot: int, as_json: bool) -> 
     from infra.output import remark
     from infra.progress import progress_bar
     from streams.edge.backfill import backfill
-    from streams.velocity import columns, plan_of
+    from streams.features.velocity import columns, plan_of
 
     collect_rarely()
     started = time.monotonic()
@@ -89,3 +90,31 @@ def features(source: Path, windows: str, out: Path, hot: int, as_json: bool) -> 
     if found.approximate:
         remark(f"{found.approximate:,} rows are approximate beyond 24 hours, where a key was hot.")
     return 0
+
+
+@risk.command()
+@click.argument("payment_id", metavar="PAYMENT")
+@any_log_option
+@kafka_config_option
+@json_option
+def explain(payment_id: str, log: Value, kafka_config: Path | None, as_json: bool) -> int:
+    """Why a payment got its verdict: what was measured, what fired, what the models said, and from which events.
+
+    The verdict is decided again from the beginning of its partition's log. Exit code 1: it came out otherwise.
+    """
+    from infra.collecting import collect_rarely
+    from infra.explanations import as_json_value, print_explained
+    from infra.job import Stage
+    from infra.logs import looking_at, place_of
+    from infra.output import to_json
+    from infra.progress import progress_bar
+    from streams.forensics.explaining import explain as explained
+
+    collect_rarely()
+    with looking_at(place_of(log, kafka_config)) as opened, progress_bar(quiet=as_json) as watch:
+        found = explained(opened, payment_id, lambda done: watch(Stage("deciding again", done, done)))
+    if as_json:
+        click.echo(to_json(as_json_value(found)))
+    else:
+        print_explained(found)
+    return 0 if found.agrees else 1

@@ -75,7 +75,7 @@ def check(file: Path, house: Path | None, as_json: bool) -> int:
         if cost:
             click.echo(f"  {phase.replace('_', ' ')}: up to {cost:,} steps")
     for name in _unmeasured(judge_of(read, above)):
-        remark(f"Nothing measures {name} yet: it is not known, and a comparison with it is false.")
+        remark(f"The stream does not know {name} yet: there, a comparison with it is false.")
     return 0
 
 
@@ -333,11 +333,10 @@ def _faults(error: "FileRefused") -> list[dict[str, Any]]:
 
 
 def _unmeasured(judge: "Judge") -> list[str]:
-    """The features that rules read and nobody records yet."""
-    from streams.features.rules.catalogue import FEATURES, Source
+    """The features that rules read and the stream does not know yet."""
+    from streams.features.rules.catalogue import NAMES, NOT_IN_THE_STREAM
 
-    unsaid = (Source.IDENTITY, Source.AUTHENTICATION)
-    return [FEATURES[place].name for place in judge.places() if FEATURES[place].source in unsaid]
+    return [NAMES[place] for place in judge.places() if NAMES[place] in NOT_IN_THE_STREAM]
 
 
 def _instant(option: str, text: str | None, default: Any) -> Any:

@@ -35,13 +35,14 @@ def forecast(merchant: str, store: StoreAddress, as_of: str | None, as_json: boo
         return
     screen = console()
     if found.runs:
-        figures = ("entries", "becomes available", "payout")
+        figures = ("entries", "becomes available", "reserve", "payout")
         rows = [
             (
                 iso_day(run.run_on),
                 run.merchant,
                 run.entries,
                 money(run.amount, run.currency),
+                money(run.reserve_released - run.reserve_withheld, run.currency),
                 money(run.payout, run.currency),
                 iso_day(run.payout_on),
             )

@@ -24,6 +24,8 @@ _LIBRARIES: Final = "streams.features"
 ADMITTED: Final = {
     "RequestReceived": "payments.requests",
     "RequestForwarded": "payments.requests",
+    "IncrementReceived": "payments.requests",
+    "IncrementForwarded": "payments.requests",
     "ReferenceApplied": "reference",
 }
 

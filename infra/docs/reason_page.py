@@ -10,7 +10,7 @@ from events.avro import enums_within
 from events.catalog import EVENTS, FAMILIES, MESSAGES
 from events.errors import Refused
 from infra.docs.markdown import WRITTEN, docstring, page, prose, table
-from streams.authorization import DECLINES, OTHER_DECLINE
+from streams.features.approvals import DECLINES, OTHER_DECLINE
 
 _ABOUT: Final = """\
 A business "no" is an event with a reason, and the reasons are closed sets: a program can tell them all apart. On the

@@ -2,7 +2,8 @@
 
 from typing import Final
 
-from events.reference import Action, Phase
+from events.reference import Action
+from events.risk import Phase
 from infra.docs.markdown import WRITTEN, page, table
 from infra.docs.reason_page import meanings
 from streams.features.rules.catalogue import FEATURES, WINDOWS, Feature
@@ -16,9 +17,10 @@ A rule is a sentence about a payment: `card.count_10m > 5 and amount > 3 * merch
 that is checked, tested on cases of its own, tried on the payments of a log, and then published as reference data. The
 blocks of this page are run by the tests.
 
-The language and its tools stand on their own for now: the payments engine still decides by the first kind of pack
-(`infra/reference/rules.toml`, a feature above a threshold), and a pack that is published is recorded in every log and
-decides nothing yet."""
+Rules are asked where a payment is decided, in the partition that has all payments of its card. So the stream knows what
+was counted under the card and under the card at the merchant. What is counted under an address, a device, an e-mail
+address or a merchant is shared out over the partitions and not known there yet: a comparison with it is false in the
+stream, and a back-test, which reads all partitions, measures it. `tallystick rules check` names such features."""
 
 _SESSION: Final = """\
 ## A session
@@ -140,7 +142,21 @@ _ORDER: Final = """\
 ## What is done
 
 Of the rules that fire, the first kind in this order decides. A rule in `shadow` is told and decides nothing. A rule is
-asked in the first phase in which everything that it reads is known, or in the later one that it names."""
+asked in the first phase in which everything that it reads is known, or in the later one that it names.
+
+- A published book comes into force at the tick that names its version, in every partition at the same one. A book that
+  cannot be used there (a list that has not come, a merchant's threshold of another type) is refused by an event,
+  `ReferenceRefused`, and what was in force stays.
+- Nobody can have a cardholder authenticate yet. A payment on which `request_3ds` decides gets the verdict `step_up`
+  and goes on as one to be reviewed does; where a `block` fires too, it is blocked, or the request would let through
+  what it was meant to keep out. The phase after authentication is not asked before there is one.
+- A merchant's limits of amount and of payments a day with one card bind whatever the rules say; they are told as
+  `merchant_max_amount` and `merchant_card_count_24h`.
+- The verdict's event has the values of all features, the rules that fired, those in shadow and those that failed;
+  `score` are the points of the rules that fired, 0 to 100.
+- The rules to start with are `infra/reference/rules.toml`. A pack of the first kind (a feature above a threshold) in an
+  older input is asked in this language, and its strongest verdict wins; a sum there was per currency, and is of all
+  currencies here."""
 
 _MERCHANTS: Final = """\
 ## A merchant's own

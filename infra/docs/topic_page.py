@@ -5,7 +5,7 @@ from typing import Final
 from events.errors import Refused
 from infra.docs.markdown import WRITTEN, docstring, page, table
 from streams import topology
-from streams.topology import BROADCAST, ENGINES, LOGS, TOPICS, EngineSpec, Scope, Topic
+from streams.topology import BROADCAST, ENGINES, INTAKE, LOGS, TOPICS, EngineSpec, Scope, Topic
 
 #: Who writes what no engine writes, and what of it is simulated today.
 OUTSIDE: Final = {
@@ -16,7 +16,6 @@ OUTSIDE: Final = {
     "reference": "reference data",
 }
 _DEAD_LETTERS: Final = "dead-letters"
-_INBOX: Final = ".inbox"
 _ABOUT: Final = """\
 A topic named like a log holds that log's events; every other one holds messages. Only producers write
 `payments.requests`; engines hand facts to each other over inboxes."""
@@ -51,16 +50,17 @@ def writers(topic: str) -> list[str]:
         return ["every engine"]
     if topic in OUTSIDE:
         return [OUTSIDE[topic]]
-    reader = topic.removesuffix(_INBOX)
-    found = [sender for spec in ENGINES if spec.name == reader for sender in _senders(spec)]
+    found = _senders(topic)
     if not found:
         raise Refused(f"nobody writes the topic {topic}: say in infra/docs/topic_page.py who does")
     return found
 
 
-def _senders(spec: EngineSpec) -> list[str]:
-    """The engines that hand facts to an engine."""
-    return [upstream.sender for upstream in spec.upstreams if upstream.sender in LOGS]
+def _senders(topic: str) -> list[str]:
+    """The engines that hand facts on by a topic; what reaches intake's inbox is handed there by intake itself."""
+    if topic == "intake.inbox":
+        return [INTAKE.name]
+    return [spec.name for spec in ENGINES if topic in spec.marks]
 
 
 def _row(topic: Topic) -> tuple[str, ...]:
@@ -93,8 +93,8 @@ def _diagram() -> str:
             readers = [spec.name for spec in ENGINES if topic in spec.inputs]
             lines += [f"    {_node(writer)}([{writer}]) -->|{topic}| {reader}" for reader in readers]
     for spec in ENGINES:
-        for sender in _senders(spec):
-            lines.append(f"    {sender} -->|{spec.name}{_INBOX}| {spec.name}")
+        for topic in spec.inputs:
+            lines += [f"    {sender} -->|{topic}| {spec.name}" for sender in _senders(topic)]
     return "\n".join(["```mermaid", *lines, "```"])
 
 

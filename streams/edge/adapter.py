@@ -4,9 +4,9 @@ It reads the payments log as it is committed. What is to be sent is journalled, 
 answers go to ``network.replies`` by a plain idempotent producer, in no transaction, for the payments log takes each
 (RRN, attempt, kind) once. Then the call is answered, and the group's position moves behind what has been.
 
-An authorization goes out at most once. Whoever starts again says of those in the journal that have no answer that they
-timed out, for nobody knows more; reversals may be repeated, and are. In virtual time the networks are a function and
-are asked again: only they may say that nothing was heard.
+An authorization, and an increment of one, goes out at most once. Whoever starts again says of those in the journal that
+have no answer that they timed out, for nobody knows more; reversals may be repeated, and are. In virtual time the
+networks are a function and are asked again: only they may say that nothing was heard.
 
 A partition belongs to whoever has *claimed* it: with its position the group keeps the name of the journal that knows
 what has been sent behind it. A claim by another journal (this machine's disk was lost, or another machine had the
@@ -30,7 +30,13 @@ from aiokafka import TopicPartition as KafkaPartition
 from aiokafka.coordinator.assignors.range import RangePartitionAssignor
 from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
 
-from events.authorization import AuthorizationSubmitted, MessageKind, NetworkReplyTimedOut, ReversalSubmitted
+from events.authorization import (
+    AuthorizationSubmitted,
+    IncrementSubmitted,
+    MessageKind,
+    NetworkReplyTimedOut,
+    ReversalSubmitted,
+)
 from events.envelope import Recorded
 from events.errors import TallystickError, Unavailable
 from events.partitions import ClockKind
@@ -61,8 +67,9 @@ _REBALANCE_MS: Final = 30_000
 #: The member reads nothing, and must not be sent away for that.
 _NEVER_MS: Final = 2**31 - 1
 
-_SUBMISSIONS: Final = headers_of((AuthorizationSubmitted, ReversalSubmitted))
-_AUTHORIZATIONS: Final = headers_of((AuthorizationSubmitted,))
+_SUBMISSIONS: Final = headers_of((AuthorizationSubmitted, IncrementSubmitted, ReversalSubmitted))
+#: What goes out at most once.
+_AUTHORIZATIONS: Final = headers_of((AuthorizationSubmitted, IncrementSubmitted))
 _HEARD: Final = headers_of(Adapter.HEARS)
 
 
@@ -274,7 +281,7 @@ class AdapterProcess:
         again, lost = [], []
         for sent in pending:
             recorded = decode_event(sent.event)
-            if isinstance(recorded.body, AuthorizationSubmitted):
+            if isinstance(recorded.body, AuthorizationSubmitted | IncrementSubmitted):
                 lost.append(_unanswered(line.edge, partition, sent.offset, recorded))
             else:
                 again.append(Call(partition, sent.offset, recorded, line.edge.see(LOG, partition, recorded)))
@@ -421,11 +428,12 @@ def _is_authorization(record: Any) -> bool:
 def _unanswered(edge: Adapter, partition: int, offset: int, recorded: Recorded) -> Call:
     """An authorization of which nobody knows more than that it may have been sent."""
     body = recorded.body
-    assert isinstance(body, AuthorizationSubmitted)
+    assert isinstance(body, AuthorizationSubmitted | IncrementSubmitted)
+    increment = isinstance(body, IncrementSubmitted)
     fact = NetworkReplyTimedOut(
         body.payment_id,
         body.network,
-        MessageKind.AUTHORIZATION,
+        MessageKind.INCREMENT if increment else MessageKind.AUTHORIZATION,
         body.attempt,
         body.stan,
         body.rrn,

@@ -1,8 +1,8 @@
 """A foreign history through velocity: the features that every authorization of a file would have had.
 
-The code that measures is :mod:`streams.velocity`, one row after the other; the order of the rows is the order of
-the log. Every value is exact: how late rows come and how long ids must be known is looked up in the file first, so
-nothing is forgotten too early, and memory follows the widest window and not the length of the file.
+The code that measures is :mod:`streams.features.velocity`, one row after the other; the order of the rows is the
+order of the log. Every value is exact: how late rows come and how long ids must be known is looked up in the file
+first, so nothing is forgotten too early, and memory follows the widest window and not the length of the file.
 
 Columns: ``event_id``, ``kind`` (``authorization`` or ``label``), ``event_time`` (a timestamp, or microseconds),
 ``card``, ``ip``, ``device``, ``email``, ``merchant``, ``amount_minor``. Names may be text or whole numbers; a
@@ -29,8 +29,8 @@ import numpy as np
 
 from events.calendar import HOUR
 from events.errors import Refused, Unavailable, ValidationError, WireError
-from streams import velocity
-from streams.velocity import Mark, Plan, columns, plan_of
+from streams.features import velocity
+from streams.features.velocity import Mark, Plan, columns, plan_of
 
 BATCH: Final = 10_000
 """Rows read and written at once. Nothing depends on it but speed."""

@@ -13,8 +13,11 @@ On a business day at :data:`CLOSE_OF_BUSINESS` each account with movements gets 
     account of the cycle (:class:`~events.reconciliation.NetworkSettlementAdvised`) comes when that day ends.
 ``PAYOUT <payout>``
     a payout leaves, on its value date.
-``RETURN <payout> R01``
-    a payout comes back, two business days later.
+``RETURN <payout> <code> [<correction>]``
+    a payout comes back, two business days later, with the merchant's bank's reason; now and then its notification of
+    change says how to send it so that it arrives.
+``DEBIT <debit>`` and ``UNPAID <debit> R01``
+    a merchant is debited, on the value date; two business days later some are taken away again: no funds.
 ``INVOICE <network> <currency> <period>``
     a network takes its scheme fees of an ISO week, on the Wednesday after.
 """
@@ -23,7 +26,7 @@ from typing import Final
 
 import msgspec
 
-from events.accounts import bank_account
+from events.accounts import bank_account, line_item
 from events.base import Event
 from events.calendar import (
     HOUR,
@@ -36,7 +39,8 @@ from events.calendar import (
     start_of,
     weekday,
 )
-from events.clearing import ClearingRecordCreated
+from events.clearing import ClearingRecordCreated, RecordKind
+from events.disputes import DisputeEvidenceSubmitted
 from events.envelope import Recorded
 from events.identity import partition_of_name
 from events.messages import Handover, Marker
@@ -48,24 +52,54 @@ from events.partitions import (
     ReferenceApplied,
     TickPassed,
 )
-from events.reconciliation import BankLineRecorded, NetworkSettlementAdvised
+from events.payouts import MerchantDebitApplied, PayoutSubmitted
+from events.reconciliation import (
+    BankLineRecorded,
+    DiscrepancyDetected,
+    DiscrepancyResolved,
+    NetworkSettlementAdvised,
+)
 from events.reference import Holidays, decode_reference
-from events.settlement import PayoutInitiated
-from streams.edge.networks import Announcements, chance, present
+from streams.edge.desk import Desk, hear, requests
+from streams.edge.dice import chance
+from streams.edge.faults import (
+    ASKED_DAYS,
+    NO_FAULTS,
+    NOTICED_DAYS,
+    STRANGER,
+    STRANGER_AMOUNT,
+    WRONG_BY,
+    FaultKind,
+    Plan,
+    Planted,
+    happens,
+)
+from streams.edge.issuers import Planned, answer, moved, plan
+from streams.edge.networks import Announcements, present
 from streams.hosts.edges import Outgoing
 
 #: When a day's statement is drawn up, after midnight UTC.
 CLOSE_OF_BUSINESS: Final = 18 * HOUR
 #: Of first payouts, in millionths: the merchant's bank sends them back.
 PAYOUTS_RETURNED: Final = 15_000
-RETURN_CODE: Final = "R01"
+#: Of second ones, which go out with corrected data where there is any.
+RETURNED_AGAIN: Final = 200_000
+#: Why payouts come back, each as often as it stands here (Nacha Operating Rules, Appendix Four): no account, its number
+#: wrong, refused by the receiver, a field not to be processed, closed. C01 and C02 say what is right.
+RETURNS: Final = ("R03 C01", "R03", "R04 C01", "R04 C02", "R23", "R23", "R17", "R02")
+#: Of debits of merchants: there is no money on the account.
+DEBITS_UNPAID: Final = 250_000
+NO_FUNDS: Final = "R01"
 RETURN_DAYS: Final = 2
 #: Scheme fees of a week are taken this many days after its Sunday (3: on Wednesday).
 INVOICE_DAYS: Final = 3
 
 
 class Cycle(msgspec.Struct):
-    """A network's settlement of one currency on one day, while it grows."""
+    """A network's settlement of one currency on one day, while it grows.
+
+    ``twice`` is what it counts of records that it settles a second time, by mistake.
+    """
 
     network: str
     currency: str
@@ -74,6 +108,9 @@ class Cycle(msgspec.Struct):
     presented: int = 0
     refunded: int = 0
     interchange: int = 0
+    twice: int = 0
+    twice_interchange: int = 0
+    disputed: int = 0
 
 
 class Invoice(msgspec.Struct):
@@ -89,7 +126,9 @@ class Invoice(msgspec.Struct):
 class Booking(msgspec.Struct, frozen=True, gc=False):
     """A line of a statement to come.
 
-    ``causation_id`` is the event that asked for it, or empty. ``returns`` names a payout that will come back.
+    ``causation_id`` is the event that asked for it, or empty. ``returns`` is the reference of the line that brings a
+    payout or debit back, empty where it stays; ``undone_after`` is after how many days the bank takes the line back, 0
+    for never.
     """
 
     account: str
@@ -99,6 +138,14 @@ class Booking(msgspec.Struct, frozen=True, gc=False):
     currency: str
     causation_id: str = ""
     returns: str = ""
+    undone_after: int = 0
+
+
+class Advice(msgspec.Struct, frozen=True, gc=False):
+    """An advice that a network sends later than it should."""
+
+    due_on: int
+    body: NetworkSettlementAdvised
 
 
 class BankState(msgspec.Struct):
@@ -117,6 +164,9 @@ class BankState(msgspec.Struct):
     bookings: list[Booking] = []
     announcements: Announcements = msgspec.field(default_factory=Announcements)
     holidays: dict[str, list[int]] = {}
+    advices: list[Advice] = []
+    planted: Planted = msgspec.field(default_factory=Planted)
+    desk: Desk = msgspec.field(default_factory=Desk)
 
 
 class Bank:
@@ -124,7 +174,9 @@ class Bank:
 
     HEARS: tuple[type[Event], ...] = (
         ClearingRecordCreated,
-        PayoutInitiated,
+        DisputeEvidenceSubmitted,
+        PayoutSubmitted,
+        MerchantDebitApplied,
         TickPassed,
         ReferenceApplied,
         MarkersTaken,
@@ -133,20 +185,33 @@ class Bank:
     )
     name = "bank/0"
 
-    def __init__(self, partitions: int, seed: int) -> None:
+    def __init__(self, partitions: int, seed: int, faults: Plan = NO_FAULTS) -> None:
+        """With planted faults, the simulated desk looks into what reconciliation names, and its requests travel
+        with the bank's statements."""
         self.partitions = partitions
         self.seed = seed
+        self.faults = faults
+        if faults:
+            self.HEARS = (*Bank.HEARS, DiscrepancyDetected, DiscrepancyResolved)
         self.state = BankState(passed={f"{topic}/{number}": 0 for topic, number in self.reads()})
 
     def reads(self) -> list[tuple[str, int]]:
-        return [(topic, number) for topic in ("payments", "settlement") for number in range(self.partitions)]
+        logs = ("payments", "settlement", "reconciliation") if self.faults else ("payments", "settlement")
+        return [(topic, number) for topic in logs for number in range(self.partitions)]
 
     def see(self, topic: str, partition: int, recorded: Recorded) -> list[Outgoing]:
         match recorded.body:
             case ClearingRecordCreated() as record:
                 self._settle(record, recorded.meta.recorded_at)
-            case PayoutInitiated() as payout:
+            case DisputeEvidenceSubmitted() as submitted:
+                self._dispute(submitted, answer(self.seed, submitted, day_of(recorded.meta.recorded_at)))
+            case PayoutSubmitted() as payout:
                 self._take_payout(payout, recorded)
+            case MerchantDebitApplied() as debit:
+                self._take_debit(debit, recorded)
+            case DiscrepancyDetected() | DiscrepancyResolved():
+                if topic == "reconciliation":
+                    hear(self.state.desk, partition, recorded)
             case ReferenceApplied() | MarkersTaken() | ClockStruck() as body:
                 self.state.announcements.hear(body, "holidays")
             case LogOpened() as opened:
@@ -161,7 +226,7 @@ class Bank:
     #    whatever it says is of a later day: cycles, weeks and value dates all begin where the log's time stands.
 
     def _settle(self, record: ClearingRecordCreated, recorded_at: int) -> None:
-        said = present(self.seed, record, recorded_at)
+        said = present(self.seed, record, recorded_at, self.faults)
         if not said.accepted:
             return
         day_on = day_of(recorded_at)
@@ -170,24 +235,58 @@ class Bank:
         cycle.presented += said.presented
         cycle.refunded += said.refunded
         cycle.interchange += said.interchange
+        if said.twice:
+            cycle.twice += said.presented
+            cycle.twice_interchange += said.interchange
         if said.scheme_fee:
             sunday_on = day_on - weekday(day_on) + 6
             name = f"{record.network} {record.currency} {said.period}"
             empty = Invoice(record.network, record.currency, said.period, sunday_on)
             self.state.invoices.setdefault(name, empty).amount += said.scheme_fee
+        if record.kind is RecordKind.PRESENTMENT:
+            self._dispute(record, plan(self.seed, record, day_on))
 
-    def _take_payout(self, payout: PayoutInitiated, recorded: Recorded) -> None:
-        # The returned money is paid again, and that second payout always arrives: every run comes to an end.
-        returned = payout.attempt == 1 and chance(self.seed, "return", payout.payout_id) < PAYOUTS_RETURNED
+    def _dispute(self, about: ClearingRecordCreated | DisputeEvidenceSubmitted, plans: list[Planned]) -> None:
+        """What issuers will take and give back, each in the cycle of its day."""
+        for planned in plans:
+            amount = moved(planned)
+            if amount:
+                name = f"{about.network}-{about.currency}-{iso_day(planned.on)}"
+                empty = Cycle(about.network, about.currency, planned.on)
+                self.state.cycles.setdefault(name, empty).disputed += amount
+
+    def _take_payout(self, payout: PayoutSubmitted, recorded: Recorded) -> None:
+        share = PAYOUTS_RETURNED if payout.attempt == 1 else RETURNED_AGAIN
+        # A third payout always arrives: every run comes to an end.
+        returns = ""
+        if payout.attempt <= 2 and chance(self.seed, "return", payout.payout_id) < share:
+            which = chance(self.seed, "return code", payout.payout_id) % len(RETURNS)
+            returns = f"RETURN {payout.payout_id} {RETURNS[which]}"
+        self._book(f"PAYOUT {payout.payout_id}", -payout.amount, payout, recorded, returns)
+
+    def _take_debit(self, debit: MerchantDebitApplied, recorded: Recorded) -> None:
+        unpaid = chance(self.seed, "debit", debit.debit_id) < DEBITS_UNPAID
+        returns = f"UNPAID {debit.debit_id} {NO_FUNDS}" if unpaid else ""
+        self._book(f"DEBIT {debit.debit_id}", debit.amount, debit, recorded, returns)
+
+    def _book(
+        self,
+        reference: str,
+        amount: int,
+        order: PayoutSubmitted | MerchantDebitApplied,
+        recorded: Recorded,
+        returns: str,
+    ) -> None:
+        booked_on = max(order.value_on, day_of(recorded.meta.recorded_at) + 1)
         self.state.bookings.append(
             Booking(
-                payout.account,
-                max(payout.value_on, day_of(recorded.meta.recorded_at) + 1),
-                f"PAYOUT {payout.payout_id}",
-                -payout.amount,
-                payout.currency,
+                order.account,
+                booked_on,
+                reference,
+                amount,
+                order.currency,
                 recorded.meta.event_id,
-                payout.payout_id if returned else "",
+                returns,
             )
         )
 
@@ -215,6 +314,7 @@ class Bank:
         out = self._close_cycles(now)
         self._close_invoices(now)
         out += self._statements(now)
+        out += self._asked(now)
         if self.state.waited_for:
             marker = Marker(self.name, tick, now, 0)
             out += [Outgoing("bank.statements", number, marker) for number in range(self.partitions)]
@@ -231,25 +331,72 @@ class Bank:
         cycles = self.state.cycles
         out = []
         for name in sorted(name for name, cycle in cycles.items() if cycle.day_on < day_of(now)):
-            cycle = cycles.pop(name)
-            net = cycle.presented - cycle.refunded - cycle.interchange
-            account = bank_account(cycle.currency)
-            advice = NetworkSettlementAdvised(
-                account,
-                cycle.network,
-                name,
-                cycle.currency,
-                cycle.records,
-                cycle.presented,
-                cycle.refunded,
-                cycle.interchange,
-                net,
+            out += self._close_cycle(name, cycles.pop(name), now)
+        due = [one for one in self.state.advices if one.due_on <= day_of(now)]
+        self.state.advices = [one for one in self.state.advices if one.due_on > day_of(now)]
+        return out + [self._say(one.body.account, now, one.body, "") for one in due]
+
+    def _close_cycle(self, name: str, cycle: Cycle, now: int) -> list[Outgoing]:
+        account, right = bank_account(cycle.currency), _advice(name, cycle)
+        advised = right
+        if cycle.twice:
+            advised = msgspec.structs.replace(
+                right,
+                presented=right.presented + cycle.twice,
+                interchange=right.interchange + cycle.twice_interchange,
+                net=right.net + cycle.twice - cycle.twice_interchange,
             )
-            out.append(self._say(account, now, advice, ""))
-            if net:
-                booked_on = next_business_day(cycle.day_on, self._holidays(cycle.currency))
-                self.state.bookings.append(Booking(account, booked_on, f"NET {name}", net, cycle.currency))
-        return out
+            self.state.advices.append(Advice(day_of(now) + NOTICED_DAYS, right))
+        if advised.net:
+            booked_on = next_business_day(cycle.day_on, self._holidays(cycle.currency))
+            line = Booking(account, booked_on, f"NET {name}", advised.net, cycle.currency)
+            self.state.bookings += self._with_faults(line)
+            if right.net != advised.net:
+                later_on = on_or_after(booked_on + NOTICED_DAYS, self._holidays(cycle.currency))
+                back = right.net - advised.net
+                self.state.bookings.append(msgspec.structs.replace(line, booked_on=later_on, amount=back))
+        if self._faulty(FaultKind.LINE_WITHOUT_ADVICE, name):
+            self.state.advices.append(Advice(day_of(now) + ASKED_DAYS, advised))
+            return []
+        return [self._say(account, now, advised, "")]
+
+    def _faulty(self, kind: FaultKind, name: str) -> bool:
+        return bool(self.faults) and happens(self.faults, self.state.planted, kind, name)
+
+    def _with_faults(self, line: Booking) -> list[Booking]:
+        """A network's line as the bank books it: as it should, or by one planted fault."""
+        if not self.faults:
+            return [line]
+        change, holidays = msgspec.structs.replace, self._holidays(line.currency)
+        name = line.reference
+        if self._faulty(FaultKind.WRONG_AMOUNT, name):
+            return [change(line, amount=line.amount - WRONG_BY)]
+        if self._faulty(FaultKind.LATE_LINE, name):
+            return [change(line, booked_on=next_business_day(line.booked_on, holidays))]
+        if self._faulty(FaultKind.ADVICE_WITHOUT_LINE, name):
+            return [change(line, booked_on=on_or_after(line.booked_on + ASKED_DAYS, holidays))]
+        if self._faulty(FaultKind.LINE_TWICE, name):
+            return [line, change(line, undone_after=NOTICED_DAYS)]
+        if self._faulty(FaultKind.WRONG_ACCOUNT, name):
+            elsewhere = bank_account("USD" if line.currency != "USD" else "EUR")
+            moved_on = on_or_after(line.booked_on + NOTICED_DAYS, holidays)
+            return [
+                change(line, account=elsewhere, undone_after=NOTICED_DAYS),
+                change(line, booked_on=moved_on),
+            ]
+        if self._faulty(FaultKind.STRANGER_LINE, name):
+            return [line, change(line, reference=STRANGER, amount=STRANGER_AMOUNT)]
+        return [line]
+
+    def _asked(self, now: int) -> list[Outgoing]:
+        return [
+            Outgoing(
+                "bank.statements",
+                case.partition,
+                Handover(self.name, case.event_id, "", now, now, True, body),
+            )
+            for case, body in requests(self.state.desk, now)
+        ]
 
     def _close_invoices(self, now: int) -> None:
         invoices = self.state.invoices
@@ -258,12 +405,14 @@ class Bank:
             booked_on = on_or_after(invoice.sunday_on + INVOICE_DAYS, self._holidays(invoice.currency))
             account = bank_account(invoice.currency)
             reference = f"INVOICE {name}"
-            self.state.bookings.append(
-                Booking(account, booked_on, reference, -invoice.amount, invoice.currency)
-            )
+            amount = invoice.amount
+            if self._faulty(FaultKind.INVOICE_TOO_HIGH, reference):
+                amount += WRONG_BY
+            self.state.bookings.append(Booking(account, booked_on, reference, -amount, invoice.currency))
 
     def _statements(self, now: int) -> list[Outgoing]:
         """One statement for each account and day that has closed, days and accounts in order."""
+        self._hold_payouts_back(now)
         ready = [one for one in self.state.bookings if start_of(one.booked_on) + CLOSE_OF_BUSINESS <= now]
         if not ready:
             return []
@@ -282,17 +431,52 @@ class Bank:
             out.append(self._say(one.account, now, fact, one.causation_id))
             if one.returns:
                 self.state.bookings.append(self._return_of(one))
+            if one.undone_after:
+                self.state.bookings.append(self._reversal_of(one, line_item(statement, line)))
         return out
 
-    def _return_of(self, payout: Booking) -> Booking:
-        booked_on = add_business_days(payout.booked_on, RETURN_DAYS, self._holidays(payout.currency))
-        reference = f"RETURN {payout.returns} {RETURN_CODE}"
-        return Booking(
-            payout.account, booked_on, reference, -payout.amount, payout.currency, payout.causation_id
-        )
+    def _reversal_of(self, one: Booking, item: str) -> Booking:
+        booked_on = on_or_after(one.booked_on + one.undone_after, self._holidays(one.currency))
+        return Booking(one.account, booked_on, f"REVERSAL {item}", -one.amount, one.currency)
+
+    def _hold_payouts_back(self, now: int) -> None:
+        """Planted: a payout that should leave today does so when the bank is asked. Decided at the close of its day,
+        for the order in which payouts were asked for is the logs'."""
+        if not self.faults:
+            return
+        late = []
+        for number, one in enumerate(self.state.bookings):
+            today = start_of(one.booked_on) + CLOSE_OF_BUSINESS <= now
+            if today and one.reference.startswith("PAYOUT ") and one.causation_id:
+                late.append((one.booked_on, one.account, one.reference, number))
+        for _, _, reference, number in sorted(late):
+            if self._faulty(FaultKind.MISSING_LINE, reference):
+                one = self.state.bookings[number]
+                booked_on = on_or_after(one.booked_on + ASKED_DAYS, self._holidays(one.currency))
+                self.state.bookings[number] = msgspec.structs.replace(one, booked_on=booked_on)
+
+    def _return_of(self, sent: Booking) -> Booking:
+        booked_on = add_business_days(sent.booked_on, RETURN_DAYS, self._holidays(sent.currency))
+        return Booking(sent.account, booked_on, sent.returns, -sent.amount, sent.currency, sent.causation_id)
 
     def _say(
         self, account: str, now: int, fact: BankLineRecorded | NetworkSettlementAdvised, causation_id: str
     ) -> Outgoing:
         message = Handover(self.name, causation_id, "", now, now, True, fact)
         return Outgoing("bank.statements", partition_of_name(account, self.partitions), message)
+
+
+def _advice(name: str, cycle: Cycle) -> NetworkSettlementAdvised:
+    """A network's own account of a cycle."""
+    return NetworkSettlementAdvised(
+        bank_account(cycle.currency),
+        cycle.network,
+        name,
+        cycle.currency,
+        cycle.records,
+        cycle.presented,
+        cycle.refunded,
+        cycle.interchange,
+        cycle.presented - cycle.refunded - cycle.interchange - cycle.disputed,
+        cycle.disputed,
+    )

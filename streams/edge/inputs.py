@@ -1,7 +1,7 @@
 """Input files: Avro object container files of :class:`~events.requests.InputRow`.
 
 A row is a request or a piece of reference data with the transport's stamp, ``ingested_at``; rows stand in the
-order of that stamp. Any Avro library can write one from ``schemas/InputRow.v1.avsc``. What comes from outside is
+order of that stamp. Any Avro library can write one from ``schemas/InputRow.v2.avsc``. What comes from outside is
 checked row by row while it is read: a file that is damaged, or not what it says, ends in one sentence with the
 number of the row (from 1), never in a traceback, and never in half a row taken.
 
@@ -19,30 +19,23 @@ from importlib.resources import files
 from io import BufferedReader
 from itertools import islice
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, get_args
 
 import fastavro
 import msgspec
 from fastavro.schema import parse_schema
 
+import schemas
 from events.errors import Refused, Unavailable, WireError
-from events.requests import (
-    CaptureRequest,
-    InputRow,
-    PaymentRequest,
-    ReferencePublished,
-    RefundRequest,
-    VoidRequest,
-)
+from events.requests import InputRow, ReferencePublished, Request
 
-SCHEMA_FILE: Final = "InputRow.v1.avsc"
+SCHEMA_FILE: Final = schemas.file_name(InputRow.__name__, InputRow.VERSION)
 MAGIC: Final = b"Obj\x01"
 #: A block is this large before it is written: small enough to stream, large enough to read fast.
 BLOCK_BYTES: Final = 64_000
 
 _ENTRIES: Final[dict[str, type[Any]]] = {
-    f"tallystick.{cls.__name__}": cls
-    for cls in (PaymentRequest, CaptureRequest, VoidRequest, RefundRequest, ReferencePublished)
+    f"tallystick.{cls.__name__}": cls for cls in (*get_args(Request), ReferencePublished)
 }
 _NAMES: Final = {cls: name for name, cls in _ENTRIES.items()}
 

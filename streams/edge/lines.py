@@ -9,6 +9,7 @@ from typing import Final, NamedTuple
 
 from events.authorization import (
     AuthorizationSubmitted,
+    IncrementSubmitted,
     NetworkNotSent,
     NetworkReplyTimedOut,
     ReversalSubmitted,
@@ -17,12 +18,18 @@ from events.base import Event
 from events.envelope import Recorded
 from events.errors import Unavailable
 from events.messages import Handover
-from streams.edge.networks import MILLION, chance
+from streams.edge.dice import MILLION, chance
+from streams.edge.networks import Submission
 from streams.hosts.edges import Outgoing
 
 _MILLISECONDS: Final = 1_000
 
-Submission = AuthorizationSubmitted | ReversalSubmitted
+#: How the network's own account calls what has reached it.
+_KINDS: Final[dict[type[Event], str]] = {
+    AuthorizationSubmitted: "authorization",
+    IncrementSubmitted: "increment",
+    ReversalSubmitted: "reversal",
+}
 
 
 class Call(NamedTuple):
@@ -116,5 +123,4 @@ def _says(call: Call, kind: type[Event]) -> bool:
 def _account(call: Call) -> bytes:
     body = call.recorded.body
     assert isinstance(body, Submission)
-    kind = "authorization" if isinstance(body, AuthorizationSubmitted) else "reversal"
-    return f"{kind} {body.rrn} {body.attempt} {body.network} {body.amount} {body.currency}\n".encode()
+    return f"{_KINDS[type(body)]} {body.rrn} {body.attempt} {body.network} {body.amount} {body.currency}\n".encode()

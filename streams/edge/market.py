@@ -59,6 +59,8 @@ class Trade(NamedTuple):
     spread: int
     capture_hours: int
     producer: str
+    #: Whether guests stay on: the hold grows with their stay, and some charges come when they have gone.
+    open_ended: bool = False
 
 
 _WEB, _TILL = Channel.ECOMMERCE, Channel.POINT_OF_SALE
@@ -91,6 +93,7 @@ TRADES: Final[tuple[Trade, ...]] = (
         190,
         52,
         "front-desk",
+        open_ended=True,
     ),
     Trade("albion-rail", 100, "europe", 0, (_WEB, _TILL), {"GBP": 2_400}, 280, 0, "ticket-office"),
     Trade(

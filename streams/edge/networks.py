@@ -9,13 +9,13 @@ hour. It knows no clock, no order of arrival and no partition, so an edge that i
 the same again. A network's bad hour is the reference fact ``health``, in force from the tick that names it.
 """
 
-import hashlib
 from typing import Final, NamedTuple
 
 import msgspec
 
 from events.authorization import (
     AuthorizationSubmitted,
+    IncrementSubmitted,
     MessageKind,
     NetworkNotSent,
     NetworkReplyReceived,
@@ -26,6 +26,7 @@ from events.authorization import (
 from events.base import Event
 from events.calendar import day_of, iso_day, iso_week
 from events.clearing import ClearingRecordAnswered, ClearingRecordCreated, ClearingRejection, RecordKind
+from events.disputes import DisputeEvidenceSubmitted
 from events.envelope import Recorded
 from events.messages import Handover, Marker
 from events.partitions import (
@@ -36,26 +37,23 @@ from events.partitions import (
     ReferenceApplied,
     TickPassed,
 )
+from events.reconciliation import DiscrepancyDetected, DiscrepancyResolved
 from events.reference import NetworkHealth, decode_reference
+from streams.edge.desk import Desk, hear, requests
+from streams.edge.dice import MILLION, chance, digits, weighted
+from streams.edge.faults import FEE_WRONG_BY, NO_FAULTS, FaultKind, Plan, befalls
+from streams.edge.issuers import Planned, answer, plan
+from streams.features.approvals import stan
 from streams.hosts.edges import Outgoing
 
-MILLION: Final = 1_000_000
+#: What an adapter puts on the line.
+Submission = AuthorizationSubmitted | IncrementSubmitted | ReversalSubmitted
+FIRST_REVERSAL: Final = "0400"
+#: How many increments of a payment a late answer is looked for among.
+MOST_INCREMENTS: Final = 1_000
 
 #: From this attempt on a reversal is always acknowledged, so that every run comes to an end.
 REVERSAL_PATIENCE: Final = 6
-
-
-def chance(seed: int, *parts: str | int) -> int:
-    """0 to 999,999, evenly: what a die would show for these names. The same names, the same number, for ever."""
-    text = "/".join(map(str, (seed, *parts)))
-    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big") % MILLION
-
-
-def digits(seed: int, length: int, *parts: str | int) -> str:
-    """A made-up number of ``length`` digits for these names."""
-    text = "/".join(map(str, (seed, *parts)))
-    number = int.from_bytes(hashlib.blake2b(text.encode(), digest_size=16).digest(), "big")
-    return str(number % 10**length).rjust(length, "0")
 
 
 # --- what is in force ---------------------------------------------------------------------------------
@@ -138,8 +136,11 @@ BAD_HOUR: Final = Shares(not_sent=3_000, timed_out=330_000, declined=30_000, par
 REVERSALS_LOST: Final = 150_000
 REVERSALS_LOST_IN_A_BAD_HOUR: Final = 500_000
 REVERSALS_NOT_SENT: Final = 10_000
-#: Of authorizations that timed out: approved all the same, and the answer comes after the time-out.
+#: Of authorizations and increments that timed out: approved all the same, and the answer comes after the time-out.
 LATE_APPROVALS: Final = 300_000
+#: Of approvals: for another amount than was asked for, or in another currency. Chosen, for nobody publishes it: seldom
+#: enough to surprise, often enough that every simulated day has some.
+CONFLICTING: Final = 600
 #: Of answers: delivered twice.
 TWICE: Final = 8_000
 
@@ -161,14 +162,24 @@ DECLINES: Final[tuple[tuple[str, int], ...]] = (
 APPROVED: Final = "00"
 PARTIALLY_APPROVED: Final = "10"
 LONGEST_FAILOVER: Final = 16
+#: Reserved for testing (ISO 4217): what a network says that has mixed something up.
+NOBODYS_CURRENCY: Final = "XTS"
 
 
 class Answer(NamedTuple):
-    """What a network makes of an authorization. ``response_code`` is empty where there is no answer."""
+    """What a network makes of an authorization. ``response_code`` is empty where there is no answer.
+
+    ``currency`` is empty where it is the one asked for.
+    """
 
     sent: bool
     response_code: str
     approved_amount: int
+    currency: str = ""
+
+    def held(self, amount: int) -> int:
+        """What there is to capture of it: no more than was asked for, and nothing in another currency."""
+        return 0 if self.currency else min(amount, self.approved_amount)
 
 
 NOT_SENT: Final = Answer(False, "", 0)
@@ -190,20 +201,39 @@ def authorize(seed: int, rrn: str, attempt: int, amount: int, *, healthy: bool) 
         return TIMED_OUT
     drawn -= shares.declined
     if drawn < 0:
-        return Answer(True, _decline(chance(seed, "decline", rrn, attempt)), 0)
+        return Answer(True, weighted(chance(seed, "decline", rrn, attempt), DECLINES), 0)
     drawn -= shares.partial
     if drawn < 0 and amount > 1:
         share = 200_000 + chance(seed, "partial", rrn, attempt) * 7 // 10
         return Answer(True, PARTIALLY_APPROVED, max(1, amount * share // MILLION))
-    return Answer(True, APPROVED, amount)
+    return _conflicting(seed, rrn, attempt, amount) or Answer(True, APPROVED, amount)
 
 
-def _decline(drawn: int) -> str:
-    for code, weight in DECLINES:
-        drawn -= weight
-        if drawn < 0:
-            return code
-    raise AssertionError("the weights of DECLINES add up to a million")
+def _conflicting(seed: int, rrn: str, attempt: int, amount: int) -> Answer | None:
+    """Seldom, an approval that is not of what was asked for: a little less, a little more, another currency."""
+    drawn = chance(seed, "conflict", rrn, attempt)
+    if drawn >= CONFLICTING:
+        return None
+    match drawn % 3:
+        case 0:
+            return Answer(True, APPROVED, max(1, amount - 1 - amount // 100))
+        case 1:
+            return Answer(True, APPROVED, amount + 1 + amount // 100)
+        case _:
+            return Answer(True, APPROVED, amount, NOBODYS_CURRENCY)
+
+
+def increment(seed: int, rrn: str, attempt: int, amount: int, *, healthy: bool) -> Answer:
+    """A network's answer to an increment: by the same shares, of a die of its own, and never in part."""
+    if not_sent(seed, f"{rrn}/increment", attempt):
+        return NOT_SENT
+    shares = CALM if healthy else BAD_HOUR
+    drawn = chance(seed, "increment", rrn, attempt) - shares.timed_out
+    if drawn < 0:
+        return TIMED_OUT
+    if drawn < shares.declined:
+        return Answer(True, weighted(chance(seed, "increment declined", rrn, attempt), DECLINES), 0)
+    return _conflicting(seed, f"{rrn}/increment", attempt, amount) or Answer(True, APPROVED, amount)
 
 
 class AdapterState(msgspec.Struct):
@@ -218,6 +248,7 @@ class Adapter:
 
     HEARS: tuple[type[Event], ...] = (
         AuthorizationSubmitted,
+        IncrementSubmitted,
         ReversalSubmitted,
         ReferenceApplied,
         MarkersTaken,
@@ -241,6 +272,9 @@ class Adapter:
             case AuthorizationSubmitted() as body:
                 self._look_at_health(recorded.meta.recorded_at)
                 return self._answers(recorded, self._authorization(body))
+            case IncrementSubmitted() as body:
+                self._look_at_health(recorded.meta.recorded_at)
+                return self._answers(recorded, self._increment(body))
             case ReversalSubmitted() as body:
                 self._look_at_health(recorded.meta.recorded_at)
                 return self._answers(recorded, self._reversal(body))
@@ -257,27 +291,54 @@ class Adapter:
     def _authorization(self, body: AuthorizationSubmitted) -> list[Event]:
         healthy = body.network not in self.state.unhealthy
         answer = authorize(self.seed, body.rrn, body.attempt, body.amount, healthy=healthy)
-        kind = MessageKind.AUTHORIZATION
+        twice = chance(self.seed, "twice", body.rrn, body.attempt) < TWICE
+        return self._said(body, MessageKind.AUTHORIZATION, answer, twice=twice)
+
+    def _increment(self, body: IncrementSubmitted) -> list[Event]:
+        healthy = body.network not in self.state.unhealthy
+        answer = increment(self.seed, body.rrn, body.attempt, body.amount, healthy=healthy)
+        twice = chance(self.seed, "increment twice", body.rrn, body.attempt) < TWICE
+        return self._said(body, MessageKind.INCREMENT, answer, twice=twice)
+
+    def _said(
+        self,
+        body: AuthorizationSubmitted | IncrementSubmitted,
+        kind: MessageKind,
+        answer: Answer,
+        *,
+        twice: bool,
+    ) -> list[Event]:
         if answer is NOT_SENT:
             return [NetworkNotSent(body.payment_id, body.network, kind, body.attempt, body.stan, body.rrn)]
         if answer is TIMED_OUT:
             return [_timed_out(body, kind)]
         reply = _reply(self.seed, body, kind, body.attempt, answer, late=False)
-        twice = chance(self.seed, "twice", body.rrn, body.attempt) < TWICE
         return [reply, reply] if twice else [reply]
 
     def _reversal(self, body: ReversalSubmitted) -> list[Event]:
         answered = self._reversal_answer(body)
-        if body.attempt > 1 or body.reason is not ReversalReason.TIMEOUT:
+        late = self._late_approval(body) if body.mti == FIRST_REVERSAL else None
+        if late is None:
             return [answered]
-        if chance(self.seed, "late", body.rrn) >= LATE_APPROVALS:
-            return [answered]
-        # The approval that the time-out did not wait for crosses the reversal on the line, before or behind its
-        # answer. Published with it: any later, and whether it still finds the payment open would be chance.
-        attempt = next(n for n in range(1, LONGEST_FAILOVER) if not not_sent(self.seed, body.rrn, n))
-        approval = Answer(True, APPROVED, body.amount)
-        late = _reply(self.seed, body, MessageKind.AUTHORIZATION, attempt, approval, late=True)
         return [late, answered] if chance(self.seed, "first", body.rrn) < MILLION // 2 else [answered, late]
+
+    def _late_approval(self, body: ReversalSubmitted) -> NetworkReplyReceived | None:
+        """The approval that a time-out did not wait for crosses the reversal on the line, before or behind its answer.
+
+        Published with it: any later, and whether it still finds the payment open would be chance.
+        """
+        approval = Answer(True, APPROVED, body.amount)
+        if body.reason is ReversalReason.TIMEOUT and chance(self.seed, "late", body.rrn) < LATE_APPROVALS:
+            attempt = next(n for n in range(1, LONGEST_FAILOVER) if not not_sent(self.seed, body.rrn, n))
+            return _reply(self.seed, body, MessageKind.AUTHORIZATION, attempt, approval, late=True)
+        if body.reason is ReversalReason.INCREMENT:
+            # Which increment it is of, the trace number says.
+            late = chance(self.seed, "late increment", body.rrn, body.stan) < LATE_APPROVALS
+            attempts = range(1, MOST_INCREMENTS)
+            attempt = next((n for n in attempts if stan(f"{body.rrn}/increment", n) == body.stan), 0)
+            if late and attempt:
+                return _reply(self.seed, body, MessageKind.INCREMENT, attempt, approval, late=True)
+        return None
 
     def _reversal_answer(self, body: ReversalSubmitted) -> Event:
         kind = MessageKind.REVERSAL
@@ -311,7 +372,7 @@ def handover(sender: str, recorded: Recorded, fact: Event) -> Handover:
     )
 
 
-def _timed_out(body: AuthorizationSubmitted | ReversalSubmitted, kind: MessageKind) -> NetworkReplyTimedOut:
+def _timed_out(body: Submission, kind: MessageKind) -> NetworkReplyTimedOut:
     return NetworkReplyTimedOut(
         body.payment_id, body.network, kind, body.attempt, body.stan, body.rrn, body.timeout_ms
     )
@@ -319,14 +380,14 @@ def _timed_out(body: AuthorizationSubmitted | ReversalSubmitted, kind: MessageKi
 
 def _reply(
     seed: int,
-    body: AuthorizationSubmitted | ReversalSubmitted,
+    body: Submission,
     kind: MessageKind,
     attempt: int,
     answer: Answer,
     *,
     late: bool,
 ) -> NetworkReplyReceived:
-    authorization = kind is MessageKind.AUTHORIZATION
+    authorization = kind is not MessageKind.REVERSAL
     approved = authorization and answer.approved_amount > 0
     return NetworkReplyReceived(
         payment_id=body.payment_id,
@@ -339,14 +400,21 @@ def _reply(
         rrn=body.rrn,
         response_code=answer.response_code,
         approved_amount=answer.approved_amount,
-        currency=body.currency,
-        auth_code=digits(seed, 6, "code", body.rrn, attempt) if approved else "",
+        currency=answer.currency or body.currency,
+        auth_code=digits(seed, 6, *_of(kind, "code"), body.rrn, attempt) if approved else "",
         avs_result=_one_of("YYYYYYAZN", chance(seed, "avs", body.rrn)) if approved else "",
         cvv_result=_one_of("MMMMMMMMMN", chance(seed, "cvv", body.rrn)) if approved else "",
-        network_transaction_id=digits(seed, 15, "transaction", body.rrn, attempt) if authorization else "",
+        network_transaction_id=digits(seed, 15, *_of(kind, "transaction"), body.rrn, attempt)
+        if authorization
+        else "",
         frame=b"",
         frame_sha256=b"",
     )
+
+
+def _of(kind: MessageKind, what: str) -> tuple[str, ...]:
+    """What numbers of this kind are made of; those of an increment are not those of its authorization."""
+    return (what,) if kind is MessageKind.AUTHORIZATION else (str(kind), what)
 
 
 def _one_of(letters: str, drawn: int) -> str:
@@ -398,6 +466,9 @@ class Presented(NamedTuple):
     interchange: int
     scheme_fee: int
     period: str
+    #: Planted: nobody answers, or it is answered and settled twice.
+    lost: bool = False
+    twice: bool = False
 
     @property
     def accepted(self) -> bool:
@@ -413,8 +484,12 @@ def priced(amount: int, price: Price) -> int:
     return whole + up + price.fixed
 
 
-def present(seed: int, record: ClearingRecordCreated, recorded_at: int) -> Presented:
+def present(
+    seed: int, record: ClearingRecordCreated, recorded_at: int, faults: Plan = NO_FAULTS
+) -> Presented:
     """What the network says to a clearing record that left at ``recorded_at``. The bank's settlement agrees."""
+    if _befalls(seed, faults, FaultKind.RECORD_LOST, record):
+        return Presented(ClearingRejection.NOT_RECEIVED, "", 0, 0, 0, 0, "", lost=True)
     rejection = _rejection(seed, record)
     if rejection is not ClearingRejection.NONE:
         return Presented(rejection, "", 0, 0, 0, 0, "")
@@ -425,7 +500,16 @@ def present(seed: int, record: ClearingRecordCreated, recorded_at: int) -> Prese
     if record.kind is RecordKind.REFUND:
         return Presented(rejection, cycle, 0, record.amount, -interchange, 0, iso_week(day_on))
     scheme_fee = sum(priced(record.amount, price) for price in tariff.scheme)
-    return Presented(rejection, cycle, record.amount, 0, interchange, scheme_fee, iso_week(day_on))
+    if _befalls(seed, faults, FaultKind.WRONG_FEE, record):
+        interchange += FEE_WRONG_BY
+    twice = _befalls(seed, faults, FaultKind.RECORD_TWICE, record)
+    return Presented(
+        rejection, cycle, record.amount, 0, interchange, scheme_fee, iso_week(day_on), twice=twice
+    )
+
+
+def _befalls(seed: int, faults: Plan, kind: FaultKind, record: ClearingRecordCreated) -> bool:
+    return bool(faults) and befalls(faults, kind, record, chance(seed, kind, record.record_id))
 
 
 def _rejection(seed: int, record: ClearingRecordCreated) -> ClearingRejection:
@@ -439,22 +523,32 @@ def _rejection(seed: int, record: ClearingRecordCreated) -> ClearingRejection:
 
 
 class ClearingHouseState(msgspec.Struct):
-    """Each record is answered as it is seen. ``waited_for``: whether the log waits for markers, as in virtual time."""
+    """Each record is answered as it is seen; what its issuer will say of it, or to evidence, waits for its day.
+
+    ``waited_for``: whether the log waits for markers, as in virtual time. ``planned`` is kept by day (since 1970).
+    """
 
     waited_for: bool = True
+    desk: Desk = msgspec.field(default_factory=Desk)
+    planned: dict[str, list[Planned]] = {}
 
 
 class ClearingHouse:
-    """Edge ``network/<p>``: answers the clearing records of payments partition p on ``network.notices``.
+    """Edge ``network/<p>``: says to payments partition p on ``network.notices`` what networks and issuers have to say.
 
     The answers to the records of tick t stand before its marker t, so they take effect at tick t + lag.
     """
 
-    HEARS: tuple[type[Event], ...] = (LogOpened, ClearingRecordCreated, TickPassed)
+    HEARS: tuple[type[Event], ...] = (LogOpened, ClearingRecordCreated, DisputeEvidenceSubmitted, TickPassed)
 
-    def __init__(self, partition: int, seed: int) -> None:
+    def __init__(self, partition: int, seed: int, faults: Plan = NO_FAULTS) -> None:
+        """With planted faults, the simulated desk looks into what they lead to, and its requests travel with the
+        network's notices."""
         self.partition = partition
         self.seed = seed
+        self.faults = faults
+        if faults:
+            self.HEARS = (*ClearingHouse.HEARS, DiscrepancyDetected, DiscrepancyResolved)
         self.name = f"network/{partition}"
         self.state = ClearingHouseState()
 
@@ -464,16 +558,52 @@ class ClearingHouse:
     def see(self, topic: str, partition: int, recorded: Recorded) -> list[Outgoing]:
         match recorded.body:
             case ClearingRecordCreated() as record:
-                answer = self._answer(record, present(self.seed, record, recorded.meta.recorded_at))
-                message: Handover | Marker = handover(self.name, recorded, answer)
+                said = present(self.seed, record, recorded.meta.recorded_at, self.faults)
+                self._plan(record, said, day_of(recorded.meta.recorded_at))
+                answered = self._send(handover(self.name, recorded, self._answer(record, said)))
+                return [answered] * (0 if said.lost else 2 if said.twice else 1)
+            case DiscrepancyDetected() | DiscrepancyResolved():
+                hear(self.state.desk, partition, recorded)
+                return []
+            case DisputeEvidenceSubmitted() as submitted:
+                self._keep(answer(self.seed, submitted, day_of(recorded.meta.recorded_at)))
+                return []
             case LogOpened() as opened:
                 self.state.waited_for = opened.clock is ClockKind.VIRTUAL
                 return []
-            case TickPassed() as passed if self.state.waited_for:
-                message = Marker(self.name, passed.tick, passed.at, 0)
+            case TickPassed() as passed:
+                out = [*self._due(recorded, day_of(passed.at)), *self._asked(passed.at)]
+                if self.state.waited_for:
+                    out.append(self._send(Marker(self.name, passed.tick, passed.at, 0)))
+                return out
             case _:
                 return []
-        return [Outgoing("network.notices", self.partition, message)]
+
+    def _asked(self, now: int) -> list[Outgoing]:
+        return [
+            self._send(Handover(self.name, case.event_id, "", now, now, True, body))
+            for case, body in requests(self.state.desk, now)
+        ]
+
+    def _send(self, message: Handover | Marker) -> Outgoing:
+        return Outgoing("network.notices", self.partition, message)
+
+    def _plan(self, record: ClearingRecordCreated, said: Presented, day_on: int) -> None:
+        if said.accepted and record.kind is RecordKind.PRESENTMENT:
+            self._keep(plan(self.seed, record, day_on))
+
+    def _keep(self, plans: list[Planned]) -> None:
+        for planned in plans:
+            self.state.planned.setdefault(str(planned.on), []).append(planned)
+
+    def _due(self, recorded: Recorded, day_on: int) -> list[Outgoing]:
+        """What issuers say up to a day, in the order of days."""
+        days = sorted(int(day) for day in self.state.planned if int(day) <= day_on)
+        return [
+            self._send(handover(self.name, recorded, planned.said))
+            for day in days
+            for planned in self.state.planned.pop(str(day))
+        ]
 
     def _answer(self, record: ClearingRecordCreated, said: Presented) -> ClearingRecordAnswered:
         return ClearingRecordAnswered(

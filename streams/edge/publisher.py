@@ -3,8 +3,9 @@
 Virtual time is made here: tick t stands in every partition of ``payments.requests`` behind the requests that
 belong to it. Ticks come on every quarter-hour while the input lasts, and once more before a card's second payment
 within one of them (what a limit decides about the second may depend on the first, so they must not share an
-interval). Behind the last row the hours tick on until every obligation that the input can have made is over:
-holds run out, refused records are presented again, payouts come back and are paid again, invoices are paid.
+interval). Behind the last row the hours tick on for some days, then every sixth of them, until every obligation that
+the input can have made is over: holds run out, refused records are presented again, reserves and monthly payouts come,
+payouts come back and are paid again, invoices are paid, disputes are decided.
 
 How many ticks that makes is a function of the input alone. :func:`schedule` finds it in one pass beforehand, for
 the first record of every log holds it; :class:`Publisher` then does the same walk and publishes.
@@ -31,19 +32,36 @@ from events.calendar import (
 )
 from events.errors import Refused, ValidationError
 from events.identity import partition_of_name, slot_of_name
-from events.reference import Holidays, MerchantTerms, NetworkProfile, decode_reference
+from events.reference import (
+    Holidays,
+    MerchantTerms,
+    NetworkProfile,
+    PayoutSchedule,
+    ReviewQueues,
+    SettlementTerms,
+    decode_reference,
+)
 from events.requests import InputRow, PaymentRequest, ReferencePublished, Tick
+from streams.edge import issuers
+from streams.features.schedules import next_pay_day
+from streams.features.settlementrun import DEBIT_ATTEMPTS
 
 TICK: Final = 15 * MINUTE
 TAIL_TICK: Final = HOUR
+#: Far behind the input only days matter: between two ticks of a day lie its cut-offs, its run and its statement.
+COARSE_TICK: Final = 6 * HOUR
+FINE_DAYS: Final = 2
+"""How many whole days behind the day of the last row have all their hours."""
 
-# What the horizon is made of. Each is a bound, not a forecast: a day too many costs twenty-four empty ticks, a
+# What the horizon is made of. Each is a bound, not a forecast: a day too many costs four empty ticks, a
 # day too few leaves money on its way when the run ends.
 DAYS_TO_FIRST_CUT_OFF: Final = 1
 DAYS_TO_SECOND_PRESENTMENT: Final = 2
 DAYS_OF_LAGS: Final = 1
 DAYS_TO_PAYOUT_RUN: Final = 1
 BUSINESS_DAYS_TO_RETURN: Final = 2
+#: A payout comes back twice at most before it arrives or its money goes on hold: days from each return to the next run.
+RETRY_DAYS: Final = (1, 2)
 BUSINESS_DAYS_TO_NET: Final = 1
 DAYS_FROM_WEEK_END_TO_INVOICE: Final = 3
 
@@ -56,7 +74,8 @@ MILLION: Final = 1_000_000
 class Schedule(NamedTuple):
     """What is known of a run before it begins. ``ends_at`` is the time of the last tick.
 
-    ``every`` and ``tail`` are the steps (microseconds) of ticks while the input lasts and behind it.
+    ``every``, ``tail`` and ``coarse`` are the steps (microseconds) of ticks while the input lasts, behind it up to
+    ``fine_until``, and from there on.
     """
 
     first_at: int
@@ -65,6 +84,19 @@ class Schedule(NamedTuple):
     rows: int
     every: int
     tail: int
+    fine_until: int
+    coarse: int
+
+    @property
+    def coarse_ticks(self) -> int:
+        """How many of the last ticks are coarse."""
+        return (self.ends_at - self.fine_until) // self.coarse
+
+    def tail_tick(self, left: int) -> int:
+        """When the tick is behind which ``left`` more come. Counted back, so that no tick before it matters."""
+        if left < self.coarse_ticks:
+            return self.ends_at - left * self.coarse
+        return self.fine_until - (left - self.coarse_ticks) * self.tail
 
 
 class Published(NamedTuple):
@@ -144,11 +176,19 @@ class Walk:
 
 
 class Terms(msgspec.Struct):
-    """The longest obligations that the reference data of an input allows."""
+    """The longest obligations that the reference data of an input allows.
+
+    ``payouts`` has, for each schedule and anchor, after how many days the last of a run's money is free to be paid.
+    """
 
     hold_days: int = 0
     settlement_days: int = 0
+    review_minutes: int = 0
     holidays: frozenset[int] = NO_HOLIDAYS
+    debit_days: int = 0
+    payouts: dict[tuple[PayoutSchedule, int], int] = msgspec.field(
+        default_factory=lambda: {(PayoutSchedule.DAILY, 0): 0}
+    )
 
     def hear(self, entry: ReferencePublished) -> None:
         """Take a piece of reference data into account. What is not well-formed is refused at its row."""
@@ -157,14 +197,25 @@ class Terms(msgspec.Struct):
                 self.hold_days = max(self.hold_days, profile.hold_days)
             case MerchantTerms() as terms:
                 self.settlement_days = max(self.settlement_days, terms.settlement_days)
+            case ReviewQueues() as queues:
+                longest = max((queue.minutes for queue in queues.queues), default=0)
+                self.review_minutes = max(self.review_minutes, longest)
             case Holidays() as holidays:
                 self.holidays = self.holidays | frozenset(holidays.days_on)
+            case SettlementTerms() as settlement:
+                schedule = (settlement.schedule, settlement.anchor)
+                kept_days = settlement.reserve_days if settlement.reserve_ppm else 0
+                self.payouts[schedule] = max(self.payouts.get(schedule, 0), kept_days)
+                self.debit_days = max(self.debit_days, settlement.debit_after_days)
             case _:
                 pass
 
 
-def schedule(rows: Iterable[InputRow], every: int = TICK, tail: int = TAIL_TICK) -> Schedule:
-    """Walk through an input and say when it begins and with which tick it ends."""
+def schedule(
+    rows: Iterable[InputRow], every: int = TICK, tail: int = TAIL_TICK, extra_days: int = 0
+) -> Schedule:
+    """Walk through an input and say when it begins and with which tick it ends: so many days later than an honest
+    outside needs."""
     walk = Walk(PublisherState(), every)
     terms = Terms()
     first_at: int | None = None
@@ -187,26 +238,57 @@ def schedule(rows: Iterable[InputRow], every: int = TICK, tail: int = TAIL_TICK)
                 raise Refused(f"row {walk.state.rows}: {error}") from error
     if first_at is None:
         raise Refused("the input has no rows")
-    ends_at = horizon(last_at, terms)
-    tail_ticks = ends_at // tail - last_at // tail
-    return Schedule(first_at, ends_at, walk.state.tick + tail_ticks, walk.state.rows, every, tail)
+    ends_at = horizon(last_at, terms) + extra_days * DAY
+    fine_until = min(ends_at, start_of(day_of(last_at) + 1 + FINE_DAYS))
+    fine_ticks = fine_until // tail - last_at // tail
+    plan = Schedule(
+        first_at,
+        ends_at,
+        walk.state.tick + fine_ticks,
+        walk.state.rows,
+        every,
+        tail,
+        fine_until,
+        max(tail, COARSE_TICK),
+    )
+    return plan._replace(last_tick=plan.last_tick + plan.coarse_ticks)
 
 
 def horizon(last_at: int, terms: Terms) -> int:
     """The instant by which everything that a row at ``last_at`` can lead to is over. On the hour."""
-    last_on, holidays = day_of(last_at), terms.holidays
+    # What waits for a person is captured when he has decided, or nobody in time.
+    last_on, holidays = day_of(last_at + terms.review_minutes * MINUTE), terms.holidays
     cycle_on = last_on + DAYS_TO_FIRST_CUT_OFF + DAYS_TO_SECOND_PRESENTMENT + DAYS_OF_LAGS
-    net_on = add_business_days(cycle_on, BUSINESS_DAYS_TO_NET, holidays)
+    disputed_on = cycle_on + issuers.LONGEST_DAYS
+    net_on = add_business_days(disputed_on, BUSINESS_DAYS_TO_NET, holidays)
     week_end_on = cycle_on - weekday(cycle_on) + 6
     invoice_on = on_or_after(week_end_on + DAYS_FROM_WEEK_END_TO_INVOICE, holidays)
-    # A capture of the last row waits for its settlement days; a refund that fails is the merchant's only then.
-    available_on = max(cycle_on, add_business_days(last_on + 1, terms.settlement_days, holidays))
-    paid_on = next_business_day(available_on + DAYS_TO_PAYOUT_RUN, holidays)
-    returned_on = add_business_days(paid_on, BUSINESS_DAYS_TO_RETURN, holidays) + DAYS_OF_LAGS
-    paid_again_on = next_business_day(returned_on + DAYS_TO_PAYOUT_RUN, holidays)
+    # A capture of the last row waits for its settlement days; what is won in a dispute is the merchant's only then.
+    available_on = max(disputed_on, add_business_days(last_on + 1, terms.settlement_days, holidays))
+    last_run_on = max(
+        next_pay_day(schedule, anchor, available_on + kept_days + DAYS_TO_PAYOUT_RUN, holidays)
+        for (schedule, anchor), kept_days in terms.payouts.items()
+    )
+    paid_on = next_business_day(last_run_on, holidays)
+    for waiting_days in RETRY_DAYS:
+        returned_on = add_business_days(paid_on, BUSINESS_DAYS_TO_RETURN, holidays) + DAYS_OF_LAGS
+        paid_on = next_business_day(returned_on + waiting_days, holidays)
     expired_on = last_on + terms.hold_days
     # Statements are drawn up at the close of their day; one day more lets them be read and answered.
-    return start_of(max(net_on, invoice_on, paid_again_on, expired_on) + 1 + DAYS_OF_LAGS)
+    return start_of(
+        max(net_on, invoice_on, paid_on, _debited_on(available_on, terms), expired_on) + 1 + DAYS_OF_LAGS
+    )
+
+
+def _debited_on(owed_on: int, terms: Terms) -> int:
+    """When the last debit of what is owed since a day has been paid, or has come back."""
+    if terms.debit_days == 0:
+        return owed_on
+    for _ in range(DEBIT_ATTEMPTS):
+        run_on = next_business_day(owed_on + terms.debit_days + DAYS_TO_PAYOUT_RUN, terms.holidays)
+        drawn_on = next_business_day(run_on, terms.holidays)
+        owed_on = add_business_days(drawn_on, BUSINESS_DAYS_TO_RETURN, terms.holidays) + DAYS_OF_LAGS
+    return owed_on
 
 
 # --- the run ------------------------------------------------------------------------------------------
@@ -277,8 +359,7 @@ class Publisher:
     def _tick_due(self) -> int | None:
         if self._row is not None:
             return self._walk.tick_before(self._row)
-        # Counted back from the end, which does not depend on where the ticks before stood.
-        return self.plan.ends_at - (self.plan.last_tick - self.state.tick - 1) * self.plan.tail
+        return self.plan.tail_tick(self.plan.last_tick - self.state.tick - 1)
 
     def _tick(self, at: int) -> Iterator[Published]:
         self._walk.take_tick(at)

@@ -8,8 +8,8 @@ import tomllib
 from collections.abc import Iterable, Iterator
 from datetime import date
 from hashlib import sha256
-from importlib.resources import files
-from typing import Any, Final, NamedTuple, TypeVar
+from importlib.resources import as_file, files
+from typing import Any, Final, TypeVar
 
 import msgspec
 
@@ -22,15 +22,18 @@ from events.reference import (
     MerchantTerms,
     NetworkHealth,
     NetworkProfile,
-    Reference,
-    RulePack,
+    ReconciliationTerms,
+    ReviewQueues,
+    SettlementTerms,
+    VelocityLimits,
 )
 from events.requests import ReferencePublished
+from streams.edge.entries import STANDARD as STANDARD
+from streams.edge.entries import Entry as Entry
+from streams.edge.rulefiles import entries_to_publish, read_file
 
 PACKAGE: Final = "infra"
 FOLDER: Final = "reference"
-#: The id of an entry of which there is one for all.
-STANDARD: Final = "standard"
 
 _T = TypeVar("_T")
 
@@ -43,26 +46,36 @@ class _Merchants(msgspec.Struct, forbid_unknown_fields=True):
     merchant: list[MerchantTerms]
 
 
-class Entry(NamedTuple):
-    """One piece of reference data before it has a version."""
-
-    kind: str
-    ref_id: str
-    content: Reference
+class _Settlement(msgspec.Struct, forbid_unknown_fields=True):
+    terms: list[SettlementTerms]
 
 
-def starter(merchants: Iterable[MerchantTerms] | None = None) -> list[Entry]:
-    """Everything a processor needs before its first payment, with the dozen merchants or with others."""
+def starter(
+    merchants: Iterable[MerchantTerms] | None = None, settlement: Iterable[SettlementTerms] = ()
+) -> list[Entry]:
+    """Everything a processor needs before its first payment, with the dozen merchants or with others.
+
+    ``settlement`` are the terms of others; the dozen have theirs.
+    """
     terms = starter_merchants() if merchants is None else merchants
+    settlement = starter_settlement() if merchants is None else settlement
     entries = [
         Entry("bins", STANDARD, starter_bins()),
         *(Entry("network", profile.network, profile) for profile in starter_networks()),
         Entry("fees", STANDARD, _load("fees.toml", FeeTable)),
-        Entry("rules", STANDARD, _load("rules.toml", RulePack)),
+        *starter_rules(),
+        Entry("queues", STANDARD, _load("queues.toml", ReviewQueues)),
+        Entry("velocity", STANDARD, _load("velocity.toml", VelocityLimits)),
         *(Entry("holidays", holidays.currency, holidays) for holidays in starter_holidays()),
+        Entry("reconciliation", STANDARD, _load("reconciliation.toml", ReconciliationTerms)),
     ]
     entries += (Entry("merchant", merchant.merchant, merchant) for merchant in terms)
+    entries += (Entry("settlement", _settlement_id(one), one) for one in settlement)
     return entries
+
+
+def _settlement_id(terms: SettlementTerms) -> str:
+    return f"{terms.merchant}/{terms.currency}" if terms.currency else terms.merchant
 
 
 def published(entries: Iterable[Entry], first_version: int = 1) -> Iterator[ReferencePublished]:
@@ -89,9 +102,20 @@ def starter_networks() -> list[NetworkProfile]:
     return _load("networks.toml", _Networks).network
 
 
+def starter_rules() -> list[Entry]:
+    """The house's rules, and the lists that they name."""
+    with as_file(files(PACKAGE).joinpath(FOLDER, "rules.toml")) as path:
+        return entries_to_publish(read_file(path))
+
+
 def starter_merchants() -> list[MerchantTerms]:
     """The merchants, in the order of the file."""
     return _load("merchants.toml", _Merchants).merchant
+
+
+def starter_settlement() -> list[SettlementTerms]:
+    """The terms of merchants who are not paid whole every business day."""
+    return _load("settlement.toml", _Settlement).terms
 
 
 def starter_holidays() -> list[Holidays]:

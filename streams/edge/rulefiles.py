@@ -36,8 +36,9 @@ from typing import Final, NamedTuple
 import msgspec
 
 from events.errors import Refused, Unavailable, ValidationError
-from events.reference import Action, Phase, RuleBook, RuleList, Threshold, WrittenRule
-from streams.edge.reference import STANDARD, Entry
+from events.reference import Action, RuleBook, RuleList, Threshold, WrittenRule
+from events.risk import Phase
+from streams.edge.entries import STANDARD, Entry
 from streams.features.rules.catalogue import LANGUAGE
 from streams.features.rules.faults import RuleFault
 from streams.features.rules.judging import Judge

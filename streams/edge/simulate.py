@@ -22,21 +22,26 @@ from typing import Final, NamedTuple, TypeVar
 
 import msgspec
 
+from events.balances import HoldReason
 from events.calendar import DAY, HOUR, MILLISECOND, MINUTE, SECOND, day_number, start_of
 from events.errors import Refused
-from events.identity import payment_id, rrn
+from events.identity import operation_id, payment_id, rrn
+from events.reference import HoldInstruction, PayoutAccount
 from events.requests import (
     CaptureMode,
     CaptureRequest,
+    IncrementRequest,
     InputRow,
     PaymentRequest,
     ReferencePublished,
     RefundRequest,
+    Request,
     VoidRequest,
 )
 from streams.edge import networks, reference
 from streams.edge.inputs import write_rows
 from streams.edge.market import TRADES, Card, Cards, Trade, amount_of, channel_of, seconds_of_day
+from streams.edge.reference import Entry
 
 DAY_ON: Final = day_number(2026, 3, 2)
 DAY_AT: Final = start_of(DAY_ON)
@@ -73,7 +78,18 @@ MANUAL_VOIDED: Final = 0.05
 MANUAL_IN_PARTS: Final = 0.15
 MANUAL_LESS: Final = 0.15
 
-_Request = PaymentRequest | CaptureRequest | VoidRequest | RefundRequest
+CAPTURE_UNDONE: Final = (
+    0.1  # of first parts: the merchant takes it back the same day, and captures the rest alone
+)
+#: At merchants with an open end, of their payments. Chosen to look like a hotel's nights: nobody publishes such shares.
+INCREMENTED: Final = 0.3
+INCREMENTED_AGAIN: Final = 0.4  # of these
+ABOVE_HOLD: Final = 0.12  # of their final captures
+FAR_ABOVE_HOLD: Final = (
+    0.2  # of these: more than the network lets them, so it is refused and they take what is held
+)
+ABOVE_PERCENT: Final = 15
+
 _T = TypeVar("_T")
 
 
@@ -103,7 +119,7 @@ class _Waiting(NamedTuple):
 
     at: int
     number: int
-    entry: _Request | ReferencePublished
+    entry: Request | ReferencePublished
 
 
 class _Day:
@@ -135,6 +151,7 @@ class _Day:
             yield InputRow(DAY_AT - REFERENCE_LEAD, entry)
         self._publish_health(SLOW_FROM, healthy=False)
         self._publish_health(SLOW_UNTIL, healthy=True)
+        self._publish_about_money()
         skip = 0
         for number, begun in enumerate(self._beginnings()):
             at, trade = divmod(begun, len(TRADES))
@@ -165,11 +182,11 @@ class _Day:
             row = heapq.heappop(self.waiting)
             yield InputRow(row.at, row.entry)
 
-    def _push(self, at: int, entry: _Request | ReferencePublished) -> None:
+    def _push(self, at: int, entry: Request | ReferencePublished) -> None:
         self.pushed += 1
         heapq.heappush(self.waiting, _Waiting(at, self.pushed, entry))
 
-    def _send(self, at: int, entry: _Request) -> int:
+    def _send(self, at: int, entry: Request) -> int:
         """Deliver a request made at ``at``: soon, or minutes late; now and then twice. Returns when it arrived."""
         if self._chance(LATE_DELIVERIES):
             arrived = at + MINUTE + self._up_to(8 * MINUTE)
@@ -184,8 +201,28 @@ class _Day:
         note = (
             "answers come in time again" if healthy else "every third answer takes longer than the time-out"
         )
+        self._publish(at, reference.health(SLOW_NETWORK, healthy=healthy, note=note))
+
+    def _publish_about_money(self) -> None:
+        """A merchant moves to a bank account that takes two days to be validated; another's money is held for two."""
+        for day, valid in ((1, False), (3, True)):
+            account = PayoutAccount("lumen-books", "EUR", "ba-7f3k9q", "micro_deposit", valid)
+            self._publish(DAY_AT + day * DAY, Entry("payoutaccount", "lumen-books/EUR", account))
+            hold = HoldInstruction(
+                "al-safat-electronics",
+                "KWD",
+                "risk-desk",
+                "head-of-risk",
+                "hold-1",
+                HoldReason.RISK_REVIEW,
+                0,
+                valid,
+            )
+            self._publish(DAY_AT + day * DAY + HOUR, Entry("hold", hold.hold_id, hold))
+
+    def _publish(self, at: int, entry: Entry) -> None:
+        """Reference data that comes while the day lasts, in the order of its time."""
         self.version += 1
-        entry = reference.health(SLOW_NETWORK, healthy=healthy, note=note)
         for published in reference.published([entry], self.version):
             self._push(at, published)
 
@@ -282,7 +319,7 @@ class _Day:
             if heard.sent and self._chance(CANCELLED_UNHEARD):
                 self._void(at + 2 * MINUTE + self._up_to(10 * MINUTE), request, payment)
             return
-        amount = heard.approved_amount
+        amount = heard.held(request.amount)
         if amount == 0:
             if not self._chance(STUBBORN):
                 return
@@ -292,6 +329,8 @@ class _Day:
             foreign = msgspec.structs.replace(request, merchant=stranger.merchant)
             self._refund(at + HOUR, foreign, payment, amount)
         if request.capture_mode is CaptureMode.MANUAL:
+            if trade.open_ended and self._chance(INCREMENTED):
+                amount += self._increments(at, trade, request, payment)
             self._capture_by_hand(at, trade, request, payment, amount)
         elif self._chance(AUTOMATIC_VOIDED):
             self._void(at + 5 * MINUTE + self._up_to(85 * MINUTE), request, payment)
@@ -311,6 +350,20 @@ class _Day:
                 break
         return answer
 
+    def _increments(self, at: int, trade: Trade, request: PaymentRequest, payment: str) -> int:
+        """Have more held, once or twice, before any capture can come; what the network will say to that."""
+        more = 0
+        earliest = trade.capture_hours * HOUR // 2
+        for attempt in (1, 2):
+            amount = max(1, request.amount * (2 + int(self.draw() * 5)) // 10)
+            later = at + (attempt - 1) * earliest // 2 + self._up_to(earliest // 2 - HOUR)
+            self._increment(later, request, payment, amount)
+            answer = networks.increment(self.seed, rrn(payment), attempt, amount, healthy=True)
+            more += answer.held(amount)
+            if not self._chance(INCREMENTED_AGAIN):
+                break
+        return more
+
     def _capture_by_hand(
         self, at: int, trade: Trade, request: PaymentRequest, payment: str, amount: int
     ) -> None:
@@ -326,16 +379,30 @@ class _Day:
         captured = amount
         if drawn < MANUAL_IN_PARTS and amount >= 10:
             first = amount * (2 + int(self.draw() * 6)) // 10
-            self._capture(later, request, payment, first, final=False)
+            capture = self._capture(later, request, payment, first, final=False)
+            if self._chance(CAPTURE_UNDONE):
+                self._void(later + HOUR, request, payment, capture)
+                captured = amount - first
             later += 3 * HOUR + self._up_to(20 * HOUR)
             self._capture(later, request, payment, amount - first, final=True)
         elif drawn < MANUAL_IN_PARTS + MANUAL_LESS:
             captured = max(1, amount * (6 + int(self.draw() * 4)) // 10)
             self._capture(later, request, payment, captured, final=True)
+        elif trade.open_ended and self._chance(ABOVE_HOLD):
+            captured = self._capture_above(later, request, payment, amount)
         else:
             self._capture(later, request, payment, captured, final=True)
         if self._chance(REFUNDED):
             self._refund_some(later + HOUR, request, payment, captured)
+
+    def _capture_above(self, at: int, request: PaymentRequest, payment: str, held: int) -> int:
+        """Take what is held and what came after; what there will be."""
+        above = held + held * (1 + int(self.draw() * (ABOVE_PERCENT - 1))) // 100
+        if self._chance(FAR_ABOVE_HOLD):
+            self._capture(at, request, payment, 2 * held, final=True)
+            above, at = held, at + HOUR
+        self._capture(at, request, payment, above, final=True)
+        return above
 
     def _refund_some(self, at: int, request: PaymentRequest, payment: str, captured: int) -> None:
         at += self._up_to(max(1, LAST_FOLLOW_UP_AT - at))
@@ -345,12 +412,13 @@ class _Day:
         if self._chance(REFUNDED_AGAIN):
             self._refund(at + 2 * HOUR, request, payment, captured)
 
-    def _capture(self, at: int, request: PaymentRequest, payment: str, amount: int, *, final: bool) -> None:
+    def _capture(self, at: int, request: PaymentRequest, payment: str, amount: int, *, final: bool) -> str:
+        key = self._key("capture")
         self._send_follow_up(
             at,
             CaptureRequest(
                 request.merchant,
-                self._key("capture"),
+                key,
                 payment,
                 amount,
                 request.currency,
@@ -360,13 +428,29 @@ class _Day:
                 True,
             ),
         )
+        return operation_id("cap", request.merchant, key)
 
-    def _void(self, at: int, request: PaymentRequest, payment: str) -> None:
-        occurred_at = min(at, LAST_FOLLOW_UP_AT)
+    def _increment(self, at: int, request: PaymentRequest, payment: str, amount: int) -> None:
         self._send_follow_up(
             at,
-            VoidRequest(request.merchant, self._key("void"), payment, occurred_at, request.producer, True),
+            IncrementRequest(
+                request.merchant,
+                self._key("increment"),
+                payment,
+                amount,
+                request.currency,
+                min(at, LAST_FOLLOW_UP_AT),
+                request.producer,
+                True,
+            ),
         )
+
+    def _void(self, at: int, request: PaymentRequest, payment: str, capture: str = "") -> None:
+        occurred_at = min(at, LAST_FOLLOW_UP_AT)
+        void = VoidRequest(
+            request.merchant, self._key("void"), payment, occurred_at, request.producer, True, capture
+        )
+        self._send_follow_up(at, void)
 
     def _refund(self, at: int, request: PaymentRequest, payment: str, amount: int) -> None:
         note = self._pick(("returned goods", "cancelled order", "price adjustment", "goodwill"))
@@ -385,7 +469,7 @@ class _Day:
             ),
         )
 
-    def _send_follow_up(self, at: int, request: _Request) -> None:
+    def _send_follow_up(self, at: int, request: Request) -> None:
         self._send(min(at, LAST_FOLLOW_UP_AT), request)
 
     # -- chance ----------------------------------------------------------------------------------------

@@ -32,7 +32,8 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from events.errors import Refused, Unavailable, ValidationError
 from events.identity import ENTROPY_BYTES, SLOTS, card_id, luhn_ok, mask
-from streams.hosts.admission import Keys, Request
+from events.requests import Request
+from streams.hosts.admission import Keys
 
 KEY_BYTES: Final = 32
 KEY_ID_BYTES: Final = 8

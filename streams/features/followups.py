@@ -1,8 +1,8 @@
 """Follow-ups to payments, waiting for the tick that decides them.
 
-Captures, voids and refunds may reach a partition in any order between two ticks, so nobody decides them as they
-come: they are kept here and decided at the tick in the order (occurred_at, idempotency key). What two follow-ups of
-one payment want of each other is then the same in every run.
+Captures, increments, voids and refunds may reach a partition in any order between two ticks, so nobody decides them as
+they come: they are kept here and decided at the tick in the order (occurred_at, idempotency key). What two follow-ups
+of one payment want of each other is then the same in every run.
 
 A follow-up whose payment has no outcome yet is parked: it is out of the ticks' sight until the outcome is heard,
 so a tick costs nothing for it.
@@ -13,13 +13,14 @@ from collections.abc import Iterator
 import msgspec
 
 from events.envelope import Recorded
-from events.lifecycle import CaptureRequested, OperationParked, VoidRequested
+from events.lifecycle import CaptureRequested, IncrementRequested, OperationParked, VoidRequested
 from events.refunds import RefundRequested
 from events.requests import Operation
 
 
 class FollowUp(msgspec.Struct, frozen=True, gc=False):
-    """What a merchant wants of a payment. ``operation_id`` names the capture or the refund; a void has none."""
+    """What a merchant wants of a payment. ``operation_id`` names the capture, increment or refund that it makes; of a
+    void the capture that it undoes, empty for the whole payment."""
 
     operation: Operation
     payment_id: str
@@ -49,7 +50,9 @@ def receive(bag: Bag, recorded: Recorded) -> None:
         case RefundRequested() as body:
             wanted = (Operation.REFUND, body.refund_id, body.amount, body.currency, False)
         case VoidRequested() as body:
-            wanted = (Operation.VOID, "", 0, "", False)
+            wanted = (Operation.VOID, body.capture_id, 0, "", False)
+        case IncrementRequested() as body:
+            wanted = (Operation.INCREMENT, body.increment_id, body.amount, body.currency, False)
         case body:
             raise TypeError(f"{type(body).__name__} is not a follow-up")
     operation, operation_id, amount, currency, final = wanted

@@ -24,8 +24,9 @@ from typing import Final, NamedTuple
 import msgspec
 
 from events.calendar import DAY, HOUR, SECOND
+from streams.features.days import Day, before, forget, put_aside
 
-PROFILE_SET: Final = 1
+PROFILE_SET: Final = 2
 """Names the order and the meaning of :data:`PROFILE`. Another meaning is another set."""
 
 UNIT: Final = 256
@@ -42,6 +43,8 @@ MOST_OUTLIERS: Final = 64
 """Outliers of a card that are kept; a count of them goes no further."""
 LONGEST_RUN: Final = 256
 """Frauds of a run that are kept: the first and the latest. Its length goes no further, its age stays exact."""
+KEPT: Final = 180 * DAY
+"""A card that has rested for so long begins anew, whether or not it was forgotten meanwhile."""
 
 
 class Signal(NamedTuple):
@@ -73,7 +76,7 @@ PROFILE_SHA256: Final = sha256(
     "\n".join(
         [
             f"set {PROFILE_SET}: {UNIT} {OUTLIER} {ENOUGH} {NEVER} {SHORT} {LONG} {KNOWN_HOURS}",
-            f"at most {MOST_OUTLIERS} {LONGEST_RUN}",
+            f"at most {MOST_OUTLIERS} {LONGEST_RUN} {KEPT}",
             *(f"{signal.name} ({signal.unit})" for signal in PROFILE),
         ]
     ).encode()
@@ -82,11 +85,12 @@ PROFILE_SHA256: Final = sha256(
 
 
 class CardProfile(msgspec.Struct):
-    """A card's payments: how many, the sum of their capped amounts, and when the outliers of 14 days were."""
+    """A card's payments: how many, the sum of their capped amounts, when the outliers of 14 days were, the newest."""
 
     payments: int = 0
     total: int = 0
     outliers: list[int] = []
+    newest: int = 0
 
 
 class MerchantProfile(msgspec.Struct):
@@ -108,17 +112,25 @@ class MerchantProfile(msgspec.Struct):
 
 
 class Profiles(msgspec.Struct):
-    """The profiles by card and by merchant. A card's or a merchant's state is bounded; it is kept for good."""
+    """The profiles by card and by merchant, each bounded; cards by the day they were filed under.
+
+    A card is kept until KEPT after its newest payment, a merchant for good.
+    """
 
     cards: dict[str, CardProfile] = {}
     merchants: dict[str, MerchantProfile] = {}
+    days: list[Day] = []
 
 
 def observe(profiles: Profiles, card: str, merchant: str, at: int, amount: int) -> list[int]:
     """The vector of a payment at event time ``at`` (microseconds UTC), which is then part of its card's past."""
     known = profiles.cards.get(card)
-    if known is None:
+    if known is None or at - known.newest >= KEPT:
         known = profiles.cards[card] = CardProfile()
+    if at > known.newest:
+        if at // DAY != known.newest // DAY:
+            _file(profiles.days, at // DAY, card)
+        known.newest = at
     total, payments = known.total, known.payments
     ratio = amount * UNIT * payments // total if payments >= ENOUGH and total > 0 else 0
     outliers = known.outliers
@@ -185,6 +197,24 @@ def learn(profiles: Profiles, merchant: str, paid_at: int, now: int, *, fraud: b
         insort(place.run, paid_at)
         if len(place.run) > LONGEST_RUN:
             del place.run[1]
+
+
+def stale_days(profiles: Profiles, now: int) -> list[int]:
+    """The days of which no card can be asked for at ``now``, oldest first; a day more, for payments that come late."""
+    return list(before(profiles.days, (now - KEPT) // DAY - 1))
+
+
+def forget_day(profiles: Profiles, day_on: int) -> None:
+    """Drop the cards of the oldest day that have not paid since."""
+    for card in forget(profiles.days, day_on):
+        known = profiles.cards.get(card)
+        if known is not None and known.newest // DAY <= day_on:
+            del profiles.cards[card]
+
+
+def _file(days: list[Day], day_on: int, card: str) -> None:
+    """Days are filed in order: what comes late is kept a little longer."""
+    put_aside(days, max(day_on, days[-1].day_on) if days else day_on, card)
 
 
 def _seconds(at: int, since: int | None) -> int:

@@ -25,6 +25,8 @@ from events.reconciliation import DiscrepancyDetected, DiscrepancyKind
 PRESENTMENTS: Final = 2
 """How often a record may leave: networks take a corrected one back once."""
 
+_REPRESENTABLE: Final = (ClearingRejection.INVALID_DATA, ClearingRejection.NOT_RECEIVED)
+
 
 class Record(msgspec.Struct, frozen=True, gc=False):
     """A capture or a refund that a network has to hear of.
@@ -78,8 +80,26 @@ def meaning_of(record_id: str, record: Record, said: ClearingRecordAnswered) -> 
     return events
 
 
+def may_leave_again(record: Record, reason: ClearingRejection) -> bool:
+    """Whether a record that a network does not want, or gives back, may be presented once more."""
+    return reason in _REPRESENTABLE and record.presentment < PRESENTMENTS
+
+
+def written_off(record: Record) -> CaptureWrittenOff:
+    """No network will pay for the capture: the merchant bears it."""
+    return CaptureWrittenOff(
+        record.payment_id,
+        record.merchant,
+        record.network,
+        record.source_id,
+        record.amount,
+        record.currency,
+        Bearer.MERCHANT,
+    )
+
+
 def _refused(record_id: str, record: Record, reason: ClearingRejection) -> list[Event]:
-    representable = reason is ClearingRejection.INVALID_DATA and record.presentment < PRESENTMENTS
+    representable = may_leave_again(record, reason)
     events: list[Event] = [
         ClearingRecordRejected(
             record.payment_id,
@@ -92,15 +112,5 @@ def _refused(record_id: str, record: Record, reason: ClearingRejection) -> list[
         )
     ]
     if not representable and record.kind is RecordKind.PRESENTMENT:
-        events.append(
-            CaptureWrittenOff(
-                record.payment_id,
-                record.merchant,
-                record.network,
-                record.source_id,
-                record.amount,
-                record.currency,
-                Bearer.MERCHANT,
-            )
-        )
+        events.append(written_off(record))
     return events

@@ -12,10 +12,12 @@ from events.base import Event
 from events.clearing import (
     ClearingCycleTotalled,
     ClearingRecordAccepted,
+    ClearingRecordReturned,
     RefundCleared,
     SchemePeriodTotalled,
 )
-from events.fees import InterchangeAssessed, InterchangeReturned, SchemeFeeAssessed
+from events.disputes import DisputeFundsReturned, DisputeFundsWithdrawn
+from events.fees import FeeCorrected, InterchangeAssessed, InterchangeReturned, SchemeFeeAssessed
 
 
 class Cycle(msgspec.Struct):
@@ -27,6 +29,7 @@ class Cycle(msgspec.Struct):
     presented: int = 0
     refunded: int = 0
     interchange: int = 0
+    disputed: int = 0
 
 
 class Period(msgspec.Struct):
@@ -47,24 +50,41 @@ class Totals(msgspec.Struct):
 
 
 Counted = (
-    ClearingRecordAccepted | RefundCleared | InterchangeAssessed | InterchangeReturned | SchemeFeeAssessed
+    ClearingRecordAccepted
+    | ClearingRecordReturned
+    | RefundCleared
+    | InterchangeAssessed
+    | InterchangeReturned
+    | SchemeFeeAssessed
+    | FeeCorrected
+    | DisputeFundsWithdrawn
+    | DisputeFundsReturned
 )
 
 
 def count(totals: Totals, body: Counted) -> None:
     """Add what an event came to. Interchange comes behind its record, so its cycle is there."""
     match body:
-        case ClearingRecordAccepted() | RefundCleared():
+        case ClearingRecordAccepted() | ClearingRecordReturned() | RefundCleared():
             cycle = totals.cycles.setdefault(body.cycle, Cycle(body.network, body.settlement_currency))
             cycle.records += 1
             if isinstance(body, ClearingRecordAccepted):
                 cycle.presented += body.settlement_amount
+            elif isinstance(body, ClearingRecordReturned):
+                cycle.presented -= body.settlement_amount
             else:
                 cycle.refunded += body.settlement_amount
         case InterchangeAssessed():
             totals.cycles[body.cycle].interchange += body.amount
         case InterchangeReturned():
             totals.cycles[body.cycle].interchange -= body.amount
+        case FeeCorrected():
+            cycle = totals.cycles.setdefault(body.cycle, Cycle(body.network, body.currency))
+            cycle.interchange += body.amount
+        case DisputeFundsWithdrawn() | DisputeFundsReturned():
+            cycle = totals.cycles.setdefault(body.cycle, Cycle(body.network, body.currency))
+            taken = isinstance(body, DisputeFundsWithdrawn)
+            cycle.disputed += body.amount if taken else -body.amount
         case SchemeFeeAssessed():
             period = totals.periods.setdefault(
                 _period_key(body), Period(body.network, body.currency, body.period)
@@ -99,7 +119,8 @@ def _cycle_totals(totals: Totals) -> Iterator[Event]:
             cycle.presented,
             cycle.refunded,
             cycle.interchange,
-            cycle.presented - cycle.refunded - cycle.interchange,
+            cycle.presented - cycle.refunded - cycle.interchange - cycle.disputed,
+            cycle.disputed,
         )
 
 

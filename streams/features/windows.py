@@ -12,27 +12,18 @@ event costs the running totals behind it, and late means close to the end.
 """
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable
 from typing import Final
 
 import msgspec
 
-from events.calendar import DAY, HOUR, MINUTE
-
-LONGEST: Final = DAY
-"""The widest window that may be asked for."""
+from events.calendar import HOUR, MINUTE
 
 LATENESS: Final = HOUR
-"""How far behind the newest event of its history an event may come and still find all of its windows."""
-
-KEPT: Final = LONGEST + LATENESS
+"""How far behind the newest event of its key an event may come and still find all of its windows."""
 
 TOLERANCE: Final = 4 * MINUTE
 """How far from the transport's stamp a producer's time is believed. Less than half of the shortest window
 (ten minutes): no choice of times puts payments that arrive together further apart than one window is wide."""
-
-_PRUNE_FROM: Final = 16
-"""Histories shorter than this are not worth tidying; longer ones are tidied when half of them is stale."""
 
 
 class Window(msgspec.Struct):
@@ -42,14 +33,6 @@ class Window(msgspec.Struct):
     totals: list[int] = []
 
 
-class History(msgspec.Struct):
-    """What is known of one subject: event times, the ids behind them, and a window for each dimension."""
-
-    times: list[int] = []
-    seen: dict[str, int] = {}
-    windows: dict[str, Window] = {}
-
-
 def event_time(occurred_at: int, ingested_at: int) -> int:
     """The producer's time, held within :data:`TOLERANCE` of the transport's stamp (microseconds UTC)."""
     if occurred_at > ingested_at + TOLERANCE:
@@ -57,54 +40,6 @@ def event_time(occurred_at: int, ingested_at: int) -> int:
     if occurred_at < ingested_at - TOLERANCE:
         return ingested_at - TOLERANCE
     return occurred_at
-
-
-def add(history: History, event_id: str, at: int, values: Iterable[tuple[str, int]]) -> bool:
-    """Take an event with its values by dimension; False, and nothing changes, when its id is known."""
-    if event_id in history.seen:
-        return False
-    history.seen[event_id] = at
-    times = history.times
-    if not times or at >= times[-1]:
-        times.append(at)
-    else:
-        times.insert(bisect_right(times, at), at)
-    windows = history.windows
-    for dimension, value in values:
-        window = windows.get(dimension)
-        if window is None:
-            windows[dimension] = Window([at], [value])
-        else:
-            insert(window, at, value)
-    if len(times) > _PRUNE_FROM and times[len(times) // 2] <= times[-1] - KEPT:
-        _prune(history, times[-1] - KEPT)
-    return True
-
-
-def count(history: History, at: int, width: int) -> int:
-    """How many events of the history lie in ``(at - width, at]``."""
-    times = history.times
-    return bisect_right(times, at) - bisect_right(times, at - width)
-
-
-def count_in(history: History, dimension: str, at: int, width: int) -> int:
-    """How many events of one dimension lie in ``(at - width, at]``."""
-    window = history.windows.get(dimension)
-    if window is None:
-        return 0
-    return bisect_right(window.times, at) - bisect_right(window.times, at - width)
-
-
-def total_in(history: History, dimension: str, at: int, width: int) -> int:
-    """The sum of one dimension over ``(at - width, at]``."""
-    window = history.windows.get(dimension)
-    if window is None:
-        return 0
-    end = bisect_right(window.times, at)
-    start = bisect_right(window.times, at - width)
-    if start == end:
-        return 0
-    return window.totals[end - 1] - (window.totals[start - 1] if start else 0)
 
 
 def insert(window: Window, at: int, value: int) -> None:
@@ -120,21 +55,7 @@ def insert(window: Window, at: int, value: int) -> None:
     totals[index:] = [total + value for total in totals[index:]]
 
 
-def _prune(history: History, stale_at: int) -> None:
-    """Forget what lies at or before ``stale_at``. Totals start again from 0, so they stay small."""
-    del history.times[: bisect_right(history.times, stale_at)]
-    history.seen = {event_id: at for event_id, at in history.seen.items() if at > stale_at}
-    kept: dict[str, Window] = {}
-    for dimension, window in history.windows.items():
-        start = bisect_right(window.times, stale_at)
-        if start == len(window.times):
-            continue
-        base = window.totals[start - 1] if start else 0
-        kept[dimension] = Window(window.times[start:], [total - base for total in window.totals[start:]])
-    history.windows = kept
-
-
-# --- forgetting whole histories ------------------------------------------------------------------------
+# --- forgetting by the hour -----------------------------------------------------------------------------
 
 
 class Hour(msgspec.Struct):
@@ -142,47 +63,6 @@ class Hour(msgspec.Struct):
 
     hour: int
     subjects: list[str]
-
-
-class Histories(msgspec.Struct):
-    """Histories by subject, and an index by the hour of their newest event: forgetting looks at nothing else.
-
-    A subject is filed again when its newest event falls into a later hour; the earlier entry is then void.
-    """
-
-    by_subject: dict[str, History] = {}
-    hours: list[Hour] = []
-
-
-def remember(
-    histories: Histories, subject: str, event_id: str, at: int, values: Iterable[tuple[str, int]]
-) -> History:
-    """Take an event of a subject, once; its history."""
-    history = histories.by_subject.get(subject)
-    if history is None:
-        history = histories.by_subject[subject] = History()
-        before = None
-    else:
-        before = history.times[-1] // HOUR
-    add(history, event_id, at, values)
-    newest = history.times[-1] // HOUR
-    if newest != before:
-        file_under(histories.hours, newest, subject)
-    return history
-
-
-def stale_hours(histories: Histories, now: int) -> list[int]:
-    """The hours whose subjects no window can reach any more."""
-    return hours_before(histories.hours, now - KEPT)
-
-
-def forget(histories: Histories, hour: int) -> None:
-    """Drop the subjects of an hour that have not been seen since, and the hour."""
-    hours = histories.hours
-    for subject in take_hour(hours, hour):
-        history = histories.by_subject.get(subject)
-        if history is not None and history.times[-1] // HOUR == hour:
-            del histories.by_subject[subject]
 
 
 def hours_before(hours: list[Hour], at: int) -> list[int]:

@@ -19,14 +19,15 @@ from events.authorization import NetworkReplyReceived, PaymentAuthorized, Paymen
 from events.envelope import Recorded
 from events.errors import LogDamaged, WireError
 from events.lifecycle import PaymentRequested
-from events.reference import Action, Phase
-from events.risk import RiskAssessed, Verdict
+from events.reference import Action
+from events.risk import Phase, RiskAssessed, Verdict
 from events.wire import decode_event
+from streams.features.measuring import answered, is_answer
 from streams.features.models import Model
 from streams.features.rules.catalogue import Value
 from streams.features.rules.judging import Judge, Outcome
 from streams.features.windows import event_time
-from streams.forensics.measuring import Measuring, answered, is_answer
+from streams.forensics.measuring import Measuring
 from streams.forensics.replay import WholeLog, run_of
 from streams.hosts.log import Log
 
@@ -244,7 +245,7 @@ class _Run:
         body, found = payment.body, self.found
         outcomes = payment.outcome
         if event is not None and payment.reply is not None:
-            vector = answered(payment.vector, event, payment.reply)
+            vector = answered(payment.vector, event, payment.reply.avs_result, payment.reply.cvv_result)
             outcomes = [*outcomes, self.judge.judge(Phase.AFTER_AUTHORIZATION, body.merchant, vector)]
         authorized = isinstance(event, PaymentAuthorized)
         label = self.labels.get(body.payment_id)

@@ -26,7 +26,7 @@ from streams.hosts.engine import Sent
 from streams.hosts.index import Index, Run
 from streams.hosts.log import GENESIS, Log, Stored, TopicPartition, link
 from streams.hosts.snapshots import unseal
-from streams.topology import ENGINES, LOGS
+from streams.topology import ENGINES, INBOXES, LOGS
 
 _READ: Final = 5_000
 
@@ -178,7 +178,7 @@ def _check_handovers(log: WholeLog, handed: dict[tuple[str, int, str], "hashlib.
     """What the engines hand over again must be, sender by sender, what stands in the inboxes."""
     found: dict[tuple[str, int, str], hashlib._Hash] = {}
     for topic, partition in log.places():
-        if not topic.endswith(".inbox"):
+        if topic not in INBOXES:
             continue
         for block in _records(log, topic, partition):
             for stored in block:

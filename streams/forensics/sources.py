@@ -13,7 +13,7 @@ import msgspec
 
 from events.envelope import Recorded, Source
 from events.errors import LogDamaged, WireError
-from events.intake import RequestForwarded, RequestReceived
+from events.intake import Forwarded, Received
 from events.messages import DeadLetter
 from events.partitions import DeadLetterReason, EventDeadLettered, MarkerSeen, MarkersTaken
 from events.wire import decode_message
@@ -71,7 +71,7 @@ class Sources:
                         self._next(where, name, source.topic, source.partition, source.offset)
                     return
             stored = self._next(where, name, source.topic, source.partition, source.offset)
-            if isinstance(body, RequestReceived | RequestForwarded):
+            if isinstance(body, Received | Forwarded):
                 self._mac = body.body_mac
             meta = recorded.meta
             fact = Fact(

@@ -14,25 +14,16 @@ from events.base import Event, Message
 from events.envelope import Source
 from events.errors import ValidationError, WireError
 from events.identity import MASKED, looks_like_pan, partition_of_name
-from events.intake import RequestForwarded, RequestReceived
+from events.intake import forwarded, received
 from events.messages import DeadLetter, Handover, Marker
 from events.partitions import ClockKind, DeadLetterReason, EventDeadLettered, MarkerSeen, ReferenceApplied
 from events.reference import decode_reference
-from events.requests import (
-    CaptureRequest,
-    PaymentRequest,
-    ReferencePublished,
-    RefundRequest,
-    Tick,
-    VoidRequest,
-)
+from events.requests import ReferencePublished, Request, Tick
 from events.wire import HEADER_BYTES, RECORD_LIMIT, decode_message, encode_message, type_of
 from streams.hosts.engine import Fact
 from streams.hosts.log import Stored
 from streams.intake import card_number_in_clear
 from streams.topology import EngineSpec
-
-Request = PaymentRequest | CaptureRequest | VoidRequest | RefundRequest
 
 
 class Keys(NamedTuple):
@@ -193,7 +184,7 @@ def _admit_request(
         return refuse(keys, topic, partition, stored, DeadLetterReason.NOT_DECODABLE, detail)
     mac = keys.body_mac(request)
     home = partition_of_name(f"{request.merchant}/{request.idempotency_key}", partitions)
-    body = RequestReceived(request, mac) if home == partition else RequestForwarded(request, mac, home)
+    body = received(request, mac) if home == partition else forwarded(request, mac, home)
     source = Source(topic, partition, stored.offset, f"requests/{partition}")
     # A claim that no calendar holds is refused by intake, and would stop whoever puts events into tables.
     claim = request.occurred_at if 0 <= request.occurred_at < _END_OF_TIME else stored.at

@@ -19,7 +19,7 @@ import msgspec
 from events.base import Event, Message
 from events.envelope import Meta, Recorded, Source, Versions
 from events.errors import Broken, Retry
-from events.intake import RequestForwarded
+from events.intake import Forwarded
 from events.messages import Handover, Marker
 from events.partitions import (
     ClockKind,
@@ -43,7 +43,7 @@ from streams.topology import EngineSpec
 STEP_WORKS: Final = 1_000
 
 #: Which reference kind moves which version of the envelope.
-_VERSIONED: Final = {"rules": "rules", "fees": "fees", "bins": "bin"}
+_VERSIONED: Final = {"rules": "rules", "rulebook": "rules", "model": "model", "fees": "fees", "bins": "bin"}
 
 
 class Fact(NamedTuple):
@@ -268,7 +268,7 @@ class Engine:
             self.ticks.withdraw(source)
             return
         interval = self.ticks.interval(source.sender)
-        if interval is None or isinstance(body, RequestForwarded):
+        if interval is None or isinstance(body, Forwarded):
             # Nobody's interval (an answer), or a request passed on to its own partition, which must get there
             # ahead of the marker that we pass on too.
             self._decide(recorded)

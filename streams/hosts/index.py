@@ -1,4 +1,4 @@
-"""An index: the four engines that own partition p of every log, and the one transaction that they share.
+"""An index: the engines that own partition p of every log, and the one transaction that they share.
 
 The host reads records, :meth:`Index.take` turns them into what is to be committed, the host commits it. Engines
 change their state while they decide, so a commit that fails leaves an index that is ahead of its log: the only
@@ -32,7 +32,7 @@ from streams.hosts.snapshots import FORMAT, IndexSnapshot, seal, unseal
 from streams.topology import BROADCAST, ENGINES, EngineSpec
 
 #: Raised with every change of what processors decide; older stretches of a log carry their own.
-BEHAVIOUR: Final = 1
+BEHAVIOUR: Final = 2
 
 #: Submissions without an answer at which new requests are left on their topic. Everything else goes on, so
 #: that answers and hand-overs can never wait for requests that wait for them.

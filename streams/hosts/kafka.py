@@ -94,7 +94,8 @@ class KafkaIndex:
         self.name = f"index/{number}"
         self.statistics = Statistics()
         self.index = Index(number, run, keys)
-        self.strike_due = False
+        #: When the clock struck last (microseconds UTC, the business's), where that tick is still to be taken.
+        self.struck_at: int | None = None
         self._cluster = cluster
         self._run = run
         self._keys = keys
@@ -191,7 +192,7 @@ class KafkaIndex:
         if read and not self.index.unfinished and _brings_time_alone(read):
             await asyncio.sleep(_LINGER_SECONDS)
             read = _joined(read, await self._read(limit, wait_ms=0))
-        if not read and not self.index.unfinished and not self.strike_due:
+        if not read and not self.index.unfinished and self.struck_at is None:
             return False
         started = time.monotonic()
         try:
@@ -211,10 +212,11 @@ class KafkaIndex:
             await self._take_one_by_one(read)
             self._seek()
             return True
-        if self.strike_due and self._clock is not None:
-            self.strike_due = False
-            now = self._clock.now()
-            staged.add(self.index.strike(self._clock.tick(now), self._clock.at(self._clock.tick(now))))
+        if self.struck_at is not None and self._clock is not None:
+            # The time at which it struck, which has been looked at: by now the wall clock may have been set.
+            tick = self._clock.tick(self.struck_at)
+            self.struck_at = None
+            staged.add(self.index.strike(tick, self._clock.at(tick)))
         self.statistics.decide_seconds += time.monotonic() - started
         self._count(read)
         if staged:
@@ -237,7 +239,7 @@ class KafkaIndex:
                 records = await consumer.getmany(place, timeout_ms=0, max_records=limit)
                 for batch in records.values():
                     found[topic] = self._within_turn(place, topic, batch)
-            if wait_ms and not found and not self.index.unfinished and not self.strike_due:
+            if wait_ms and not found and not self.index.unfinished and self.struck_at is None:
                 records = await consumer.getmany(*wanted, timeout_ms=wait_ms, max_records=limit)
                 for place, batch in records.items():
                     found[wanted[place]] = self._within_turn(place, wanted[place], batch)

@@ -26,7 +26,7 @@ from streams.hosts.index import Run
 from streams.hosts.log import Append, Stored, TopicPartition
 from streams.hosts.refusals import reason
 from streams.hosts.transactions import Transactions
-from streams.topology import LOGS, TOPICS
+from streams.topology import INBOXES, LOGS, TOPICS
 
 #: How long one question may take.
 PATIENCE_SECONDS: Final = 30.0
@@ -41,9 +41,7 @@ _VIEW_TRIES: Final = 200
 _VIEW_SECONDS: Final = 0.01
 #: For how long whoever has committed looks for it.
 _VISIBLE_SECONDS: Final = 1.0
-_ENGINES_TOPICS: Final = frozenset(
-    {*LOGS, *(topic.name for topic in TOPICS if topic.name.endswith(".inbox"))}
-)
+_ENGINES_TOPICS: Final = frozenset({*LOGS, *INBOXES})
 
 _T = TypeVar("_T")
 

@@ -15,7 +15,7 @@ from events.wire import decode_event, encode_event
 from streams.processor import Work
 
 #: Raised whenever the layout below, or the state of any processor, changes its meaning.
-FORMAT: Final = 2
+FORMAT: Final = 3
 
 
 class EngineSnapshot(msgspec.Struct, frozen=True):

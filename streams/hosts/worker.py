@@ -152,9 +152,11 @@ class Worker:
             await member.stop()
 
     def strike(self) -> None:
-        """A second has passed: every index takes its tick with its next transaction."""
-        for hosted in self.hosted.values():
-            hosted.strike_due = True
+        """A second has passed: every index takes this moment's tick with its next transaction."""
+        if self._clock is not None:
+            now = self._clock.now()
+            for hosted in self.hosted.values():
+                hosted.struck_at = now
 
     def fail(self, error: BaseException) -> None:
         """End the worker with this."""

@@ -28,6 +28,9 @@ from infra.supervisor import Supervisor
 from streams.edge.vault import open_keys
 from streams.hosts.cluster import Cluster
 from streams.hosts.kafkalog import KafkaLog
+from tests.bench.figures import percentile
+from tests.bench.peers.compare import Say, compare
+from tests.bench.peers.driver import processor_seconds
 from tests.integration.houses import publish_on_the_wall, start_on_the_wall
 
 BURST: Final = 20_000
@@ -51,8 +54,8 @@ def missing() -> str:
     return ""
 
 
-def on_kafka(folder: Path) -> dict[str, Any]:
-    """All figures of this file."""
+def on_kafka(folder: Path, say: Say) -> dict[str, Any]:
+    """All figures of this file, and the comparison with the peers on the same broker."""
     data = folder / "kafka"
     environment = {name: value for name, value in os.environ.items() if name != "KAFKA_BOOTSTRAP"}
     broker = start(data, environment, None, Jvm.FAST)
@@ -62,6 +65,7 @@ def on_kafka(folder: Path) -> dict[str, Any]:
         paced = max(1, round(rate / 2))
         _, calm, _ = by_the_wall(folder, broker.bootstrap, "paced", paced * OPEN_LOOP_SECONDS, paced)
         whole = whole_life(folder, broker.bootstrap)
+        compared = compare(folder / "peers", broker.bootstrap, say=say)
     finally:
         stop(data, environment)
     return {
@@ -71,6 +75,7 @@ def on_kafka(folder: Path) -> dict[str, Any]:
         "kafka_p50_ms_at_half_load": percentile(calm, 50),
         "kafka_p99_ms_at_half_load": percentile(calm, 99),
         "kafka_whole_life_payments_per_second": round(WHOLE_LIFE / whole, 1),
+        **compared,
     }
 
 
@@ -87,10 +92,10 @@ def by_the_wall(
     ):
         start_on_the_wall(job, house)
         _until_open(log, house, job.partitions)
-        before = _processor_seconds(house.members["worker-1"].pid)
+        before = processor_seconds(house.members["worker-1"].pid)
         publish_on_the_wall(job, house, path, rate)
         began, ended, latencies = _follow(log, house, job.partitions, payments)
-        return ended - began, latencies, _processor_seconds(house.members["worker-1"].pid) - before
+        return ended - began, latencies, processor_seconds(house.members["worker-1"].pid) - before
 
 
 def _until_open(log: KafkaLog, house: Supervisor, partitions: int) -> None:
@@ -146,14 +151,3 @@ def _job(folder: Path, bootstrap: str, prefix: str, payments: int) -> ClusterJob
     make_topics(job)
     open_keys(job.keys)
     return job
-
-
-def _processor_seconds(pid: int) -> float:
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
-def percentile(values: list[float], percent: int) -> float:
-    """Nearest rank, milliseconds."""
-    ordered = sorted(values)
-    return round(ordered[max(0, -(-len(ordered) * percent // 100) - 1)], 1)

@@ -14,9 +14,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing
 from datetime import UTC, datetime
 from importlib.metadata import version
 from multiprocessing import get_context
@@ -32,7 +31,8 @@ sys.path.insert(0, str(ROOT))
 from events.calendar import DAY, HOUR  # noqa: E402 - run as a script, the tree has to be found first
 from events.envelope import Recorded  # noqa: E402
 from events.partitions import ClockKind  # noqa: E402
-from events.reference import Action, Phase, RuleBook, RuleList, WrittenRule  # noqa: E402
+from events.reference import Action, RuleBook, RuleList, WrittenRule  # noqa: E402
+from events.risk import Phase  # noqa: E402
 from events.wire import decode_event, encode_event  # noqa: E402
 from projections.catalog import CATALOG  # noqa: E402
 from projections.digest import one  # noqa: E402
@@ -49,18 +49,19 @@ from streams.features.rules.catalogue import FEATURES, LANGUAGE, Value, usual_ve
 from streams.features.rules.judging import Judge  # noqa: E402
 from streams.features.rules.lists import list_sha256, packed  # noqa: E402
 from streams.features.rules.packs import read_pack  # noqa: E402
+from streams.features.velocity import forget, initial, observe, plan_of, stale_hours  # noqa: E402
 from streams.hosts.actors import Actor, EdgeActor, IndexActor, PublisherActor  # noqa: E402
 from streams.hosts.embedded import EmbeddedLog  # noqa: E402
 from streams.hosts.house import TICKS_AHEAD, House  # noqa: E402
 from streams.hosts.index import Run  # noqa: E402
 from streams.hosts.memory import MemoryLog  # noqa: E402
-from streams.velocity import forget, initial, observe, plan_of, stale_hours  # noqa: E402
 from tests import postgres  # noqa: E402
-from tests.bench import kafka  # noqa: E402
+from tests.bench import kafka, page  # noqa: E402
+from tests.bench.figures import along, clock, resident, timed  # noqa: E402
 from tests.bench.model import scoring  # noqa: E402
+from tests.bench.verdicts import verdicts  # noqa: E402
 
 SMALL, LARGE = 10_000, 50_000
-SAMPLE_SECONDS, MOMENTS = 0.2, 10
 CODEC_EVENTS = 50_000
 RULES, RULE_ROUNDS, LISTED = 100, 100_000, 1_000_000
 RULE_WINDOWS = ("_10m", "_1h", "_24h")
@@ -96,37 +97,16 @@ def job(folder: Path, payments: int) -> dict[str, Any]:
     process = subprocess.Popen(
         command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
     )
-    memory = along(process)
+    watched = along(process, folder / "log.db")
     out, _ = process.communicate()
     if process.returncode:
         raise SystemExit(f"the main job ended with exit code {process.returncode}")
     said: dict[str, Any] = json.loads(out)
-    said["memory_along_mb"] = memory
+    said["memory_along_mb"], said["log_along"] = watched
     said["peak_memory_mb"] = round(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024, 1)
     said["log_bytes"] = (folder / "log.db").stat().st_size
     said["store_bytes"] = (folder / "store.duckdb").stat().st_size
     return said
-
-
-def along(process: "subprocess.Popen[str]") -> list[float]:
-    """What a process and its children hold in memory, MiB, at ten moments from its start to its end."""
-    samples: list[float] = []
-    while process.poll() is None:
-        samples.append(round(resident(process.pid) / 1024, 1))
-        with suppress(subprocess.TimeoutExpired):
-            process.wait(SAMPLE_SECONDS)
-    return [samples[moment * len(samples) // MOMENTS] for moment in range(1, MOMENTS)] + samples[-1:]
-
-
-def resident(pid: int) -> int:
-    """Resident KiB of a process and all below it; 0 where it is gone or the system has no /proc."""
-    try:
-        status = Path(f"/proc/{pid}/status").read_text()
-        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    except OSError:
-        return 0
-    own = next((int(line.split()[1]) for line in status.splitlines() if line.startswith("VmRSS")), 0)
-    return own + sum(resident(int(child)) for child in children)
 
 
 def replay(folder: Path) -> dict[str, Any]:
@@ -255,13 +235,6 @@ def _velocity() -> tuple[float, float]:
     return took() / VELOCITY_PAYMENTS * 1e6, size * 1024 / VELOCITY_CARDS
 
 
-def timed(call: Callable[[], object]) -> float:
-    """The processor seconds that a call takes."""
-    with clock() as took:
-        call()
-    return took()
-
-
 def rules() -> tuple[float, float, float, float]:
     """Of 100 rules: microseconds on a payment that none concerns, on one of which some are, to read and compile them;
     and bytes for each entry of a list of a million cards.
@@ -315,15 +288,6 @@ def _list_bytes() -> float:
     return (resident(os.getpid()) - before) * 1024 / LISTED
 
 
-@contextmanager
-def clock() -> Iterator[Callable[[], float]]:
-    """Processor seconds of this process inside the block: other processes of a busy machine do not count."""
-    started = time.process_time()
-    ended = 0.0
-    yield lambda: ended
-    ended = time.process_time() - started
-
-
 def about() -> dict[str, Any]:
     """The machine and the code."""
     commit = subprocess.run(
@@ -362,12 +326,14 @@ def measure(folder: Path, console: Console) -> dict[str, Any]:
         quiet, busy, compiling, entry_bytes = rules()
     with console.status("the fraud model"):
         model = scoring(timed)
+    with console.status("verdicts"):
+        model |= verdicts(timed)
     measured_on_kafka = {}
     if reason := kafka.missing():
         console.print(f"Nothing is measured on Kafka: {reason}")
     else:
-        with console.status("a house on Kafka"):
-            measured_on_kafka = kafka.on_kafka(folder / "on-kafka")
+        with console.status("a house on Kafka, and its peers") as status:
+            measured_on_kafka = kafka.on_kafka(folder / "on-kafka", status.update)
     cost = {said["payments"]: said["seconds"] / said["payments"] for said in (small, large)}
     return figures | {
         "embedded_payments_per_second": large["payments_per_second"],
@@ -390,6 +356,7 @@ def measure(folder: Path, console: Console) -> dict[str, Any]:
         "memory_small_mb": small["peak_memory_mb"],
         "memory_growth": round(large["peak_memory_mb"] / small["peak_memory_mb"], 3),
         "memory_along_mb": large["memory_along_mb"],
+        "log_along": large["log_along"],
         "log_bytes_per_payment": round(large["log_bytes"] / LARGE, 1),
         "store_bytes_per_payment": round(large["store_bytes"] / LARGE, 1),
         "events_per_payment": round(large["events"] / LARGE, 2),
@@ -420,12 +387,26 @@ _MEANINGS = {
     "model_batch_us": "the same in a batch of 50,000",
     "model_reasons_us": "microseconds for score, margin and reasons in words",
     "model_label_us": "microseconds for a label that the scorecard learns online",
+    "verdict_us": "microseconds to measure, judge and word a verdict: 100 rules, a champion of 100 trees, per core",
+    "verdict_measuring_us": "of them for what is measured: velocity, history, profile",
+    "verdict_model_us": "for the champion's score",
+    "verdict_rules_us": "for the rules",
+    "verdict_event_us": "for the vector that is recorded",
     "kafka_authorizations_per_second": "request to committed answer, captures included, wall time, all at once",
     "kafka_worker_us_per_payment": "what the worker needs of a core for one of them",
     "kafka_offered_rate_at_half_load": "payments a second that are sent whatever comes back (open loop)",
     "kafka_p50_ms_at_half_load": "from the moment a request was to be sent until its answer can be read committed",
     "kafka_p99_ms_at_half_load": "the same, 99 of 100",
     "kafka_whole_life_payments_per_second": "the main job on Kafka in virtual time: whole life, all processes, start",
+    "authorizations_per_second": "the path that the peers have, too: by hand captured, so without captures",
+    "p99_ms_at_half_load": "the same at half of that, open loop",
+    "ratio_faust": "that rate over the one of Faust, at least once",
+    "ratio_quix": "over the one of Quix Streams, exactly once",
+    "ratio_kafka_streams": "over the one of Kafka Streams, exactly_once_v2",
+    "ratio_floor": "with one worker, over what the same records cost with nothing decided, in one process",
+    "floor_per_second": "payments a second of that floor",
+    "floor_codec_us": "microseconds to decode and encode the records of one payment",
+    "outcomes_that_differ": "payments that a peer, or a second run of ours, ended otherwise",
     "cost_flatness": f"cost of a payment among {LARGE:,} over one among {SMALL:,}",
     "memory_small_mb": f"largest process with {SMALL:,} payments, MiB",
     "memory_growth": f"largest process with {LARGE:,} over that",
@@ -456,6 +437,7 @@ def main() -> None:
         json.dumps(figures, indent=2, ensure_ascii=False) + "\n", encoding="utf-8"
     )
     console.print("Kept in bench.json.")
+    console.print(page.publish(figures))
 
 
 if __name__ == "__main__":

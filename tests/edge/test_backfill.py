@@ -11,7 +11,7 @@ import pytest
 from events.calendar import DAY, HOUR, MINUTE
 from events.errors import Refused, TallystickError, Unavailable, ValidationError, WireError
 from streams.edge.backfill import COLUMNS, Backfilled, backfill
-from streams.velocity import columns, plan_of
+from streams.features.velocity import columns, plan_of
 
 WINDOWS = "1m,1h,24h,7d"
 START = 1_767_225_600_000_000

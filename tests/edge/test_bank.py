@@ -22,11 +22,12 @@ from events.partitions import (
     ReferenceApplied,
     TickPassed,
 )
+from events.payouts import MerchantDebitApplied, PayoutSubmitted
 from events.reconciliation import BankLineRecorded, NetworkSettlementAdvised
 from events.reference import Holidays, encode_reference
-from events.settlement import PayoutInitiated
-from streams.edge.bank import PAYOUTS_RETURNED, Bank, BankState
-from streams.edge.networks import chance, present
+from streams.edge.bank import DEBITS_UNPAID, PAYOUTS_RETURNED, RETURNS, Bank, BankState
+from streams.edge.dice import chance
+from streams.edge.networks import present
 from tests.streams.builders_early import changed, recorded
 
 SEED = 4
@@ -58,9 +59,15 @@ def record(number: int, **fields: Any) -> ClearingRecordCreated:
     return changed(kept, **fields)
 
 
-def payout(name: str, day: int, **fields: Any) -> PayoutInitiated:
+def payout(name: str, day: int, **fields: Any) -> PayoutSubmitted:
     """A payout of 100.00 USD whose value date is the day after ``day``."""
-    return changed(PayoutInitiated(name, "shop-1", "USD", 10_000, USD, 1, MONDAY + day + 1), **fields)
+    sent = PayoutSubmitted(name, "shop-1", "USD", 10_000, USD, 1, MONDAY + day + 1, "file-1", "0000001")
+    return changed(sent, **fields)
+
+
+def debit(name: str, day: int) -> MerchantDebitApplied:
+    """A debit of 100.00 USD whose value date is the day after ``day``."""
+    return MerchantDebitApplied(name, "shop-1", "USD", 10_000, USD, 1, MONDAY + day + 1)
 
 
 def payout_name(*, returned: bool) -> str:
@@ -168,19 +175,30 @@ def test_a_payout_leaves_on_its_value_date() -> None:
 
 
 def test_a_returned_payout_comes_back_two_business_days_later() -> None:
-    """Once: the second attempt always arrives, so that nothing is on its way when a run ends."""
+    """With a reason, and now and then the code of a correction; a third attempt always arrives."""
     name = payout_name(returned=True)
     given: list[Given] = [
         (3 * 24 + 6, "settlement", payout(name, 3)),
-        (9 * 24 + 6, "settlement", payout(name, 9, attempt=2)),
+        (9 * 24 + 6, "settlement", payout(name, 9, attempt=3)),
     ]
     _, said, _ = run(given)
+    reason = RETURNS[chance(SEED, "return code", name) % len(RETURNS)]
     expected = [
         f"03-13 1 PAYOUT {name} -10000",
-        f"03-17 1 RETURN {name} R01 10000",
+        f"03-17 1 RETURN {name} {reason} 10000",
         f"03-19 1 PAYOUT {name} -10000",
     ]
     assert expected == lines(said)
+
+
+@pytest.mark.parametrize("unpaid", [False, True])
+def test_a_debit_comes_in_and_some_are_taken_away_again(unpaid: bool) -> None:
+    """Two business days later, for want of funds."""
+    names = (f"deb-{number}" for number in range(100))
+    name = next(name for name in names if (chance(SEED, "debit", name) < DEBITS_UNPAID) is unpaid)
+    _, said, _ = run([(6, "settlement", debit(name, 0))])
+    expected = [f"03-10 1 DEBIT {name} 10000", f"03-12 1 UNPAID {name} R01 -10000"]
+    assert expected[: 1 + unpaid] == lines(said)
 
 
 def test_about_one_payout_in_seventy_comes_back() -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from events.authorization import (
     AuthorizationSubmitted,
+    IncrementSubmitted,
     MessageKind,
     NetworkNotSent,
     NetworkReplyReceived,
@@ -20,6 +21,7 @@ from events.calendar import HOUR
 from events.clearing import ClearingRecordAnswered, ClearingRecordCreated, ClearingRejection, RecordKind
 from events.identity import payment_id, rrn
 from events.messages import Handover, Marker
+from events.money import MILLION
 from events.partitions import (
     ClockKind,
     ClockStruck,
@@ -30,7 +32,6 @@ from events.partitions import (
     TickPassed,
 )
 from events.reference import NetworkHealth, encode_reference
-from streams.authorization import DECLINES as KNOWN_DECLINES
 from streams.edge import networks
 from streams.edge.networks import (
     REVERSAL_PATIENCE,
@@ -41,6 +42,8 @@ from streams.edge.networks import (
     authorize,
     present,
 )
+from streams.features.approvals import DECLINES as KNOWN_DECLINES
+from streams.features.approvals import stan
 from tests.streams.builders_early import CARD, NOON, changed, recorded
 
 SEED = 4
@@ -78,7 +81,7 @@ def reversal(number: int = 0, attempt: int = 1, **fields: Any) -> ReversalSubmit
         "visa",
         "41",
         attempt,
-        "0400",
+        "0400" if attempt == 1 else "0401",
         "000001",
         rrn(payment),
         CARD,
@@ -256,6 +259,76 @@ def test_a_late_approval_comes_with_the_answer_to_the_first_reversal() -> None:
         assert 1 == len(facts(adapter, reversal(number, reason=ReversalReason.VOID)))
     assert first > 40
     assert behind > 40
+
+
+def extension(number: int, attempt: int = 1) -> IncrementSubmitted:
+    """An increment of 10.00 on that authorization."""
+    first = submitted(number)
+    return IncrementSubmitted(
+        first.payment_id,
+        "shop-1",
+        "visa",
+        "41",
+        attempt,
+        "0100",
+        stan(f"{first.rrn}/increment", attempt),
+        first.rrn,
+        CARD,
+        "inc-1",
+        1000,
+        5000,
+        "USD",
+        "1" * 15,
+        "7011",
+        8000,
+    )
+
+
+def test_an_increment_is_answered_by_a_die_of_its_own() -> None:
+    """Approved, declined, unanswered or never sent, whatever became of the authorization; the same again and again."""
+    adapter = Adapter(0, SEED)
+    kinds = Counter()
+    for number in range(2_000):
+        asked = extension(number)
+        said = facts(adapter, asked)
+        assert said == facts(Adapter(0, SEED), asked)
+        kinds[type(said[0])] += 1
+        assert {(MessageKind.INCREMENT, 1, asked.stan, asked.rrn)} == {
+            (fact.kind, fact.attempt, fact.stan, fact.rrn) for fact in said
+        }
+    assert kinds[NetworkReplyReceived] > 1_900
+    assert kinds[NetworkReplyTimedOut] > 3
+    assert kinds[NetworkNotSent] > 1
+
+
+def test_an_increment_may_be_approved_late() -> None:
+    """Beside the reversal that takes it back, and for the increment that the reversal names by its trace number."""
+    adapter = Adapter(0, SEED)
+    late = []
+    for number in range(200):
+        asked = extension(number, 2)
+        taken_back = changed(reversal(number), amount=1000, stan=asked.stan, reason=ReversalReason.INCREMENT)
+        late += [fact for fact in facts(adapter, taken_back) if fact.kind is MessageKind.INCREMENT]
+        assert [] == [
+            fact
+            for fact in facts(adapter, changed(taken_back, mti="0401"))
+            if fact.kind is MessageKind.INCREMENT
+        ]
+    assert len(late) > 30
+    assert {(2, 1000, True)} == {(fact.attempt, fact.approved_amount, fact.late) for fact in late}
+
+
+def test_a_few_approvals_are_of_something_else() -> None:
+    """A little less, a little more, or another currency: about as many as the share says, and never of a decline."""
+    answers = [
+        authorize(SEED, RRNS[number % len(RRNS)], number, 4000, healthy=True) for number in range(30_000)
+    ]
+    full = [answer for answer in answers if answer.response_code == "00"]
+    odd = [answer for answer in full if (answer.approved_amount, answer.currency) != (4000, "")]
+    share = networks.CONFLICTING * len(full) // MILLION
+    assert share // 2 <= len(odd) <= 2 * share
+    assert {3959, 4000, 4041} == {answer.approved_amount for answer in odd}
+    assert {3959, 4000, 0} == {answer.held(4000) for answer in odd}
 
 
 def test_health_counts_from_the_tick_that_names_it() -> None:

@@ -93,6 +93,25 @@ def test_behind_the_last_row_the_hours_tick_to_the_end() -> None:
     assert plan.first_at == NOON + 7 * MINUTE
 
 
+def test_far_behind_the_input_a_day_has_four_ticks() -> None:
+    """All hours of the first days, then every sixth, at the same times whatever came before."""
+    rows = [pay(NOON + 7 * MINUTE, "a")]
+    plan = schedule(rows)
+    times = [item.message.at for item in publish(rows) if isinstance(item.message, Tick)]
+    steps = [later - earlier for earlier, later in pairwise(times)]
+    fine = 12 + 2 * 24
+    assert [HOUR] * (fine - 1) == steps[: fine - 1]
+    assert {6 * HOUR} == set(steps[fine - 1 :])
+    assert (plan.fine_until, plan.ends_at) == (times[fine - 1], times[-1])
+
+
+def test_a_long_step_behind_the_input_stays() -> None:
+    """Whoever asks for longer steps than the coarse ones gets them to the end."""
+    plan = schedule([pay(NOON, "a")], tail=12 * HOUR)
+    assert 12 * HOUR == plan.coarse
+    assert plan.last_tick == (plan.ends_at - start_of(day_of(NOON))) // (12 * HOUR) - 1
+
+
 def test_a_tick_names_the_reference_data_that_is_out() -> None:
     """Reference data before the first payment is in force when it comes."""
     entries = list(published(starter()))
@@ -211,9 +230,10 @@ def test_the_horizon_leaves_room_for_every_obligation(
 
 
 def test_holidays_move_the_horizon() -> None:
-    """A week without banks makes a run a week longer."""
+    """A week without banks, when the last payout is to leave, makes a run longer."""
     rows = [pay(NOON, "a")]
-    closed = tuple(range(day_of(NOON) + 1, day_of(NOON) + 12))
+    ends_on = day_of(schedule(rows).ends_at)
+    closed = tuple(range(ends_on - 14, ends_on - 2))
     entry = next(published([Entry("holidays", "USD", Holidays("USD", closed))]))
     plain, longer = schedule(rows), schedule([InputRow(NOON, entry), *rows])
     assert longer.ends_at >= plain.ends_at + 7 * DAY

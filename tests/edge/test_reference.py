@@ -2,24 +2,39 @@
 
 import json
 from hashlib import sha256
+from importlib.resources import files
+from pathlib import Path
 
 import pytest
 
 from events.clearing import ClearingRecordCreated, RecordKind
 from events.errors import Refused
 from events.money import payable, share
-from events.reference import KINDS, FeeTable, RulePack, decode_reference
+from events.reference import KINDS, FeeTable, decode_reference
 from streams.edge import reference
 from streams.edge.networks import TARIFFS, Price, present, priced
 from streams.edge.reference import Entry, health, published, starter, starter_bins, starter_holidays
-from streams.risk import unknown_features
+from streams.edge.rulecases import run_cases
+from streams.edge.rulefiles import judge_of, read_file
+from streams.features.rules.catalogue import NAMES, NOT_IN_THE_STREAM
 
 ENTRIES = {(entry.kind, entry.ref_id): entry.content for entry in starter()}
 
 
-def test_every_kind_has_entries_but_health_and_written_rules() -> None:
-    """A network is fit until something else is said, and rules are written by whoever has some."""
-    assert set(KINDS) - {"health", "rulebook", "rulelist"} == {kind for kind, _ in ENTRIES}
+def test_every_kind_has_entries_but_those_that_nothing_begins_with() -> None:
+    """A network is fit until something else is said; the rules are a book without lists; people list and instruct."""
+    nothing = {
+        "health",
+        "rules",
+        "rulelist",
+        "model",
+        "hotlist",
+        "review",
+        "hold",
+        "writeoff",
+        "payoutaccount",
+    }
+    assert set(KINDS) - nothing == {kind for kind, _ in ENTRIES}
 
 
 def test_entries_are_published_with_version_and_hash() -> None:
@@ -76,11 +91,15 @@ def test_every_network_can_present(network: str) -> None:
     assert {f"{network}-USD-1970-01-01"} == cycles
 
 
-def test_rules_ask_for_features_that_exist() -> None:
-    """A rule on a feature that nobody measures never matches, without a word."""
-    pack = ENTRIES["rules", "standard"]
-    assert isinstance(pack, RulePack)
-    assert [] == unknown_features(pack)
+def test_the_rules_are_sound_and_say_what_their_cases_want() -> None:
+    """And every one of them is asked for something that the stream knows."""
+    file = read_file(Path(str(files("infra").joinpath("reference", "rules.toml"))))
+    judge = judge_of(file)
+    tested = run_cases(file, judge)
+    assert [one.wrong for one in tested] == [""] * len(file.cases)
+    assert {name for name, _, _ in judge.rules()} == {name for one in tested for name in one.outcome.fired}
+    assert not NOT_IN_THE_STREAM.intersection(NAMES[place] for place in judge.places())
+    assert ENTRIES["rulebook", "standard"] == file.book
 
 
 def test_brands_are_carried_somewhere() -> None:

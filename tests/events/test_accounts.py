@@ -10,15 +10,21 @@ NAMES = [
     ("AH", ("shop-1",), "memo:auth_hold:shop-1"),
     ("NU", ("visa",), "asset:network_unbilled:visa"),
     ("NR", ("visa", "USD", "visa-USD-2026-03-09"), "asset:network_receivable:visa:USD:visa-USD-2026-03-09"),
+    ("DR", (), "asset:dispute_recoverable"),
+    ("DH", (), "liab:dispute_held"),
     ("RT", (), "liab:refund_in_transit"),
     ("MP", ("shop-1",), "liab:merchant_pending:shop-1"),
     ("MA", ("shop-1",), "liab:merchant_available:shop-1"),
+    ("RS", ("shop-1",), "liab:merchant_reserve:shop-1"),
+    ("HD", ("shop-1",), "liab:merchant_hold:shop-1"),
+    ("MR", ("shop-1",), "asset:merchant_receivable:shop-1"),
     ("PT", (), "liab:payout_in_transit"),
     ("SP", ("visa",), "liab:scheme_payable:visa"),
     ("BK", ("bank-usd",), "asset:bank:bank-usd"),
     ("SU", ("bank-usd",), "liab:suspense:bank-usd"),
     ("FX", ("payments", "EUR"), "trading:fx:payments:EUR"),
     ("PF", (), "income:processing_fee"),
+    ("DF", (), "income:dispute_fee"),
     ("IX", (), "expense:interchange"),
     ("SF", (), "expense:scheme_fee"),
     ("LO", (), "expense:loss"),
@@ -41,7 +47,7 @@ def test_every_account_has_a_name_above() -> None:
 
 def test_clearing_accounts_are_those_of_the_walks() -> None:
     """What must come back to zero, and for which item."""
-    assert sorted(CLEARING) == ["AH", "AR", "MP", "NR", "NU", "PT", "RT", "SP", "SU"]
+    assert sorted(CLEARING) == ["AH", "AR", "DH", "DR", "MP", "NR", "NU", "PT", "RT", "SP", "SU"]
     assert {code for code, account in ACCOUNTS.items() if account.clearing} == CLEARING
     assert ACCOUNTS["NR"].item == "cycle"
 

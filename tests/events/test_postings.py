@@ -7,12 +7,61 @@ import pytest
 
 from events import postings as module
 from events.accounts import CLEARING, code_of
-from events.authorization import AuthorizationReversed, PaymentAuthorized
+from events.authorization import AuthorizationIncremented, AuthorizationReversed, PaymentAuthorized
+from events.balances import (
+    MerchantLossWrittenOff,
+    MerchantReceivableOffset,
+    MerchantReceivableRaised,
+    ReserveReleased,
+    ReserveWithheld,
+    SettlementHoldPlaced,
+    SettlementHoldReleased,
+)
 from events.base import Event
 from events.catalog import EVENTS
-from events.clearing import Bearer, CaptureWrittenOff, ClearingRecordAccepted, RefundCleared
-from events.fees import InterchangeAssessed, InterchangeReturned, ProcessingFeeCharged, SchemeFeeAssessed
-from events.lifecycle import AuthorizationExpired, CaptureVoided, PaymentCaptured, PaymentVoided
+from events.clearing import (
+    Bearer,
+    CaptureWrittenOff,
+    ClearingRecordAccepted,
+    ClearingRecordReturned,
+    RefundCleared,
+)
+from events.corrections import (
+    PayoutDifferenceWrittenOff,
+    SchemeInvoiceAdjusted,
+    SettlementDifferenceWrittenOff,
+    SuspenseOffset,
+    SuspenseWrittenOff,
+)
+from events.disputes import (
+    DisputeFundsReturned,
+    DisputeFundsWithdrawn,
+    DisputeLost,
+    DisputeMerchantDebited,
+    DisputeWon,
+)
+from events.fees import (
+    DisputeFeeCharged,
+    FeeCorrected,
+    InterchangeAssessed,
+    InterchangeReturned,
+    ProcessingFeeCharged,
+    SchemeFeeAssessed,
+)
+from events.lifecycle import (
+    AuthorizationExpired,
+    AuthorizationRemainderReleased,
+    CaptureVoided,
+    PaymentCaptured,
+    PaymentVoided,
+)
+from events.payouts import (
+    MerchantDebitApplied,
+    MerchantDebited,
+    MerchantDebitReturned,
+    MerchantDebitReversed,
+    PayoutFailed,
+)
 from events.postings import POSTING, Leg, balances, postings
 from events.reconciliation import (
     BankLineRecorded,
@@ -36,9 +85,11 @@ AR, AH = "memo:auth_receivable:visa", "memo:auth_hold:shop-1"
 NU, NR = "asset:network_unbilled:visa", f"asset:network_receivable:visa:USD:{CYCLE}"
 NR_EUR = f"asset:network_receivable:visa:EUR:{CYCLE}"
 RT, MP, MA = "liab:refund_in_transit", "liab:merchant_pending:shop-1", "liab:merchant_available:shop-1"
+RS, HD, MR = "liab:merchant_reserve:shop-1", "liab:merchant_hold:shop-1", "asset:merchant_receivable:shop-1"
 PT, SP, SU = "liab:payout_in_transit", "liab:scheme_payable:visa", "liab:suspense:bank-usd"
 BK, PF, IX = "asset:bank:bank-usd", "income:processing_fee", "expense:interchange"
 SF, LO = "expense:scheme_fee", "expense:loss"
+DR, DH, DF = "asset:dispute_recoverable", "liab:dispute_held", "income:dispute_fee"
 FX_USD, FX_EUR = "trading:fx:payments:USD", "trading:fx:payments:EUR"
 LINE, PERIOD = "bank-usd-2026-03-10/1", "visa-USD-2026-W11"
 IN_EUR = {"settlement_amount": 900, "settlement_currency": "EUR"}
@@ -48,15 +99,20 @@ ROWS: list[tuple[Event, list[tuple[str, str, int]]]] = [
     (make(PaymentAuthorized, amount=1_500), [(AR, PAYMENT, 1_000), (AH, PAYMENT, -1_000)]),
     (make(AuthorizationReversed),           [(AH, PAYMENT, 1_000), (AR, PAYMENT, -1_000)]),
     (make(AuthorizationReversed, hold_released=0), []),
+    (make(AuthorizationIncremented, requested=1_500), [(AR, PAYMENT, 1_000), (AH, PAYMENT, -1_000)]),
+    (make(AuthorizationRemainderReleased, hold_released=400), [(AH, PAYMENT, 400), (AR, PAYMENT, -400)]),
     (make(PaymentVoided),                   [(AH, PAYMENT, 1_000), (AR, PAYMENT, -1_000)]),
     (make(PaymentVoided, hold_released=0),  []),
     (make(AuthorizationExpired, hold_released=7), [(AH, PAYMENT, 7), (AR, PAYMENT, -7)]),
     (make(PaymentCaptured, amount=600),     [(AH, PAYMENT, 1_000), (AR, PAYMENT, -1_000),
                                              (NU, "cap-1", 600),   (MP, "cap-1", -600)]),
+    (make(PaymentCaptured, amount=1_150),   [(AH, PAYMENT, 1_000), (AR, PAYMENT, -1_000),
+                                             (NU, "cap-1", 1_150), (MP, "cap-1", -1_150)]),
     (make(CaptureVoided),                   [(MP, "void:cap-1", 1_000), (NU, "cap-1", -1_000)]),
     (make(CaptureWrittenOff),               [(MP, "loss:cap-1", 1_000), (NU, "cap-1", -1_000)]),
     (make(CaptureWrittenOff, borne_by=Bearer.US), [(LO, "", 1_000),     (NU, "cap-1", -1_000)]),
     (make(ClearingRecordAccepted),          [(NR, CYCLE, 1_000),   (NU, "cap-1", -1_000)]),
+    (make(ClearingRecordReturned),          [(NU, "cap-1", 1_000), (NR, CYCLE, -1_000)]),
     (make(RefundCleared),                   [(RT, "ref-1", 1_000), (NR, CYCLE, -1_000)]),
     (make(InterchangeAssessed),             [(IX, "", 25),         (NR, CYCLE, -25)]),
     (make(InterchangeReturned),             [(NR, CYCLE, 25),      (IX, "", -25)]),
@@ -64,6 +120,12 @@ ROWS: list[tuple[Event, list[tuple[str, str, int]]]] = [
     (make(ProcessingFeeCharged),            [(MP, "fee:cap-1", 59), (PF, "", -59)]),
     (make(RefundApproved),                  [(MP, "ref-1", 1_000), (RT, "ref-1", -1_000)]),
     (make(RefundFailed),                    [(RT, "ref-1", 1_000), (MP, "failed:ref-1", -1_000)]),
+    (make(DisputeFundsWithdrawn),           [(DR, "dsp-1", 1_000), (NR, CYCLE, -1_000)]),
+    (make(DisputeFundsReturned),            [(NR, CYCLE, 1_000), (DR, "dsp-1", -1_000)]),
+    (make(DisputeMerchantDebited),          [(MP, "dispute:dsp-1", 1_000), (DH, "dsp-1", -1_000)]),
+    (make(DisputeWon),                      [(DH, "dsp-1", 1_000), (MP, "won:dsp-1", -1_000)]),
+    (make(DisputeLost),                     [(DH, "dsp-1", 1_000), (DR, "dsp-1", -1_000)]),
+    (make(DisputeFeeCharged),               [(MP, "dispute_fee:dsp-1", 1_000), (DF, "", -1_000)]),
     (make(MerchantBalanceAdjusted, amount=-5), [(MP, "cap-1", -5), (MA, "", 5)]),
     (make(FundsMadeAvailable, entries=[Entry("cap-1", 1_000), Entry("cap-2", 0), Entry("fee:cap-1", -59)]),
                                             [(MP, "cap-1", 1_000), (MP, "fee:cap-1", -59), (MA, "", -941)]),
@@ -72,6 +134,19 @@ ROWS: list[tuple[Event, list[tuple[str, str, int]]]] = [
                                             [(MP, "cap-1", 8),     (MP, "void:cap-1", -8)]),
     (make(PayoutInitiated),                 [(MA, "", 1_000),      (PT, "po-1", -1_000)]),
     (make(PayoutReturnCredited),            [(PT, "po-1", 1_000),  (MA, "", -1_000)]),
+    (make(PayoutFailed),                    [(PT, "po-1", 1_000),  (MA, "", -1_000)]),
+    (make(MerchantDebitApplied),            [(PT, "deb-1", 1_000), (MR, "", -1_000)]),
+    (make(MerchantDebited),                 [(SU, LINE, 1_000),    (PT, "deb-1", -1_000)]),
+    (make(MerchantDebitReversed),           [(PT, "deb-1", 1_000), (SU, LINE, -1_000)]),
+    (make(MerchantDebitReturned),           [(MR, "", 1_000),      (PT, "deb-1", -1_000)]),
+    (make(ReserveWithheld),                 [(MA, "", 1_000),      (RS, "", -1_000)]),
+    (make(ReserveReleased),                 [(RS, "", 1_000),      (MA, "", -1_000)]),
+    (make(SettlementHoldPlaced),            [(MA, "", 1_000),      (HD, "", -1_000)]),
+    (make(SettlementHoldPlaced, amount=0),  []),
+    (make(SettlementHoldReleased),          [(HD, "", 1_000),      (MA, "", -1_000)]),
+    (make(MerchantReceivableRaised),        [(MR, "", 1_000),      (MA, "", -1_000)]),
+    (make(MerchantReceivableOffset),        [(MA, "", 1_000),      (MR, "", -1_000)]),
+    (make(MerchantLossWrittenOff),          [(LO, "", 1_000),      (MR, "", -1_000)]),
     (make(BankLineRecorded),                [(BK, "", 975),        (SU, LINE, -975)]),
     (make(BankLineRecorded, amount=-975),   [(BK, "", -975),       (SU, LINE, 975)]),
     (make(NetworkSettlementReceived),       [(SU, LINE, 975),      (NR, CYCLE, -975)]),
@@ -79,6 +154,13 @@ ROWS: list[tuple[Event, list[tuple[str, str, int]]]] = [
     (make(SchemeInvoicePaid),               [(SP, PERIOD, 3),      (SU, LINE, -3)]),
     (make(PayoutPaid),                      [(PT, "po-1", 1_000),  (SU, LINE, -1_000)]),
     (make(PayoutReturned),                  [(SU, LINE, 1_000),    (PT, "po-1", -1_000)]),
+    # corrections
+    (make(FeeCorrected),                    [(IX, "", 1),          (NR, CYCLE, -1)]),
+    (make(SettlementDifferenceWrittenOff),  [(LO, "", 5),          (NR, CYCLE, -5)]),
+    (make(SchemeInvoiceAdjusted),           [(SF, "", 1),          (SP, PERIOD, -1)]),
+    (make(PayoutDifferenceWrittenOff),      [(LO, "", 1),          (PT, "po-1", -1)]),
+    (make(SuspenseWrittenOff),              [(SU, LINE, 5),        (LO, "", -5)]),
+    (make(SuspenseOffset),                  [(SU, LINE, 5),        (SU, "bank-usd-2026-03-11/2", -5)]),
 ]
 # fmt: on
 

@@ -7,18 +7,51 @@ each walk is also walked without each of its posting events: then something must
 import pytest
 
 from events.accounts import CLEARING, code_of
-from events.authorization import AuthorizationReversed, PaymentAuthorized, ReversalReason
+from events.authorization import (
+    AuthorizationIncremented,
+    AuthorizationReversed,
+    PaymentAuthorized,
+    ReversalReason,
+)
 from events.base import Event
 from events.clearing import (
     Bearer,
     CaptureWrittenOff,
     ClearingRecordAccepted,
     ClearingRecordRejected,
+    ClearingRecordReturned,
     ClearingRejection,
     RefundCleared,
 )
-from events.fees import InterchangeAssessed, InterchangeReturned, ProcessingFeeCharged, SchemeFeeAssessed
-from events.lifecycle import AuthorizationExpired, CaptureVoided, PaymentCaptured, PaymentVoided
+from events.corrections import (
+    PayoutDifferenceWrittenOff,
+    SchemeInvoiceAdjusted,
+    SettlementDifferenceWrittenOff,
+    SuspenseOffset,
+    SuspenseWrittenOff,
+)
+from events.disputes import (
+    DisputeFundsReturned,
+    DisputeFundsWithdrawn,
+    DisputeLost,
+    DisputeMerchantDebited,
+    DisputeWon,
+)
+from events.fees import (
+    DisputeFeeCharged,
+    FeeCorrected,
+    InterchangeAssessed,
+    InterchangeReturned,
+    ProcessingFeeCharged,
+    SchemeFeeAssessed,
+)
+from events.lifecycle import (
+    AuthorizationExpired,
+    AuthorizationRemainderReleased,
+    CaptureVoided,
+    PaymentCaptured,
+    PaymentVoided,
+)
 from events.postings import POSTING, balances
 from events.reconciliation import (
     BankLineRecorded,
@@ -35,10 +68,11 @@ from events.settlement import (
     PayoutInitiated,
     PayoutReturnCredited,
 )
+from tests.events.test_merchant_walks import WALKS as MERCHANT_WALKS
 from tests.streams.builders_late import make
 
 BANK = "bank-usd-2026-03-10"
-TUESDAY, WEDNESDAY = "visa-USD-2026-03-10", "visa-USD-2026-03-11"
+TUESDAY, WEDNESDAY, THURSDAY = (f"visa-USD-2026-03-{day}" for day in (10, 11, 12))
 
 
 def authorized(amount: int = 1_000) -> list[Event]:
@@ -92,6 +126,15 @@ def refund_cleared(amount: int, returned: int, cycle: str) -> list[Event]:
     ]
 
 
+def disputed(amount: int) -> list[Event]:
+    """The network takes the money, and the merchant is debited."""
+    return [
+        make(DisputeFundsWithdrawn, amount=amount, cycle=WEDNESDAY),
+        make(DisputeMerchantDebited, amount=amount),
+        *adjusted("dispute:dsp-1", -amount),
+    ]
+
+
 WALKS: dict[str, list[Event]] = {
     "whole": [
         *authorized(),
@@ -141,6 +184,33 @@ WALKS: dict[str, list[Event]] = {
         make(PaymentVoided, hold_released=700),
         *available(("cap-1", 300), ("void:cap-1", -300)),
     ],
+    "incremented, then captured": [
+        *authorized(),
+        make(AuthorizationIncremented, amount=500, total=1_500),
+        *captured(1_500, 1_500),
+        *cleared(1_500, 35),
+        *settled(1_465),
+        *available(("cap-1", 1_500), ("fee:cap-1", -59)),
+        *paid_out(1_441),
+    ],
+    "captured above the hold": [
+        *authorized(),
+        *captured(1_150, 1_000),
+        *cleared(1_150, 27),
+        *settled(1_123),
+        *available(("cap-1", 1_150), ("fee:cap-1", -59)),
+        *paid_out(1_091),
+    ],
+    "captured in part, the remainder released": [
+        *authorized(),
+        *captured(600, 600),
+        make(AuthorizationRemainderReleased, hold_released=400),
+        make(AuthorizationReversed, reason=ReversalReason.PARTIAL, hold_released=0, amount=400),
+        *cleared(600, 20),
+        *settled(580),
+        *available(("cap-1", 600), ("fee:cap-1", -59)),
+        *paid_out(541),
+    ],
     "approved in part": [
         *authorized(600),
         *captured(600, 600),
@@ -157,6 +227,34 @@ WALKS: dict[str, list[Event]] = {
         *settled(975, cycle=WEDNESDAY),
         *available(("cap-1", 1_000), ("fee:cap-1", -59)),
         *paid_out(941),
+    ],
+    "given back, presented again": [
+        *authorized(),
+        *captured(),
+        *cleared(1_000, 25),
+        *settled(975),
+        make(
+            ClearingRecordReturned, cycle=WEDNESDAY, reason=ClearingRejection.INVALID_DATA, representable=True
+        ),
+        make(InterchangeReturned, amount=25, cycle=WEDNESDAY),
+        *settled(-975, 2, WEDNESDAY),
+        make(ClearingRecordAccepted, cycle=THURSDAY),
+        make(InterchangeAssessed, cycle=THURSDAY),
+        *settled(975, 3, THURSDAY),
+        *available(("cap-1", 1_000), ("fee:cap-1", -59)),
+        *paid_out(941, line=4),
+    ],
+    "given back, written off": [
+        *authorized(),
+        *captured(),
+        *cleared(1_000, 25),
+        *settled(975),
+        make(ClearingRecordReturned, cycle=WEDNESDAY),
+        make(InterchangeReturned, amount=25, cycle=WEDNESDAY),
+        make(CaptureWrittenOff),
+        *settled(-975, 2, WEDNESDAY),
+        *adjusted("loss:cap-1", -1_000),
+        *available(("cap-1", 1_000), ("fee:cap-1", -59)),
     ],
     "written off by the merchant": [
         *authorized(),
@@ -221,11 +319,84 @@ WALKS: dict[str, list[Event]] = {
         *available(("cap-1", 1_000), ("fee:cap-1", -59)),
         *paid_out(941),
     ],
+    "disputed after it was paid out, and lost": [
+        *authorized(),
+        *captured(),
+        *cleared(1_000, 25),
+        *settled(975),
+        *available(("cap-1", 1_000), ("fee:cap-1", -59)),
+        *paid_out(941),
+        *disputed(1_000),
+        make(DisputeFeeCharged, amount=1_500),
+        *adjusted("dispute_fee:dsp-1", -1_500),
+        make(DisputeLost),
+        *settled(-1_000, 3, WEDNESDAY),
+    ],
+    "disputed, and won": [
+        *disputed(1_000),
+        make(DisputeFundsReturned, cycle=WEDNESDAY),
+        make(DisputeWon),
+        *adjusted("won:dsp-1", 1_000),
+    ],
+    "disputed, withdrawn twice, and won in part": [
+        *disputed(1_000),
+        make(DisputeFundsReturned, cycle=WEDNESDAY),
+        make(DisputeFundsWithdrawn, cycle=WEDNESDAY),
+        make(DisputeFundsReturned, amount=400, cycle=WEDNESDAY),
+        make(DisputeWon, amount=400),
+        make(DisputeLost, amount=600),
+        *adjusted("won:dsp-1", 400),
+        *settled(-600, 1, WEDNESDAY),
+    ],
     "scheme fees of a week": [
         make(SchemeFeeAssessed, amount=3),
         make(SchemeFeeAssessed, amount=4),
         make(BankLineRecorded, statement_id=BANK, amount=-7),
         make(SchemeInvoicePaid, statement_id=BANK, amount=7),
+    ],
+    "a wrong interchange, corrected": [
+        *authorized(),
+        *captured(),
+        *cleared(1_000, 25),
+        make(FeeCorrected, old=25, new=26, cycle=TUESDAY),
+        *settled(974),
+        *available(("cap-1", 1_000), ("fee:cap-1", -59)),
+        *paid_out(941),
+    ],
+    "settled short, and written off": [
+        *authorized(),
+        *captured(),
+        *cleared(1_000, 25),
+        *settled(970),
+        make(SettlementDifferenceWrittenOff, amount=5, cycle=TUESDAY),
+        *available(("cap-1", 1_000), ("fee:cap-1", -59)),
+        *paid_out(941),
+    ],
+    "an invoice too high, adjusted": [
+        make(SchemeFeeAssessed, amount=3),
+        make(BankLineRecorded, statement_id=BANK, amount=-7),
+        make(SchemeInvoicePaid, statement_id=BANK, amount=7),
+        make(SchemeInvoiceAdjusted, amount=4),
+    ],
+    "a payout that the bank paid too much of": [
+        *authorized(),
+        *captured(),
+        *cleared(1_000, 25),
+        *settled(975),
+        *available(("cap-1", 1_000), ("fee:cap-1", -59)),
+        make(PayoutInitiated, amount=941),
+        make(BankLineRecorded, statement_id=BANK, line=2, amount=-942),
+        make(PayoutPaid, statement_id=BANK, line=2, amount=942),
+        make(PayoutDifferenceWrittenOff, amount=1),
+    ],
+    "a stranger's line, written off": [
+        make(BankLineRecorded, statement_id=BANK, amount=5),
+        make(SuspenseWrittenOff, statement_id=BANK, amount=5),
+    ],
+    "a line that the bank takes back": [
+        make(BankLineRecorded, statement_id=BANK, amount=5),
+        make(BankLineRecorded, statement_id=BANK, line=2, amount=-5),
+        make(SuspenseOffset, statement_id=BANK, amount=5, by_statement_id=BANK, by_line=2),
     ],
     "payout returned and paid again": [
         *authorized(),
@@ -294,4 +465,5 @@ def test_a_loss_of_ours_is_a_loss() -> None:
 
 def test_every_posting_event_is_walked() -> None:
     """An event that moves money belongs into a walk."""
-    assert {type(event) for walk in WALKS.values() for event in walk} & POSTING == POSTING
+    walks = [*WALKS.values(), *MERCHANT_WALKS.values()]
+    assert {type(event) for walk in walks for event in walk} & POSTING == POSTING

@@ -7,7 +7,7 @@ from typing import Final
 import pytest
 
 ROOT: Final = Path(__file__).resolve().parents[2]
-TOPS: Final = ("events", "streams", "projections", "infra", "tests/simulation")
+TOPS: Final = ("events", "streams", "projections", "infra", "tests/simulation", "tests/torture")
 
 
 def unnamed(root: Path, tops: tuple[str, ...] = TOPS) -> Iterator[str]:

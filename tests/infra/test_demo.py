@@ -118,7 +118,7 @@ def test_every_cent_is_somewhere(finished: Finished) -> None:
     """Per currency, what was captured is what was given back, kept, owed and paid."""
     amounts = finished.done.told["amounts"]
     assert len(amounts) > 1
-    parts = ("refunded", "fees", "pending", "available", "reserve", "paid_out")
+    parts = ("refunded", "disputed", "fees", "pending", "available", "reserve", "paid_out")
     for currency, sums in amounts.items():
         assert all(isinstance(amount, int) for amount in sums.values())
         assert sums["captured"] == sum(sums[part] for part in parts), currency

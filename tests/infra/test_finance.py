@@ -240,6 +240,44 @@ def test_the_forecast_comes_true(ask_simulated: Tallystick) -> None:
     assert "Nothing is on its way to any merchant." in ask_simulated("settlement", "forecast").shown
 
 
+def test_the_forecast_of_payouts_and_reserves_comes_true(ask_simulated: Tallystick) -> None:
+    """When nothing is sold or refunded any more: every payout and reserve, weekly and monthly ones too, to the cent.
+
+    Payouts that come back are paid again, which nobody foresees.
+    """
+    moment = "2026-03-12T12:00:00Z"
+    foreseen = ask_simulated("settlement", "forecast", "--as-of", moment, "--json").told["runs"]
+    sql = f"""
+        SELECT merchant, currency, CAST(CAST(recorded_at - INTERVAL '6 hours' AS DATE) AS VARCHAR) AS run_on, kind,
+               CAST(sum(amount) AS BIGINT) AS amount
+        FROM merchant_facts
+        WHERE kind IN ('paid_out', 'reserve_withheld', 'reserve_released')
+              AND recorded_at > TIMESTAMP '{moment[:-1]}'
+              AND (merchant, currency) NOT IN (
+                  SELECT merchant, currency FROM payouts WHERE status = 'credited' AND initiated_at > DATE '2026-03-05')
+        GROUP BY 1, 2, 3, 4
+    """
+    happened = {
+        (row["merchant"], row["currency"], row["run_on"], row["kind"]): row["amount"]
+        for row in ask_simulated("query", sql, "--json").told["rows"]
+    }
+    kinds = {
+        "paid_out": "payout",
+        "reserve_withheld": "reserve_withheld",
+        "reserve_released": "reserve_released",
+    }
+    told = {
+        (run["merchant"], run["currency"], run["run_on"], kind): run[field]
+        for run in foreseen
+        for kind, field in kinds.items()
+        if run[field]
+    }
+    books = {key[:2] for key in happened}
+    assert {"paid_out", "reserve_released"} <= {kind for *_, kind in happened}
+    assert len(books) > 5
+    assert happened == {key: amount for key, amount in told.items() if key[:2] in books}
+
+
 def test_the_forecast_holds_all_that_is_pending(ask_simulated: Tallystick) -> None:
     """At any moment, for every merchant: runs and rest are what the merchant is owed."""
     for moment in ("2026-03-02", "2026-03-03T12:00:00Z", "2026-03-04"):

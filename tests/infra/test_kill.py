@@ -14,7 +14,7 @@ import pytest
 from tests.infra.runs import Done, Place, children, complaint, copy, ended, grown, next_look, records
 
 ARGUMENTS = ("--payments", "80", "--seed", "11")
-SEED = int(os.environ.get("KILL_SEED", "0")) or Random().randrange(1, 10**6)
+SEED = int(os.environ["KILL_SEED"])
 KILLS_OF_EACH = 4
 
 

@@ -3,7 +3,7 @@
 import re
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, get_args
 
 import pytest
 
@@ -15,7 +15,7 @@ import schemas
 from events.avro import fields_of
 from events.identity import operation_id, payment_id
 from events.partitions import DeadLetterReason
-from events.requests import CaptureRequest, PaymentRequest, RefundRequest, VoidRequest
+from events.requests import PaymentRequest, Request
 from events.wire import encode_message, schema_id
 from streams.hosts.admission import REQUEST_LIMIT
 from streams.intake import (
@@ -32,6 +32,7 @@ PAGE: Final = (Path(__file__).resolve().parents[2] / "docs" / "producers.md").re
 #: Events of a payment that are none of its producer's business: steps on the way, and what the network said.
 STEPS: Final = frozenset(
     "RequestReceived PaymentRequested CaptureRequested VoidRequested RefundRequested AuthorizationSubmitted"
+    " IncrementReceived IncrementForwarded IncrementRequested IncrementAdmitted IncrementSubmitted"
     " ReversalSubmitted NetworkReplyReceived NetworkReplyTimedOut NetworkNotSent NetworkReplyUnmatched"
     " LateApprovalReceived".split()
 )
@@ -54,7 +55,7 @@ def rows(text: str) -> list[list[str]]:
     return [line for number, line in enumerate(cells) if number not in rules and number + 1 not in rules]
 
 
-@pytest.mark.parametrize("kind", [PaymentRequest, CaptureRequest, VoidRequest, RefundRequest])
+@pytest.mark.parametrize("kind", get_args(Request))
 def test_every_field_of_a_request_stands_there(kind: type[Any]) -> None:
     """In order, with its type on the wire and the schema's id."""
     text = section(kind.__name__, 3)
@@ -71,10 +72,11 @@ def test_the_ids_of_the_page_are_ours() -> None:
     """And the slots of its cards are at both ends."""
     vectors = rows(section("Ids before the answer"))
     assert len(vectors) >= 4
-    for merchant, key, card, payment, capture, refund in vectors:
-        assert [payment, capture, refund] == [
+    for merchant, key, card, payment, capture, increment, refund in vectors:
+        assert [payment, capture, increment, refund] == [
             payment_id(merchant, key, card),
             operation_id("cap", merchant, key),
+            operation_id("inc", merchant, key),
             operation_id("ref", merchant, key),
         ]
 

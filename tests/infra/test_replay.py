@@ -31,13 +31,14 @@ from events.wire import decode_event, decode_message, encode_event, encode_messa
 from infra.commandline import run
 from streams.edge.inputs import read_rows, write_rows
 from streams.edge.simulate import write_day
+from streams.forensics.writeahead import check_write_ahead
 from streams.hosts import actors
 from streams.hosts.embedded import EmbeddedLog
 from streams.hosts.log import GENESIS, link
 from streams.topology import LOGS
 from tests.infra.runs import Done, Place, complaint, content, ended, grown
 
-SEED = int(os.environ.get("REPLAY_SEED", "0")) or Random().randrange(1, 10**6)
+SEED = int(os.environ["REPLAY_SEED"])
 LONGEST_SECONDS = 60
 
 
@@ -308,6 +309,10 @@ def test_flipped_bits_of_the_write_ahead_file(
     """SQLite leaves out a damaged frame and all behind it, and what is left looks whole: found all the same."""
     log = killed.copied(tmp_path)
     ahead = log.with_name(f"{log.name}-wal")
+    # What an older generation has left behind the last frame is read by nobody, and a flip in it harms nobody.
+    data = ahead.read_bytes()
+    frame = 24 + int.from_bytes(data[8:12], "big")
+    ahead.write_bytes(data[: 32 + check_write_ahead(log) * frame])
     assert raw_flips(verify, killed, ahead, log, random, 15) == {1: 15}
 
 
@@ -341,6 +346,8 @@ TOPICS = (
     "payments.inbox",
     "settlement.inbox",
     "reconciliation.inbox",
+    "risk.signals",
+    "risk.hotlist",
     "payments.requests",
     "network.replies",
     "network.notices",

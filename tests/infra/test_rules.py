@@ -10,6 +10,7 @@ import pytest
 
 from events.partitions import ReferenceApplied
 from events.reference import RuleBook, decode_reference
+from events.risk import RiskAssessed
 from events.wire import decode_event
 from infra.commandline import run
 from streams.edge.inputs import read_rows
@@ -86,7 +87,7 @@ def test_a_sound_pack(call: Tallystick) -> None:
     done = call("check", "pack.toml")
     assert 0 == done.code
     assert done.out.startswith("pack.toml: version 1, 3 rules (1 in shadow), 1 thresholds, 1 lists; sha256 ")
-    assert "Nothing measures ip.proxy yet" in done.err
+    assert "The stream does not know ip.proxy yet" in done.err
     told = call("check", "pack.toml", "--json").told
     assert (True, 3, 1, ["ip.proxy"]) == (
         told["sound"],
@@ -225,8 +226,12 @@ def test_what_goes_wrong_is_one_sentence(
 
 
 def test_a_published_pack_stands_in_every_log(call: Tallystick, day: Path, tmp_path: Path) -> None:
-    """As it was checked; the money is the same as without it, for nothing decides by it yet."""
-    house = ROOT / "examples" / "rules" / "house.toml"
+    """As it was checked, behind the rules that a day begins with; and it decides what a back-test says it would."""
+    example = ROOT / "examples" / "rules"
+    house = tmp_path / "more.toml"
+    more = '[[rule]]\nid = "middling"\naction = "block"\nwhen = "amount in 1001 minor..4999 minor"\n'
+    house.write_text((example / "house.toml").read_text(encoding="utf-8") + more, encoding="utf-8")
+    shutil.copy(example / "stolen.txt", tmp_path)
     told = call("publish", str(house), "--into", str(day / "day.avro"), "--out", "ruled.avro", "--json").told
     assert 3 == told["entries"]
     arguments = [
@@ -245,14 +250,19 @@ def test_a_published_pack_stands_in_every_log(call: Tallystick, day: Path, tmp_p
     bodies = [decode_event(stored.value).body for stored in log.read("payments", 0, 0, 10_000)]
     log.close()
     applied = [body for body in bodies if isinstance(body, ReferenceApplied) and body.kind == "rulebook"]
-    [book] = [decode_reference(body.kind, body.content) for body in applied]
+    _, book = [decode_reference(body.kind, body.content) for body in applied]
     assert isinstance(book, RuleBook)
-    assert told["book"] == book_sha256(book) == applied[0].sha256
-    assert ["rulelist", "rulelist", "rulebook"] == [
-        body.kind
-        for body in bodies
-        if isinstance(body, ReferenceApplied) and body.kind.startswith("rule") and body.kind != "rules"
+    assert told["book"] == book_sha256(book) == applied[1].sha256
+    assert ["rulebook", "rulelist", "rulelist", "rulebook"] == [
+        body.kind for body in bodies if isinstance(body, ReferenceApplied) and body.kind.startswith("rule")
     ]
+    verdicts = {body.payment_id: body for body in bodies if isinstance(body, RiskAssessed)}
+    done = call("back-test", str(house), "--log", "sqlite:ruled.db", "--out", "fired.csv", "--json")
+    assert done.code == 0
+    in_stream = {name for name, body in verdicts.items() if body.rules or body.shadow_rules}
+    with Path("fired.csv").open(encoding="utf-8") as file:
+        assert in_stream == {row["payment_id"] for row in csv.DictReader(file)}
+    assert in_stream
 
 
 def test_rows_for_a_topic_that_is_there_already(call: Tallystick) -> None:

@@ -90,7 +90,7 @@ def test_json_is_one_object_with_its_freshness(ask: Tallystick) -> None:
     assert fresh["behind"] is None
     assert fresh["positions"].keys() == {
         f"{log}/{partition}"
-        for log in ("intake", "payments", "settlement", "reconciliation")
+        for log in ("intake", "payments", "velocity", "settlement", "reconciliation")
         for partition in (0, 1)
     }
     assert fresh["events"] == sum(fresh["positions"].values())
@@ -110,7 +110,7 @@ def test_the_schema_says_what_every_column_is(ask: Tallystick) -> None:
     assert one == next(held for held in told if held["name"] == "merchant_totals")
     shown = ask("query", "--schema", "merchant_totals").shown
     assert ["pending", "BIGINT", "owed", "to"] in [line.split()[:4] for line in shown.splitlines()]
-    assert "captured = refunded + fees + pending" in shown
+    assert "captured = refunded + disputed + fees + pending" in shown
     answer = ask("query", "--schema", "merchant_total")
     assert (answer.code, answer.out) == (2, "")
     assert "did you mean merchant_totals" in answer.err

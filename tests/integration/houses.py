@@ -5,29 +5,20 @@ import uuid
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
-from functools import cache
 from pathlib import Path
 from typing import Final
 
 from events.calendar import HOUR
 from infra.clusterjob import ClusterJob, make_topics, slowest_tick, start_house, summaries
 from infra.job import run_of, simulated_day
-from infra.stores import in_file, open_store, reading
+from infra.stores import in_file
 from infra.supervisor import Supervisor
-from projections.projector import Projector
-from projections.report import report
-from streams.edge.bank import Bank
-from streams.edge.inputs import read_rows
-from streams.edge.networks import Adapter, ClearingHouse
-from streams.edge.publisher import Publisher
 from streams.edge.vault import open_keys
 from streams.forensics.digests import state_digest
-from streams.hosts.actors import EdgeActor, IndexActor, PublisherActor
 from streams.hosts.cluster import Cluster
-from streams.hosts.house import TICKS_AHEAD, House
 from streams.hosts.index import Run
 from streams.hosts.kafkalog import KafkaLog
-from streams.hosts.memory import MemoryLog
+from tests.torture.calm import calm_run
 
 #: A run of some seconds: the ticks of a day and of the days behind it are far apart.
 PAYMENTS: Final = 150
@@ -99,30 +90,8 @@ def run_house(job: ClusterJob) -> Ran:
 
 def calm_digest(folder: Path, *, every: int = EVERY, tail: int = TAIL) -> str:
     """What the same input comes to in one process, on one partition, in memory."""
-    return _calm_run(folder, every, tail)[0]
-
-
-def calm_ledger_digest(folder: Path, *, every: int = EVERY, tail: int = TAIL) -> str:
-    """The postings of that run, as its projection shows them."""
-    return _calm_run(folder, every, tail)[1]
-
-
-@cache
-def _calm_run(folder: Path, every: int, tail: int) -> tuple[str, str]:
     path = simulated_day(folder, PAYMENTS, SEED, False, lambda _: None)
-    run, plan = run_of(path, SEED, 1, every, tail)
-    keys = open_keys(folder / "keys")
-    log = MemoryLog()
-    index = IndexActor(log, 0, run, keys)
-    edges = [EdgeActor(log, edge) for edge in (Adapter(0, SEED), ClearingHouse(0, SEED), Bank(1, SEED))]
-    publisher = PublisherActor(log, Publisher(read_rows(path), plan, 1), keys, index.index.tick, TICKS_AHEAD)
-    for _ in House([index], [publisher, *edges]).run():
-        pass
-    store = in_file(folder / f"calm-{every}-{tail}.duckdb")
-    with closing(open_store(store)) as held:
-        Projector(log, held, 1).catch_up()
-    with reading(store) as db:
-        return state_digest(index.index.summary()), report(db).ledger_digest
+    return calm_run(path, folder, SEED, every, tail).state_digest
 
 
 def start_on_the_wall(job: ClusterJob, house: Supervisor) -> None:

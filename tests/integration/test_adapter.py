@@ -214,8 +214,7 @@ def test_everything_goes_out_once_and_is_answered(
 # --- killed -------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("latency", ["0", "40"])
-@pytest.mark.parametrize("point", POINTS)
+@pytest.mark.parametrize(("point", "latency"), [(point, "40") for point in POINTS] + [("after-wire", "0")])
 def test_killed_before_and_behind_the_wire(
     cluster: Cluster, counting: Counting, tmp_path: Path, point: str, latency: str
 ) -> None:

@@ -48,24 +48,6 @@ class Steps:
             self._next = tick + 1
 
 
-def test_workers_come_and_go_under_load(kafka: str, tmp_path: Path, day: Path) -> None:
-    job = replace(new_job(kafka, tmp_path, partitions=4), tail=2 * HOUR)
-    run_file = job.state / "run.json"
-    with living(job) as (house, path, run):
-        steps = Steps(
-            house,
-            lambda: house.start("worker-2", *worker_command(job, "worker-2", run_file)),
-            lambda: house.start("worker-3", *worker_command(job, "worker-3", run_file)),
-            lambda: house.stop("worker-1"),
-            lambda: house.stop("worker-3"),
-        )
-        start_house(job, house, path, run)
-        ran = until_done(job, house, run, steps)
-    assert steps.left == []
-    assert ran.digest == calm_digest(day, tail=2 * HOUR)
-    assert ran.restarted == []
-
-
 def test_a_release_is_rolled_over_the_workers_under_load(kafka: str, tmp_path: Path, day: Path) -> None:
     """One after the other is told to stop and started from another tree, while its neighbour goes on."""
     release = tmp_path / "release"

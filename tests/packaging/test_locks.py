@@ -10,7 +10,7 @@ from typing import Any, Final
 import pytest
 
 ROOT: Final = Path(__file__).resolve().parents[2]
-LOCKS: Final = ("run", "test", "real")
+LOCKS: Final = ("run", "test", "real", "bench")
 #: The beginning of a requirement: name, version, and a marker of the platforms it is for.
 PIN: Final = re.compile(r"([a-z0-9._-]+)==([^ ;\\]+)(?: ; ([^\\]+?))? \\")
 
@@ -71,6 +71,7 @@ def test_the_locks_are_of_this_project(project: dict[str, Any]) -> None:
     assert core <= {name for name, _ in pins(lock("run"))}
     assert core.union(*map(names, extras.values())) <= {name for name, _ in pins(lock("test"))}
     assert names(groups["real"]) == {name for name, _ in pins(lock("real"))}
+    assert names(groups["bench"]) <= {name for name, _ in pins(lock("bench"))}
 
 
 def test_the_build_backend_is_locked(project: dict[str, Any]) -> None:

@@ -311,7 +311,7 @@ class Story:
     def tick(self, number: int) -> None:
         """Every engine passes a tick; an hour has gone by."""
         self.now += HOUR
-        for topic in ("intake", "payments", "settlement", "reconciliation"):
+        for topic in ("intake", "payments", "velocity", "settlement", "reconciliation"):
             for partition in range(self.partitions):
                 self.tell(topic, partition, TickPassed(number, self.now, 1))
 

@@ -33,6 +33,7 @@ def test_a_day_in_figures(stores: Stores) -> None:
             declined=1_003 + 1_007 + 1_011,
             captured=captured,
             refunded=0,
+            disputed=0,
             fees=9 * FEE,
             pending=0,
             available=0,

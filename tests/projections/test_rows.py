@@ -110,7 +110,7 @@ def test_an_imbalance_is_seen(stores: Stores) -> None:
     ],
 )
 def test_status_is_read_off_the_steps(stores: Stores, status: str, then: list[str]) -> None:
-    """Where a payment stands follows from what happened to it, in any of the four logs."""
+    """Where a payment stands follows from what happened to it, in any of the logs."""
     story = Story()
     payment = story.request(1)
     capture = ""
@@ -230,8 +230,9 @@ def test_merchant_totals_have_the_published_columns(stores: Stores) -> None:
     with stores.filled(Story()) as store:
         names, _ = store.fetch("SELECT * FROM merchant_totals")
         assert names == [
-            *("merchant", "currency", "requested", "authorized", "declined", "captured", "refunded", "fees"),
-            *("pending", "available", "reserve", "paid_out"),
+            *("merchant", "currency", "requested", "authorized", "declined", "captured", "refunded"),
+            *("disputed", "fees", "pending", "available", "reserve", "paid_out"),
+            *("held", "receivable", "forgiven"),
         ]
 
 

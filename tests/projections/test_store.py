@@ -21,8 +21,9 @@ AT = Position(7, b"c" * 32)
 def one_verdict(payment: str = "pay-1") -> Rows:
     made = Rows.of(risk.VERDICTS)
     made.add(
-        1, payment_id=payment, merchant="shop", verdict="allow", score=7, rules="", rules_version=1, feature_set=1,
-        features="", recorded_at=86_400_000_000, event_id=f"{payment}.2",
+        1, payment_id=payment, merchant="shop", phase="before_authorization", verdict="allow", score=7, rules="",
+        shadow_rules="", failed_rules="", rules_version=1, feature_set=1, features="", texts="",
+        recorded_at=86_400_000_000, event_id=f"{payment}.2",
     )  # fmt: skip
     return made
 

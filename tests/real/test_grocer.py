@@ -104,7 +104,7 @@ def check(run: Year) -> None:
         unequal = db.execute(
             """
             SELECT merchant FROM merchant_totals
-            WHERE captured <> refunded + fees + pending + available + reserve + paid_out OR pending <> 0
+            WHERE captured <> refunded + disputed + fees + pending + available + reserve + paid_out OR pending <> 0
             """
         ).fetchall()
         assert unequal == []

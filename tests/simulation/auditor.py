@@ -45,11 +45,15 @@ TOPICS = (
     "bank.statements",
     "reference",
     "dead-letters",
+    "risk.signals",
+    "velocity",
+    "risk.hotlist",
 )
-#: The four logs, and the topics that each of them takes whole. Partition p takes partition p, and all of "reference".
+#: The logs, and the topics that each of them takes whole. Partition p takes partition p, and all of "reference".
 INPUTS = {
     "intake": ("reference", "intake.inbox", "payments.requests"),
-    "payments": ("reference", "network.replies", "network.notices", "payments.inbox"),
+    "payments": ("reference", "network.replies", "network.notices", "risk.hotlist", "payments.inbox"),
+    "velocity": ("reference", "risk.signals"),
     "settlement": ("reference", "settlement.inbox"),
     "reconciliation": ("reference", "reconciliation.inbox", "bank.statements"),
 }
@@ -61,7 +65,7 @@ Body = dict[str, Any]
 Leg = tuple[str, str, int]
 
 #: Accounts whose every item is back at zero when all is over.
-CLEARING = frozenset({"AR", "AH", "NU", "NR", "RT", "MP", "PT", "SP", "SU"})
+CLEARING = frozenset({"AR", "AH", "NU", "NR", "DR", "DH", "RT", "MP", "PT", "SP", "SU"})
 
 
 # --- postings, written down a second time ---------------------------------------------------------------
@@ -101,12 +105,18 @@ POSTINGS: dict[str, Callable[[Body], list[Leg]]] = {
         ("AR", body["payment_id"], body["approved_amount"]),
         ("AH", body["payment_id"], -body["approved_amount"]),
     ],
+    "AuthorizationIncremented": lambda body: [
+        ("AR", body["payment_id"], body["amount"]),
+        ("AH", body["payment_id"], -body["amount"]),
+    ],
+    "AuthorizationRemainderReleased": _released,
     "PaymentCaptured": _captured,
     "CaptureVoided": _moved("MP", "void:{capture_id}", "NU", "{capture_id}"),
     "PaymentVoided": _released,
     "AuthorizationExpired": _released,
     "AuthorizationReversed": _released,
     "ClearingRecordAccepted": _moved("NR", "{cycle}", "NU", "{capture_id}"),
+    "ClearingRecordReturned": _moved("NU", "{capture_id}", "NR", "{cycle}"),
     "CaptureWrittenOff": _written_off,
     "RefundApproved": _moved("MP", "{refund_id}", "RT", "{refund_id}"),
     "RefundCleared": _moved("RT", "{refund_id}", "NR", "{cycle}"),
@@ -115,45 +125,80 @@ POSTINGS: dict[str, Callable[[Body], list[Leg]]] = {
     "InterchangeReturned": _moved("NR", "{cycle}", "IX", ""),
     "SchemeFeeAssessed": _moved("SF", "", "SP", "{network}-{currency}-{period}"),
     "ProcessingFeeCharged": _moved("MP", "fee:{capture_id}", "PF", ""),
+    "DisputeFundsWithdrawn": _moved("DR", "{case_id}", "NR", "{cycle}"),
+    "DisputeFundsReturned": _moved("NR", "{cycle}", "DR", "{case_id}"),
+    "DisputeMerchantDebited": _moved("MP", "dispute:{case_id}", "DH", "{case_id}"),
+    "DisputeWon": _moved("DH", "{case_id}", "MP", "won:{case_id}"),
+    "DisputeLost": _moved("DH", "{case_id}", "DR", "{case_id}"),
+    "DisputeFeeCharged": _moved("MP", "dispute_fee:{case_id}", "DF", ""),
     "FundsMadeAvailable": _entries,
     "MerchantBalanceAdjusted": _moved("MP", "{item}", "MA", "{merchant}"),
     "PayoutInitiated": _moved("MA", "{merchant}", "PT", "{payout_id}"),
     "PayoutReturnCredited": _moved("PT", "{payout_id}", "MA", "{merchant}"),
+    "PayoutFailed": _moved("PT", "{payout_id}", "MA", "{merchant}"),
+    "MerchantDebitApplied": _moved("PT", "{debit_id}", "MR", "{merchant}"),
+    "MerchantDebitReturned": _moved("MR", "{merchant}", "PT", "{debit_id}"),
+    "MerchantDebited": _moved("SU", "{statement_id}/{line}", "PT", "{debit_id}"),
+    "MerchantDebitReversed": _moved("PT", "{debit_id}", "SU", "{statement_id}/{line}"),
+    "ReserveWithheld": _moved("MA", "{merchant}", "RS", "{merchant}"),
+    "ReserveReleased": _moved("RS", "{merchant}", "MA", "{merchant}"),
+    "SettlementHoldPlaced": _moved("MA", "{merchant}", "HD", "{merchant}"),
+    "SettlementHoldReleased": _moved("HD", "{merchant}", "MA", "{merchant}"),
+    "MerchantReceivableRaised": _moved("MR", "{merchant}", "MA", "{merchant}"),
+    "MerchantReceivableOffset": _moved("MA", "{merchant}", "MR", "{merchant}"),
+    "MerchantLossWrittenOff": _moved("LO", "", "MR", "{merchant}"),
     "BankLineRecorded": _moved("BK", "{account}", "SU", "{statement_id}/{line}"),
     "NetworkSettlementReceived": _moved("SU", "{statement_id}/{line}", "NR", "{cycle}"),
     "SchemeInvoicePaid": _moved("SP", "{network}-{currency}-{period}", "SU", "{statement_id}/{line}"),
     "PayoutPaid": _moved("PT", "{payout_id}", "SU", "{statement_id}/{line}"),
     "PayoutReturned": _moved("SU", "{statement_id}/{line}", "PT", "{payout_id}"),
+    "FeeCorrected": _moved("IX", "", "NR", "{cycle}"),
+    "SettlementDifferenceWrittenOff": _moved("LO", "", "NR", "{cycle}"),
+    "SchemeInvoiceAdjusted": _moved("SF", "", "SP", "{network}-{currency}-{period}"),
+    "PayoutDifferenceWrittenOff": _moved("LO", "", "PT", "{payout_id}"),
+    "SuspenseWrittenOff": _moved("SU", "{statement_id}/{line}", "LO", ""),
+    "SuspenseOffset": _moved("SU", "{statement_id}/{line}", "SU", "{by_statement_id}/{by_line}"),
 }
 
 #: Whose money it is: no event of another log may post to an account of these.
 OWNERS = {
-    "payments": frozenset({"AR", "AH", "NU", "NR", "RT", "MP", "SP"}),
-    "settlement": frozenset({"MP", "MA", "PT"}),
+    "payments": frozenset({"AR", "AH", "NU", "NR", "DR", "DH", "RT", "MP", "SP"}),
+    "settlement": frozenset({"MP", "MA", "RS", "HD", "MR", "PT"}),
     "reconciliation": frozenset({"BK", "SU", "NR", "SP", "PT"}),
 }
-EVERYBODYS = frozenset({"IX", "SF", "PF", "LO"})
+EVERYBODYS = frozenset({"IX", "SF", "PF", "DF", "LO"})
 
 #: What may happen once to each: an event, and the fields that name what it happens to.
 ONCE = {
     "PaymentRequested": ("payment_id",),
     "CaptureRequested": ("capture_id",),
     "RefundRequested": ("refund_id",),
-    "RiskAssessed": ("payment_id",),
+    "RiskAssessed": ("payment_id", "phase"),
+    "ReviewOpened": ("payment_id",),
+    "ReviewDecided": ("payment_id", "decision"),
+    "ReviewClosed": ("payment_id",),
     "RequestAccepted": ("merchant", "idempotency_key"),
     "AuthorizationSubmitted": ("payment_id", "attempt"),
-    "ReversalSubmitted": ("payment_id", "reason", "attempt"),
+    "ReversalSubmitted": ("payment_id", "attempt"),
+    "IncrementRequested": ("increment_id",),
+    "IncrementAdmitted": ("increment_id",),
+    "IncrementSubmitted": ("payment_id", "attempt"),
+    "AuthorizationIncremented": ("increment_id",),
+    "IncrementDeclined": ("increment_id",),
+    "AmountConflictDetected": ("payment_id", "kind", "attempt"),
+    "AuthorizationRemainderReleased": ("payment_id",),
     "PaymentAuthorized": ("payment_id",),
     "PaymentDeclined": ("payment_id",),
     "PaymentVoided": ("payment_id",),
     "AuthorizationExpired": ("payment_id",),
-    "AuthorizationReversed": ("payment_id", "reason"),
-    "LateApprovalReceived": ("payment_id", "attempt"),
+    "AuthorizationReversed": ("payment_id", "reason", "attempt"),
+    "LateApprovalReceived": ("payment_id", "kind", "attempt"),
     "PaymentCaptured": ("capture_id",),
     "CaptureVoided": ("capture_id",),
     "CaptureWrittenOff": ("capture_id",),
     "ClearingRecordCreated": ("record_id",),
     "ClearingRecordAccepted": ("record_id",),
+    "ClearingRecordReturned": ("record_id",),
     "RefundCleared": ("record_id",),
     "RefundApproved": ("refund_id",),
     "RefundFailed": ("refund_id",),
@@ -161,21 +206,58 @@ ONCE = {
     "InterchangeReturned": ("record_id",),
     "SchemeFeeAssessed": ("record_id", "fee_id"),
     "ProcessingFeeCharged": ("capture_id",),
+    "EarlyFraudWarningReceived": ("payment_id", "report_id"),
+    "FraudConfirmed": ("payment_id", "source", "label", "reference"),
+    "DisputeInquiryOpened": ("case_id",),
+    "DisputeInquiryClosed": ("case_id",),
+    "DisputeOpened": ("case_id",),
+    "DisputeMerchantDebited": ("case_id",),
+    "DisputeEvidenceSubmitted": ("case_id", "stage"),
+    "DisputeEscalated": ("case_id", "stage"),
+    "DisputeWon": ("case_id",),
+    "DisputeLost": ("case_id",),
+    "DisputeFeeCharged": ("case_id",),
     "MerchantEntryReceived": ("merchant", "currency", "item"),
     "MerchantBalanceAdjusted": ("merchant", "currency", "item"),
     "SettlementBatchClosed": ("merchant", "currency", "batch_id"),
+    "ReserveWithheld": ("merchant", "currency", "reserve_id"),
+    "PayoutSubmitted": ("payout_id",),
+    "PayoutFailed": ("payout_id",),
+    "PayoutReturnCredited": ("payout_id",),
+    "PayoutRetryScheduled": ("payout_id",),
+    "MerchantDebitApplied": ("debit_id",),
+    "MerchantDebitReturned": ("debit_id",),
+    "MerchantDebited": ("account", "statement_id", "line"),
+    "MerchantDebitReversed": ("account", "statement_id", "line"),
+    "MerchantLossWrittenOff": ("merchant", "currency", "write_off_id"),
     "PayoutInitiated": ("payout_id", "attempt"),
     "BankLineRecorded": ("account", "statement_id", "line"),
     "NetworkSettlementReceived": ("account", "statement_id", "line"),
     "SchemeInvoicePaid": ("account", "statement_id", "line"),
     "PayoutPaid": ("account", "statement_id", "line"),
     "PayoutReturned": ("account", "statement_id", "line"),
+    "SuspenseWrittenOff": ("account", "statement_id", "line"),
+    "SuspenseOffset": ("account", "statement_id", "line"),
+    "FeeCorrected": ("record_id",),
 }
 
 #: What became of a request: exactly one of them follows it. From all but the first nothing follows.
 ANSWERS = ("RequestAccepted", "DuplicateRequestObserved", "IdempotencyConflictObserved", "RequestRejected")
 IDLE = frozenset(
-    {*ANSWERS[1:], "NetworkReplyUnmatched", "EventDeadLettered", "OperationRejected", "RefundRejected"}
+    {
+        *ANSWERS[1:],
+        "NetworkReplyUnmatched",
+        "EventDeadLettered",
+        "OperationRejected",
+        "RefundRejected",
+        "ReviewRefused",
+        "ResolutionRejected",
+        "IncrementDeclined",
+        "AmountConflictDetected",
+        "FraudReportRefused",
+        "DisputeNoticeRefused",
+        "DisputeEvidenceRejected",
+    }
 )
 
 #: Events that begin something in a log without being an input of it.
@@ -281,11 +363,13 @@ def _until_settled(bootstrap: str, places: list[tuple[str, int]]) -> None:
 
 
 def _partition(consumer: Any, topic: str, partition: int) -> Iterator[Record]:
-    chain, patience = bytes(32), 0
+    chain, heard_at = bytes(32), time.monotonic()
     while True:
-        messages = consumer.consume(1_000, timeout=1.0)
-        patience = 0 if messages else patience + 1
-        if patience > 60:
+        # Asked for more than there is, the client waits for all of its time, at the end of every partition.
+        messages = consumer.consume(1_000, timeout=0.05)
+        if messages:
+            heard_at = time.monotonic()
+        elif time.monotonic() - heard_at > 60:
             raise ValueError(f"{topic}/{partition} has no end: the broker gives nothing more")
         for message in messages:
             if message.error():
@@ -332,10 +416,15 @@ class Books:
         self._currencies: dict[str, str] = {}
         self._merchants: dict[tuple[str, str], Counter[str]] = defaultdict(Counter)
         self._presented: dict[str, int] = {}
+        self._above: dict[tuple[str, str], int] = {}
+        self._categories: dict[str, str] = {}
+        self._keeping = Keeping(self._balances)
 
     def take(self, event: Event) -> Findings:
         """Post it, and look at what it leaves."""
         name, body = event.name, event.body
+        if name == "ReferenceApplied" and event.log == "payments":
+            self._learn(body["kind"], json.loads(body["content"]))
         posting = POSTINGS.get(name)
         if posting is not None:
             yield from self._post(event, posting)
@@ -343,10 +432,24 @@ class Books:
             yield from self._limit(event)
         if "merchant" in body and "currency" in body:
             yield from self._merchant(event)
+        if event.log == "settlement":
+            yield from self._keeping.take(event)
         if name in {"ClearingRecordAccepted", "RefundCleared"}:
             self._presented[body["record_id"]] = body["amount"]
+        if name == "ClearingRecordReturned" and self._presented.get(body["record_id"]) != body["amount"]:
+            yield f"{event.where}: {name} of {body['record_id']}, of which {body['amount']} were never accepted"
         if name in {"InterchangeAssessed", "InterchangeReturned"}:
             yield from self._interchange(event)
+
+    def _learn(self, kind: str, content: Body) -> None:
+        """How far a category may capture above its hold, in millionths; the most that was ever said."""
+        if kind == "merchant":
+            self._categories[content["merchant"]] = content["mcc"]
+        if kind == "network":
+            for row in content.get("over_capture", ()):
+                for mcc in row["mccs"]:
+                    place = (content["network"], mcc)
+                    self._above[place] = max(self._above.get(place, 0), row["ppm"])
 
     def _post(self, event: Event, posting: Callable[[Body], list[Leg]]) -> Findings:
         where, log, name, body = event.where, event.log, event.name, event.body
@@ -368,11 +471,21 @@ class Books:
         match name:
             case "PaymentRequested":
                 sums["requested"] += body["amount"]
+            case "IncrementAdmitted":
+                sums["requested"] += body["amount"]
             case "PaymentAuthorized":
                 sums["authorized"] += body["approved_amount"]
+            case "AuthorizationIncremented":
+                sums["authorized"] += body["amount"]
+                if body["amount"] > body["requested"] or body["total"] != sums["authorized"]:
+                    yield f"{where}: {name} of {body['amount']} comes to {sums['authorized']}, not {body['total']}"
             case "PaymentCaptured":
                 sums["captured"] += body["amount"]
-                if body["amount"] > body["hold_released"]:
+                ppm = self._above.get((body["network"], self._categories.get(body["merchant"], "")), 0)
+                sums["capturable"] = sums["authorized"] + sums["authorized"] * ppm // 1_000_000
+                left = sums["authorized"] - sums["released"]
+                above = ppm > 0 and body["final"] and body["hold_released"] == left
+                if body["amount"] > body["hold_released"] and not above:
                     yield f"{where}: {name} releases {body['hold_released']} for {body['amount']}"
             case "CaptureVoided":
                 sums["captured"] -= body["amount"]
@@ -380,13 +493,22 @@ class Books:
                 sums["refunded"] += body["amount"]
             case "RefundFailed":
                 sums["refunded"] -= body["amount"]
+            case "ClearingRecordAccepted":
+                sums["cleared"] += body["amount"]
+            case "DisputeMerchantDebited":
+                sums["disputed"] += body["amount"]
+            case "DisputeWon":
+                sums["disputed"] -= body["amount"]
             case _:
                 pass
+        if name == "RefundApproved" and sums["refunded"] + sums["disputed"] > sums["captured"]:
+            yield f"{where}: {name} of {body['amount']} while {sums['disputed']} is disputed"
         sums["released"] += body.get("hold_released", 0)
         for smaller, larger in (
             ("authorized", "requested"),
-            ("captured", "authorized"),
+            ("captured", "capturable"),
             ("refunded", "captured"),
+            ("disputed", "cleared"),
             ("released", "authorized"),
         ):
             if sums[smaller] > sums[larger]:
@@ -395,7 +517,8 @@ class Books:
             currency = self._currencies.setdefault(body["payment_id"], body["currency"])
             if body["currency"] != currency:
                 yield f"{where}: {name} is in {body['currency']}, the payment in {currency}"
-        if name in POSTINGS and min(body.get("amount", 0), body.get("hold_released", 0)) < 0:
+        least = min(body.get("amount", 0), body.get("hold_released", 0))
+        if name in POSTINGS and name != "FeeCorrected" and least < 0:
             yield f"{where}: {name} has a negative amount"
 
     def _merchant(self, event: Event) -> Findings:
@@ -412,15 +535,23 @@ class Books:
                 sums["refunded"] += body["amount"]
             case "RefundFailed":
                 sums["refunded"] -= body["amount"]
-            case "ProcessingFeeCharged":
+            case "ProcessingFeeCharged" | "DisputeFeeCharged":
                 sums["fees"] += body["amount"]
+            case "DisputeMerchantDebited":
+                sums["disputed"] += body["amount"]
+            case "DisputeWon":
+                sums["disputed"] -= body["amount"]
             case "PayoutInitiated":
                 sums["paid_out"] += body["amount"]
                 left = -self._balances["MA", body["merchant"], body["currency"]]
                 if left < 0 or body["amount"] <= 0:
                     yield f"{event.where}: {name} of {body['amount']} leaves {left} available"
-            case "PayoutReturnCredited":
+            case "PayoutReturnCredited" | "PayoutFailed" | "MerchantDebitApplied":
                 sums["paid_out"] -= body["amount"]
+            case "MerchantDebitReturned":
+                sums["paid_out"] += body["amount"]
+            case "MerchantLossWrittenOff":
+                sums["forgiven"] += body["amount"]
             case _:
                 pass
 
@@ -443,14 +574,254 @@ class Books:
                     yield f"the bank account {account} stands at {is_} {currency}, its statements come to {should}"
         if not ended:
             return
+        yield from self._keeping.close()
         for (account, item, currency), balance in sorted(self._balances.items()):
             if balance and account in CLEARING:
                 yield f"{account} of {item} is open with {balance} {currency}"
         for (merchant, currency), sums in sorted(self._merchants.items()):
-            available = -self._balances["MA", merchant, currency]
-            placed = sums["refunded"] + sums["fees"] + available + sums["paid_out"]
+            kept = -sum(self._balances[account, merchant, currency] for account in ("MA", "RS", "HD", "MR"))
+            placed = (
+                sums["refunded"]
+                + sums["disputed"]
+                + sums["fees"]
+                + kept
+                + sums["paid_out"]
+                - sums["forgiven"]
+            )
             if sums["captured"] != placed:
                 yield f"{merchant}: captured {sums['captured']} {currency}, placed {placed}"
+
+
+# --- what is decided about fraud ------------------------------------------------------------------------
+
+#: The windows that begin a vector of set 2, microseconds: five counts of the card's payments, then five sums.
+WINDOWS = tuple(minutes * 60_000_000 for minutes in (10, 60, 1_440, 7 * 1_440, 30 * 1_440))
+FEATURE_SET = 2
+#: How far from the transport's stamp a producer's time is believed, microseconds.
+TOLERANCE = 240_000_000
+#: Payments of a card from which a figure may be approximate.
+HOT = 8_192
+
+
+class Risks:
+    """What the verdicts counted, counted again by looking through everything; and what became of the verdicts."""
+
+    def __init__(self) -> None:
+        self._asked: dict[str, tuple[str, int]] = {}
+        self._paid: dict[str, list[tuple[int, int]]] = defaultdict(list)
+        self._blocked: set[str] = set()
+
+    def take(self, event: Event) -> Findings:
+        """Count a payment when it is assessed; a blocked one may go nowhere."""
+        name, body = event.name, event.body
+        if name == "PaymentRequested":
+            self._asked[body["payment_id"]] = (body["card_id"], body["amount"])
+        elif name == "RiskAssessed" and body["phase"] == "before_authorization":
+            yield from self._assessed(event)
+        elif name == "AuthorizationSubmitted" and body["payment_id"] in self._blocked:
+            yield f"{event.where}: {body['payment_id']} was blocked, and is submitted"
+        elif name == "PaymentDeclined":
+            blocked = body["payment_id"] in self._blocked
+            if blocked != (body["reason"] == "risk_blocked"):
+                yield f"{event.where}: {body['payment_id']} is declined as {body['reason']}, blocked: {blocked}"
+
+    def _assessed(self, event: Event) -> Findings:
+        meta, body = event.meta, event.body
+        payment_id, features = body["payment_id"], body["features"]
+        if body["verdict"] == "block":
+            self._blocked.add(payment_id)
+        if payment_id not in self._asked or body["feature_set"] != FEATURE_SET:
+            yield f"{event.where}: {payment_id} is assessed and was not asked for, or by another set"
+            return
+        card, amount = self._asked[payment_id]
+        stamp = meta["ingested_at"]
+        at = min(max(meta["occurred_at"], stamp - TOLERANCE), stamp + TOLERANCE)
+        paid = self._paid[card]
+        paid.append((at, amount))
+        if len(paid) > HOT:
+            return
+        reached = [[value for when, value in paid if at - width < when <= at] for width in WINDOWS]
+        figures = [len(window) for window in reached] + [sum(window) for window in reached]
+        if figures != features[: len(figures)]:
+            yield f"{event.where}: {payment_id} was measured as {features[: len(figures)]}, and is {figures}"
+
+
+# --- disputes -------------------------------------------------------------------------------------------
+
+
+class Disputes:
+    """The money of each case: what the network holds of it, and whose it is in the end."""
+
+    def __init__(self) -> None:
+        self._cases: dict[str, Counter[str]] = {}
+        self._reply_by: dict[str, int] = {}
+
+    def take(self, event: Event) -> Findings:
+        """Follow a case from its opening to its end."""
+        name, body, where = event.name, event.body, event.where
+        if not name.startswith("Dispute") or name in {"DisputeNoticeReceived", "DisputeNoticeRefused"}:
+            return
+        case_id = body["case_id"]
+        if body.get("reply_by_at"):
+            self._reply_by[case_id] = body["reply_by_at"]
+        if name == "DisputeEvidenceExpired" and event.meta["recorded_at"] < self._reply_by[case_id]:
+            yield f"{where}: the time to answer {case_id} had not ended"
+        if name == "DisputeOpened":
+            self._cases[case_id] = Counter(disputed=body["amount"])
+        if name in _OF_CASES:
+            case = self._cases.get(case_id)
+            if case is None:
+                yield f"{where}: {name} of {case_id}, which nobody has opened"
+                return
+            case[_OF_CASES[name]] += body["amount"]
+            yield from self._balance(where, case_id, case)
+
+    def _balance(self, where: str, case_id: str, case: Counter[str]) -> Findings:
+        held, closed = case["withdrawn"] - case["returned"], case["won"] + case["lost"]
+        if not 0 <= held <= case["disputed"]:
+            yield f"{where}: the network holds {held} of {case['disputed']} in {case_id}"
+        if case["lost"] and case["lost"] != held:
+            yield f"{where}: {case['lost']} is lost in {case_id}, and the network holds {held}"
+        if closed > case["disputed"]:
+            yield f"{where}: {closed} of {case['disputed']} is decided in {case_id}"
+        if case["debited"] not in (0, case["disputed"]):
+            yield f"{where}: {case['debited']} of {case['disputed']} was debited in {case_id}"
+
+    def close(self, ended: bool) -> Findings:
+        """In the end every case is decided: won and lost make up what was disputed."""
+        for case_id, case in sorted(self._cases.items()):
+            if ended and case["won"] + case["lost"] != case["disputed"]:
+                yield f"{case_id}: {case['won']} won and {case['lost']} lost of {case['disputed']}"
+
+
+_OF_CASES = {
+    "DisputeFundsWithdrawn": "withdrawn",
+    "DisputeFundsReturned": "returned",
+    "DisputeMerchantDebited": "debited",
+    "DisputeWon": "won",
+    "DisputeLost": "lost",
+}
+
+
+# --- what is kept back from a merchant ------------------------------------------------------------------
+
+#: Balances below zero that a merchant may have between two runs, where its terms do not say.
+USUAL_LIMIT = 100_000
+#: The run of a day is at six in the morning.
+RUN_AT, DAY = 6 * 3_600_000_000, 24 * 3_600_000_000
+
+
+class Keeping:
+    """What is kept back from a merchant and what it owes: reserves, holds, receivables and the limit of its balance."""
+
+    def __init__(self, balances: dict[tuple[str, str, str], int]) -> None:
+        self._balances = balances
+        self._reserves: dict[tuple[str, str, str], list[int]] = {}
+        self._holds: Counter[tuple[str, str, str]] = Counter()
+        self._limits: dict[str, int] = {}
+        self._touched: dict[int, dict[tuple[str, str], str]] = defaultdict(dict)
+        self._last_run = 0
+        self._initiated: dict[str, int] = {}
+        self._sent: dict[str, int] = {}
+
+    def take(self, event: Event) -> Findings:
+        """An event of the settlement log, after its posting."""
+        body = event.body
+        if "payout_id" in body:
+            yield from self._payouts(event)
+        match event.name:
+            case "ReferenceApplied" if body["kind"] == "settlement":
+                terms = json.loads(body["content"])
+                name = f"{terms['merchant']} {terms['currency']}"
+                self._limits[name] = terms["negative_limit"]
+            case "TickPassed":
+                self._last_run = max(self._last_run, (body["at"] - RUN_AT) // DAY)
+                for (merchant, currency), where in self._touched.pop(event.partition, {}).items():
+                    limit = self._limits.get(f"{merchant} {currency}", self._limits.get(f"{merchant} "))
+                    available = -self._balances["MA", merchant, currency]
+                    if available < -(USUAL_LIMIT if limit is None else limit):
+                        yield f"{where}: {merchant} is left with {available} {currency}, and owes nothing for it"
+            case name if name in POSTINGS and "merchant" in body:
+                self._touched[event.partition][body["merchant"], body["currency"]] = event.where
+                yield from self._merchants(event)
+            case "SettlementBatchClosed":
+                available = -self._balances["MA", body["merchant"], body["currency"]]
+                if body["available"] != available or available < 0:
+                    yield f"{event.where}: {event.name} says {body['available']}, the balance is {available}"
+            case _:
+                pass
+
+    def _merchants(self, event: Event) -> Findings:
+        body, where = event.body, event.where
+        merchant, currency = body["merchant"], body["currency"]
+        available, reserve, held, owed = (
+            self._balances[account, merchant, currency] for account in ("MA", "RS", "HD", "MR")
+        )
+        if reserve > 0 or held > 0 or owed < 0:
+            yield f"{where}: {event.name} leaves a reserve of {-reserve}, {-held} on hold and {owed} owed"
+        match event.name:
+            case "ReserveWithheld":
+                place = (merchant, currency, body["reserve_id"])
+                self._reserves[place] = [body["amount"], body["release_on"]]
+                most = body["base"] * body["share_ppm"] // 1_000_000
+                if not 0 < body["amount"] <= most or available > 0:
+                    yield f"{where}: {event.name} of {body['amount']}, of {most}, leaves {-available}"
+            case "ReserveReleased":
+                kept = self._reserves.get((merchant, currency, body["reserve_id"]), [0, 0])
+                kept[0] -= body["amount"]
+                early = (event.meta["recorded_at"] - RUN_AT) // DAY < kept[1]
+                short = body["reason"] == "short_balance"
+                if kept[0] < 0 or body["amount"] <= 0 or early != short or (short and available < 0):
+                    yield f"{where}: {event.name} of {body['amount']}, {body['reason']}, leaves {kept[0]}"
+            case "SettlementHoldPlaced":
+                place = (merchant, currency, body["hold_id"])
+                if place not in self._holds and not body["approver"] and body["reason"] != "payouts_returned":
+                    yield f"{where}: nobody has approved the hold {body['hold_id']}"
+                self._holds[place] += body["amount"]
+                if body["amount"] < 0 or (body["amount"] and available > 0):
+                    yield f"{where}: {event.name} of {body['amount']} leaves {-available}"
+            case "SettlementHoldReleased":
+                if self._holds.pop((merchant, currency, body["hold_id"]), None) != body["amount"]:
+                    yield f"{where}: {event.name} of {body['amount']} is not what {body['hold_id']} keeps"
+            case "MerchantReceivableRaised" | "MerchantReceivableOffset":
+                raised = event.name == "MerchantReceivableRaised"
+                if body["amount"] <= 0 or (available != 0 if raised else available > 0):
+                    yield f"{where}: {event.name} of {body['amount']} leaves {-available}"
+            case "MerchantLossWrittenOff":
+                if body["amount"] <= 0 or not body["approver"]:
+                    yield f"{where}: {event.name} of {body['amount']}, approved by {body['approver']!r}"
+            case _:
+                pass
+
+    def _payouts(self, event: Event) -> Findings:
+        """What was initiated is sent or stopped, and only what was sent has an outcome."""
+        name, body = event.name, event.body
+        payout = body["payout_id"]
+        match name:
+            case "PayoutInitiated":
+                self._initiated[payout] = body["amount"]
+            case "PayoutSubmitted" | "PayoutFailed":
+                if self._initiated.pop(payout, None) != body["amount"]:
+                    yield f"{event.where}: {name} of {payout}, which was not initiated so"
+                if name == "PayoutSubmitted":
+                    self._sent[payout] = body["attempt"]
+            case "PayoutReturnCredited":
+                if payout not in self._sent:
+                    yield f"{event.where}: {name} of {payout}, which was never sent"
+            case "PayoutRetryScheduled":
+                run_on = (event.meta["recorded_at"] - RUN_AT) // DAY
+                if body["attempt"] != self._sent.get(payout, 0) + 1 or body["retry_on"] < run_on:
+                    yield f"{event.where}: {payout} is to be sent again as {body['attempt']} on {body['retry_on']}"
+            case _:
+                pass
+
+    def close(self) -> Findings:
+        """Every payout was sent or stopped; every part of a reserve whose day has come has gone back."""
+        for payout in self._initiated:
+            yield f"{payout} was neither sent nor stopped"
+        for (merchant, currency, reserve_id), (amount, release_on) in self._reserves.items():
+            if amount and release_on <= self._last_run:
+                yield f"{merchant}: {amount} {currency} of {reserve_id} is still kept"
 
 
 # --- what happens, how often and why --------------------------------------------------------------------
@@ -491,6 +862,101 @@ class Streams:
                 yield f"{where}: {name} is caused by {cause}, a {found}, which must do nothing"
 
 
+class Agreement:
+    """What reconciliation said against what stands there: matches that match, discrepancies that are there and end.
+
+    Kept apart from the books: cycles by what each side says of them, lines and payouts by what they are.
+    """
+
+    def __init__(self) -> None:
+        self._nets: dict[tuple[str, str], int] = defaultdict(int)
+        self._open: dict[tuple[str, str], str] = {}
+        self._asked: dict[str, Body] = {}
+
+    def take(self, event: Event) -> Findings:
+        """Add up what each side says, and judge what is said of it."""
+        name, body = event.name, event.body
+        match name:
+            case "ClearingCycleTotalled" if event.log == "reconciliation":
+                self._nets["ours", body["cycle"]] += body["net"]
+            case "NetworkSettlementAdvised":
+                self._nets["advised", body["cycle"]] = body["net"]
+            case "NetworkSettlementReceived":
+                self._nets["booked", body["cycle"]] += body["amount"]
+            case "SchemePeriodTotalled" if event.log == "reconciliation":
+                self._nets["ours", _period(body)] -= body["amount"]
+            case "SchemeInvoicePaid":
+                self._nets["booked", _period(body)] -= body["amount"]
+            case "PayoutAnnounced":
+                self._nets["ours", body["payout_id"]] = body["amount"]
+            case "PayoutPaid":
+                self._nets["booked", body["payout_id"]] += body["amount"]
+            case "ReconciliationMatched":
+                yield from self._matched(event)
+            case "DiscrepancyDetected":
+                self._open[event.log, body["item"]] = body["kind"]
+                if body["kind"] not in {"missing"} and body["ours"] == body["theirs"]:
+                    yield f"{event.where}: a discrepancy of {body['item']} between {body['ours']} and itself"
+            case "ResolutionRequested":
+                self._asked[event.event_id] = body
+            case "DiscrepancyResolved":
+                yield from self._resolved(event)
+            case "FeeCorrected" if body["new"] - body["old"] != body["amount"]:
+                yield f"{event.where}: {name} by {body['amount']} from {body['old']} to {body['new']}"
+            case _ if body.get("rule") == "approved" or name in {"SuspenseWrittenOff", "FeeCorrected"}:
+                yield from self._approved(event)
+            case _:
+                pass
+
+    def _matched(self, event: Event) -> Findings:
+        body = event.body
+        item, rule = body["item"], body["rule"]
+        if rule == "payout_return":
+            return
+        sides = ("ours", "advised", "booked") if rule == "three_way" else ("ours", "booked")
+        figures = [self._nets[side, item] for side in sides]
+        if max(figures) - min(figures) > body["tolerance"]:
+            yield f"{event.where}: {item} is matched by {rule}, of {figures}, within {body['tolerance']}"
+        self._open.pop((event.log, item), None)
+
+    def _resolved(self, event: Event) -> Findings:
+        body = event.body
+        if body["request_id"]:
+            yield from self._approved(event)
+        elif self._open.get((event.log, body["item"])) == "date":
+            yield f"{event.where}: nobody noted that {body['item']} came late"
+        self._open.pop((event.log, body["item"]), None)
+
+    def _approved(self, event: Event) -> Findings:
+        """Behind a correction stands a request of one person that another approved."""
+        request = self._asked.get(event.meta["causation_id"])
+        if request is None:
+            yield f"{event.where}: {event.name} without a request"
+        elif request["requested_by"] == request["approved_by"] or not request["approved_by"]:
+            yield f"{event.where}: {event.name} that {request['requested_by']} approved alone"
+        elif request["approved_by"] != event.body["approved_by"]:
+            yield f"{event.where}: {event.name} says that {event.body['approved_by']} approved it"
+        elif abs(_correction(event)) > request["limit"]:
+            yield f"{event.where}: {event.name} moves {_correction(event)}, above {request['limit']}"
+
+    def close(self, ended: bool) -> Findings:
+        """When all is over nothing differs any more."""
+        if ended:
+            for (log, item), kind in sorted(self._open.items()):
+                yield f"{log}: {item} is open: {kind}"
+
+
+def _period(body: Body) -> str:
+    return f"{body['network']}-{body['currency']}-{body['period']}"
+
+
+def _correction(event: Event) -> int:
+    body = event.body
+    if event.name == "DiscrepancyResolved":
+        return 0
+    return int(body["amount"])
+
+
 class Counts:
     """What may happen once, and what must."""
 
@@ -500,22 +966,27 @@ class Counts:
         self._answers: Counter[str] = Counter()
         self._requested: dict[str, str] = {}
         self._outcomes: Counter[str] = Counter()
+        self._increments: Counter[str] = Counter()
 
     def take(self, event: Event) -> Findings:
         """Count it."""
         name, body = event.name, event.body
         if name in ONCE:
-            what = tuple(body[field] for field in ONCE[name])
+            what = tuple(body.get(field) for field in ONCE[name])
             if what in self._seen[name]:
                 yield f"{event.where}: {name} of {'/'.join(map(str, what))} happens again"
             self._seen[name].add(what)
         match name:
-            case "RequestReceived":
+            case "RequestReceived" | "IncrementReceived":
                 self._requests[event.event_id] = event.where
             case _ if name in ANSWERS:
                 self._answers[event.meta["causation_id"]] += 1
             case "PaymentRequested":
                 self._requested[body["payment_id"]] = event.where
+            case "IncrementAdmitted":
+                self._increments[body["increment_id"]] += 1
+            case "AuthorizationIncremented" | "IncrementDeclined":
+                self._increments[body["increment_id"]] -= 1
             case "PaymentAuthorized" | "PaymentDeclined":
                 self._outcomes[body["payment_id"]] += 1
             case "AuthorizationReversed" if body["reason"] == "timeout":
@@ -530,10 +1001,160 @@ class Counts:
         for request, where in self._requests.items():
             if self._answers[request] != (where not in put_aside):
                 yield f"{where}: the request {request} has {self._answers[request]} answers"
+        for increment, open_ in sorted(self._increments.items()):
+            if open_:
+                yield f"the increment {increment} has {1 - open_} outcomes"
         for payment in sorted(self._requested | self._outcomes.keys()):
             expected = 0 if self._requested.get(payment) in put_aside else 1
             if self._outcomes[payment] != expected:
                 yield f"{payment} has {self._outcomes[payment]} outcomes"
+
+
+# --- what people look at --------------------------------------------------------------------------------
+
+
+class Reviews:
+    """That nothing is captured while somebody looks at it, or after he said no; and who may say so."""
+
+    def __init__(self) -> None:
+        self._open: dict[str, Body] = {}
+        self._proposed: dict[str, tuple[str, str]] = {}
+        self._turned_down: set[str] = set()
+        self._approved: set[str] = set()
+
+    def take(self, event: Event) -> Findings:
+        """Follow each review."""
+        where, name, body = event.where, event.name, event.body
+        payment = body.get("payment_id", "")
+        match name:
+            case "ReviewOpened":
+                self._open[payment] = body
+            case "ReviewProposed":
+                self._proposed[payment] = (body["analyst"], body["decision"])
+            case "ReviewDecided":
+                yield from self._decided(event)
+            case "ReviewClosed":
+                if self._open.pop(payment, None) is None:
+                    yield f"{where}: the review of {payment} is closed and was not open"
+            case "PaymentCaptured" if payment in self._open or payment in self._turned_down:
+                yield f"{where}: {payment} is captured, and a review of it is open or has turned it down"
+            case _:
+                pass
+
+    def _decided(self, event: Event) -> Findings:
+        where, body = event.where, event.body
+        payment, decision = body["payment_id"], body["decision"]
+        if decision == "refund":
+            if payment not in self._approved:
+                yield f"{where}: {payment} is given back by a review that had not approved it"
+            return
+        opened = self._open.pop(payment, None)
+        if opened is None:
+            yield f"{where}: {payment} is decided and was not under review"
+            return
+        (self._approved if decision == "approve" else self._turned_down).add(payment)
+        if body["reviewed_by"] == "deadline":
+            late = event.meta["recorded_at"] >= opened["deadline_at"]
+            if not late or decision != opened["falls_to"]:
+                yield f"{where}: {payment} falls to {decision} before its deadline, or to what it should not"
+        elif opened["four_eyes"]:
+            first, wanted = self._proposed.get(payment, ("", ""))
+            if first in {"", body["analyst"]} or first != body["proposed_by"] or wanted != decision:
+                yield f"{where}: {payment} is decided by {body['analyst']} without another who agrees"
+
+    def close(self, ended: bool) -> Findings:
+        """Every review comes to its end."""
+        if ended:
+            yield from (f"the review of {payment} is still open" for payment in sorted(self._open))
+
+
+# --- what is seen too often -----------------------------------------------------------------------------
+
+#: How far from the transport's stamp a producer's time is believed, and how wide windows are; microseconds.
+BELIEVED = 240_000_000
+WIDTHS = {"10m": 600_000_000, "1h": 3_600_000_000, "24h": 86_400_000_000}
+
+
+class Lists:
+    """That limits were passed which are said to be, and that whoever is on the hotlist is judged by it."""
+
+    def __init__(self) -> None:
+        self._seen: dict[tuple[int, str], dict[str, tuple[int, str]]] = defaultdict(dict)
+        self._announced: dict[int, set[tuple[str, str, int]]] = defaultdict(set)
+        self._listed: dict[int, dict[tuple[str, str], tuple[str, int]]] = defaultdict(dict)
+        self._keys: dict[str, list[str]] = {}
+
+    def take(self, event: Event) -> Findings:
+        """Count what is signalled, and follow what is listed."""
+        body, listed = event.body, self._listed[event.partition]
+        match event.name:
+            case "RiskSignalled":
+                self._count(event)
+            case "VelocityLimitReached":
+                yield from self._passed(event)
+            case "HotlistAnnounced":
+                self._announced[event.partition].add((body["item"], body["limit_id"], body["until_at"]))
+            case "HotlistApplied":
+                said = (body["item"], body["reason"], body["until_at"])
+                if body["listed_by"] == "limit" and said not in self._announced[event.partition]:
+                    yield f"{event.where}: {body['item']} is listed for {body['reason']}, which nobody announced"
+                listed[body["item"], body["listed_by"]] = (body["standing"], body["until_at"])
+            case "HotlistReleased":
+                if listed.pop((body["item"], body["listed_by"]), None) is None:
+                    yield f"{event.where}: {body['item']} is released and was not listed"
+            case "PaymentRequested":
+                self._keys[body["payment_id"]] = _keys(body)
+            case "RiskAssessed":
+                yield from self._judged(event)
+            case _:
+                pass
+
+    def _count(self, event: Event) -> None:
+        body, meta = event.body, event.meta
+        late, early = meta["ingested_at"] - BELIEVED, meta["ingested_at"] + BELIEVED
+        at = min(max(meta["occurred_at"], late), early)
+        names = {"card": "card_id", "ip": "ip_ref", "device": "device_ref", "email": "email_ref"}
+        for dimension in body["dimensions"]:
+            item = f"{dimension}:{body[names.get(dimension, dimension)]}"
+            self._seen[event.partition, item][body["payment_id"]] = (at, body["card_id"])
+
+    def _passed(self, event: Event) -> Findings:
+        body = event.body
+        seen = self._seen[event.partition, body["item"]]
+        since = body["reached_at"] - WIDTHS[body["window"]]
+        within = {name: card for name, (at, card) in seen.items() if since < at <= body["reached_at"]}
+        most = len(within) if body["measure"] == "count" else len(set(within.values()))
+        if not body["allowed"] < body["measured"] <= most or body["payment_id"] not in within:
+            yield (
+                f"{event.where}: {body['item']} is said to have come to {body['measured']} of "
+                f"{body['allowed']} allowed; {most} were seen"
+            )
+
+    def _judged(self, event: Event) -> Findings:
+        body, listed = event.body, self._listed[event.partition]
+        keys = self._keys.get(body["payment_id"], ())
+        found = {key: entry for key, entry in listed.items() if key[0] in keys}
+        for (item, _), (standing, until_at) in found.items():
+            if standing == "block" and body["verdict"] != "block":
+                yield f"{event.where}: {body['payment_id']} is not blocked, and {item} is"
+            if 0 < until_at <= event.meta["recorded_at"]:
+                yield f"{event.where}: {item} is still listed, and was to be until {until_at}"
+        dimensions = {item.partition(":")[0] for item, _ in found}
+        named = {rule.split(":")[1] for rule in body["rules"] if rule.startswith("hotlist:")}
+        if named != dimensions:
+            yield f"{event.where}: {body['payment_id']} names {sorted(named)} as listed, not {sorted(dimensions)}"
+
+
+def _keys(payment: Body) -> list[str]:
+    device = "" if payment["channel"] == "point_of_sale" else payment["device_ref"]
+    values = (
+        ("card", payment["card_id"]),
+        ("ip", payment["ip_ref"]),
+        ("device", device),
+        ("email", payment["email_ref"]),
+        ("merchant", payment["merchant"]),
+    )
+    return [f"{dimension}:{value}" for dimension, value in values if value]
 
 
 # --- inputs ---------------------------------------------------------------------------------------------
@@ -588,6 +1209,10 @@ class Inputs:
             if name in {"RequestReceived", "RequestForwarded"} and source["topic"] == "payments.requests":
                 kind, request = body["request"]
                 yield from self._note(event, source, _digest(kind.rpartition(".")[2], request))
+            elif (
+                name in {"IncrementReceived", "IncrementForwarded"} and source["topic"] == "payments.requests"
+            ):
+                yield from self._note(event, source, _digest("IncrementRequest", body["request"]))
             else:
                 yield from self._note(event, source, _digest(name, body))
 
@@ -644,8 +1269,13 @@ class Audit:
         self.events = 0
         self._reader = Reader()
         self._books = Books()
+        self._disputes = Disputes()
+        self._risks = Risks()
         self._streams = Streams()
         self._counts = Counts()
+        self._lists = Lists()
+        self._agreement = Agreement()
+        self._reviews = Reviews()
         self._inputs = Inputs(holes)
         self._ends: Counter[tuple[str, int]] = Counter()
 
@@ -674,7 +1304,18 @@ class Audit:
             return
         self.events += 1
         event = Event(where, topic, partition, name, content["meta"], content["body"])
-        for part in (self._streams, self._counts, self._inputs, self._books):
+        parts = (
+            self._streams,
+            self._counts,
+            self._inputs,
+            self._agreement,
+            self._books,
+            self._disputes,
+            self._risks,
+            self._lists,
+            self._reviews,
+        )
+        for part in parts:
             self._find(part.take(event))
 
     def close(self, *, ended: bool = True) -> list[str]:
@@ -682,8 +1323,11 @@ class Audit:
         inputs = self._inputs
         self._find(self._streams.close())
         self._find(self._counts.close(ended, inputs.put_aside))
+        self._find(self._agreement.close(ended))
+        self._find(self._reviews.close(ended))
         if inputs.given:
             self._find(inputs.close(ended))
+        self._find(self._disputes.close(ended))
         self._find(self._books.close(ended, inputs.stated if inputs.given and ended else None))
         return self.findings
 

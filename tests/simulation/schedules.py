@@ -20,14 +20,14 @@ import msgspec
 
 from events.calendar import HOUR, MINUTE
 from events.partitions import ClockKind
-from events.requests import InputRow, PaymentRequest, Tick
-from streams.edge import networks
+from events.requests import InputRow, PaymentRequest, Request, Tick
+from streams.edge import issuers, networks
 from streams.edge.bank import Bank
 from streams.edge.networks import Adapter, ClearingHouse
 from streams.edge.publisher import Published, Publisher, Schedule, schedule
 from streams.forensics.digests import digest, ledger_digest, state_digest
 from streams.hosts.actors import PUBLISHER, Actor, EdgeActor, IndexActor, PublisherActor, saved_state
-from streams.hosts.admission import Keys, Request
+from streams.hosts.admission import Keys
 from streams.hosts.index import Run
 from streams.hosts.memory import Crashed, CrashPoint, MemoryLog
 from tests.simulation.auditor import TOPICS, Record, audit
@@ -39,11 +39,14 @@ EVERY, TAIL = 15 * MINUTE, 6 * HOUR
 HARSH = {
     "CALM": networks.Shares(timed_out=120_000, declined=80_000, partial=60_000, not_sent=90_000),
     "LATE_APPROVALS": 400_000,
+    "CONFLICTING": 60_000,
     "REVERSALS_LOST": 250_000,
     "TWICE": 80_000,
     "REFUSED_FIRST": 150_000,
     "REFUSED_AGAIN": 300_000,
 }
+#: Issuers who report and dispute far more than the believable ones.
+QUARRELSOME = {"WARNED": 200_000, "DISPUTED": 400_000}
 MOST_TURNS = 5_000_000
 
 
@@ -206,7 +209,7 @@ class Simulation:
 
     def run(self) -> Outcome:
         """Take turns until nobody has anything to do."""
-        with patch.multiple(networks, **HARSH):
+        with patch.multiple(networks, **HARSH), patch.multiple(issuers, **QUARRELSOME):
             return self._run()
 
     def _run(self) -> Outcome:

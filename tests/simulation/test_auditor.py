@@ -11,19 +11,45 @@ from typing import Any
 import msgspec
 import pytest
 
-from events.authorization import AuthorizationSubmitted, PaymentAuthorized, PaymentDeclined
+from events.authorization import (
+    AuthorizationIncremented,
+    AuthorizationSubmitted,
+    PaymentAuthorized,
+    PaymentDeclined,
+)
+from events.balances import (
+    ReserveRelease,
+    ReserveReleased,
+    ReserveWithheld,
+    SettlementHoldPlaced,
+    SettlementHoldReleased,
+)
 from events.base import Event
 from events.clearing import ClearingRecordAccepted, RefundCleared
 from events.envelope import Recorded
 from events.fees import InterchangeAssessed, ProcessingFeeCharged
+from events.hotlist import HotlistApplied, HotlistReleased, VelocityLimitReached
 from events.intake import RequestReceived, RequestRejected
 from events.lifecycle import AuthorizationExpired, PaymentCaptured, PaymentRequested
 from events.messages import Marker
 from events.partitions import MarkersTaken, TickPassed
 from events.reconciliation import BankLineRecorded, NetworkSettlementReceived, PayoutPaid, SchemeInvoicePaid
 from events.refunds import RefundApproved
-from events.risk import RiskAssessed
-from events.settlement import FundsMadeAvailable, MerchantBalanceAdjusted, PayoutInitiated
+from events.review import (
+    ReviewClosed,
+    ReviewDecided,
+    ReviewDecision,
+    ReviewedBy,
+    ReviewOpened,
+    ReviewProposed,
+)
+from events.risk import RiskAssessed, Verdict
+from events.settlement import (
+    FundsMadeAvailable,
+    MerchantBalanceAdjusted,
+    PayoutInitiated,
+    SettlementBatchClosed,
+)
 from events.wire import decode_event, encode_event, encode_message
 from streams.hosts.embedded import EmbeddedLog
 from streams.hosts.log import Append
@@ -181,13 +207,46 @@ def test_a_log_whose_run_has_not_ended_is_not_blamed_for_it(share: float) -> Non
     assert [] == [finding for finding in findings if "as its cause, which is nowhere" not in finding]
 
 
+def by_hotlist(assessed: RiskAssessed) -> bool:
+    """Blocked because a key is listed."""
+    return assessed.verdict is Verdict.BLOCK and any(
+        rule.startswith("hotlist:device") for rule in assessed.rules
+    )
+
+
+def approved(one: ReviewDecided) -> bool:
+    """A payment that was then captured by itself."""
+    bodies = [recorded.body for recorded in decoded().values()]
+    captured = {found.payment_id for found in bodies if isinstance(found, PaymentCaptured)}
+    return one.decision is ReviewDecision.APPROVE and one.payment_id in captured
+
+
+def by_two(one: ReviewDecided) -> bool:
+    """Decided by two people."""
+    return bool(one.proposed_by)
+
+
+def lapsed(one: ReviewOpened) -> bool:
+    """Decided by its deadline."""
+    bodies = [recorded.body for recorded in decoded().values()]
+    return any(
+        isinstance(found, ReviewDecided)
+        and found.payment_id == one.payment_id
+        and found.reviewed_by is ReviewedBy.DEADLINE
+        for found in bodies
+    )
+
+
 PLANTED: dict[str, tuple[Change, str]] = {
     # postings and limits
     "legs": (body(FundsMadeAvailable, amount=more(1)), "do not sum to zero"),
     "owner": (moved(PayoutPaid, "settlement"), "posts to SU, which is not an account of settlement"),
     "authorized": (body(PaymentAuthorized, approved_amount=more(10**6)), "above requested"),
     "captured": (body(PaymentCaptured, amount=more(1), hold_released=more(1)), "above authorized"),
-    "captured without hold": (body(PaymentCaptured, amount=more(1)), "PaymentCaptured releases"),
+    "captured without hold": (body(PaymentCaptured, hold_released=more(-1)), "PaymentCaptured releases"),
+    "captured far above": (body(PaymentCaptured, amount=lambda amount: 2 * amount), "above capturable"),
+    "incremented": (body(AuthorizationIncremented, total=more(1)), "AuthorizationIncremented of"),
+    "increment without an answer": (gone(AuthorizationIncremented), "has 0 outcomes"),
     "refunded": (body(RefundApproved, amount=10**9), "above captured"),
     "released twice": (body(PaymentCaptured, hold_released=more(10**6)), "leaves released"),
     "currency": (body(PaymentCaptured, currency="XOF"), "is in XOF, the payment in"),
@@ -195,6 +254,14 @@ PLANTED: dict[str, tuple[Change, str]] = {
     "overdraft": (body(PayoutInitiated, amount=more(1)), "leaves -1 available"),
     "interchange": (body(InterchangeAssessed, amount=more(2)), "not its rate of"),
     "interchange of nothing": (body(InterchangeAssessed, record_id="clr-0"), "which no network has accepted"),
+    # what is kept back and owed
+    "reserve": (body(ReserveWithheld, amount=more(1)), "ReserveWithheld of"),
+    "reserve too early": (body(ReserveReleased, reason=ReserveRelease.SHORT_BALANCE), "ReserveReleased of"),
+    "reserve of nothing": (body(ReserveReleased, reserve_id="reserve-0"), "leaves -"),
+    "reserve never released": (gone(ReserveReleased), "is still kept"),
+    "hold without approver": (body(SettlementHoldPlaced, approver=""), "nobody has approved the hold"),
+    "hold released": (body(SettlementHoldReleased, amount=more(1)), "is not what h-2 keeps"),
+    "statement": (body(SettlementBatchClosed, available=more(1)), "the balance is"),
     # nothing is left open
     "AR": (gone(AuthorizationExpired), "AR of pay-"),
     "AH": (gone(AuthorizationExpired), "AH of pay-"),
@@ -207,6 +274,12 @@ PLANTED: dict[str, tuple[Change, str]] = {
     "SP": (gone(SchemeInvoicePaid), "SP of "),
     "merchant": (body(MerchantBalanceAdjusted, merchant="other"), "other: captured 0"),
     "bank": (body(BankLineRecorded, amount=more(7)), "its statements come to"),
+    # what is decided about fraud
+    "miscounted": (
+        body(RiskAssessed, features=lambda features: [features[0] + 1, *features[1:]]),
+        "was measured as [2, 1, 1, 1, 1, ",
+    ),
+    "sent though blocked": (body(RiskAssessed, verdict=Verdict.BLOCK), "was blocked, and is submitted"),
     # once, and why
     "no outcome": (gone(PaymentDeclined), "has 0 outcomes"),
     "two outcomes": (twice(PaymentAuthorized), "has 2 outcomes"),
@@ -221,6 +294,28 @@ PLANTED: dict[str, tuple[Change, str]] = {
     "cause that is not": (meta(PaymentCaptured, causation_id="nobody.1"), "as its cause, which is nowhere"),
     "no cause": (meta(PaymentCaptured, causation_id=""), "has neither a source nor a cause"),
     "idle cause": (caused_by(PaymentRequested, RequestRejected), "a RequestRejected, which must do nothing"),
+    # the hotlist
+    "nothing passed": (body(VelocityLimitReached, measured=more(9)), "were seen"),
+    "within the limit": (body(VelocityLimitReached, allowed=more(9)), "were seen"),
+    "not announced": (
+        body(HotlistApplied, lambda one: one.listed_by == "limit", reason="x"),
+        "nobody announced",
+    ),
+    "not listed": (body(HotlistReleased, item="ip:x"), "is released and was not listed"),
+    "held too long": (
+        body(HotlistApplied, lambda one: one.listed_by == "operator", until_at=1),
+        "is still listed",
+    ),
+    "not blocked": (body(RiskAssessed, by_hotlist, verdict=Verdict.REVIEW), "is not blocked"),
+    "not named": (body(RiskAssessed, by_hotlist, rules=[]), "names [] as listed"),
+    # reviews
+    "captured unseen": (gone(ReviewDecided, approved), "a review of it is open or has turned it down"),
+    "decided alone": (body(ReviewDecided, by_two, proposed_by=""), "without another who agrees"),
+    "decided by one twice": (body(ReviewProposed, analyst="ben"), "without another who agrees"),
+    "fell too early": (body(ReviewOpened, lapsed, deadline_at=2**60), "before its deadline"),
+    "fell elsewhere": (body(ReviewOpened, lapsed, falls_to=ReviewDecision.REFUND), "to what it should not"),
+    "never ended": (gone(ReviewClosed), "is still open"),
+    "not reviewed": (gone(ReviewOpened), "was not"),
     # inputs
     "not taken": (gone(RequestReceived), "is taken after"),
     "taken again": (twice(RequestReceived), "is taken again"),
@@ -245,7 +340,7 @@ PLANTED: dict[str, tuple[Change, str]] = {
         bytes_of(PaymentCaptured, lambda _: encode_message(Marker("intake/0", 1, 1, 1))),
         "a message stands in a log",
     ),
-    "offset": (gone(RiskAssessed), "it stands behind"),
+    "hole": (gone(RiskAssessed), "it stands behind"),
 }
 
 

@@ -15,13 +15,12 @@ from events.calendar import DAY, HOUR, MINUTE
 from events.envelope import Recorded
 from events.identity import partition_of_name
 from events.partitions import ClockKind
-from events.requests import ReferencePublished, Tick
+from events.requests import ReferencePublished, Request, Tick
 from events.wire import decode_event, encode_message
 from streams.edge import networks
 from streams.edge.bank import Bank
 from streams.edge.networks import Adapter, ClearingHouse
 from streams.hosts.actors import Actor, EdgeActor, IndexActor
-from streams.hosts.admission import Request
 from streams.hosts.index import Index, Run
 from streams.hosts.log import Append
 from streams.hosts.memory import Crashed, CrashPoint, MemoryLog

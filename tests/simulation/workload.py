@@ -7,18 +7,36 @@ from random import Random
 
 import msgspec
 
+from events.balances import HoldReason, LossReason
 from events.calendar import HOUR, MINUTE, day_number, start_of
-from events.identity import card_id, payment_id
-from events.reference import MerchantTerms, NetworkProfile
+from events.hotlist import Dimension, Measure, Standing, Window
+from events.identity import card_id, operation_id, payment_id
+from events.reference import (
+    HoldInstruction,
+    HotlistEntry,
+    MerchantTerms,
+    NetworkProfile,
+    PayoutSchedule,
+    Reference,
+    ReviewInstruction,
+    ReviewQueue,
+    ReviewQueues,
+    SettlementTerms,
+    VelocityLimit,
+    VelocityLimits,
+    WriteOffInstruction,
+)
 from events.requests import (
     CaptureMode,
     CaptureRequest,
     Channel,
+    IncrementRequest,
     InputRow,
     PaymentRequest,
     RefundRequest,
     VoidRequest,
 )
+from events.review import ReviewDecision
 from streams.edge.reference import Entry, health, published, starter
 
 START = start_of(day_number(2026, 3, 2)) + 18 * HOUR
@@ -26,6 +44,11 @@ MERCHANTS = ("inn", "kiosk", "till")
 #: Few slots, so that cards share them and some partitions stay idle.
 SLOTS = (37, 300, 520, 555, 900)
 BINS = ("41111122", "52111133", "41111144")
+SETTLEMENT = (
+    SettlementTerms("inn", reserve_ppm=200_000, reserve_days=3, negative_limit=0),
+    SettlementTerms("inn", "JPY", reserve_ppm=50_000, reserve_days=1),
+    SettlementTerms("kiosk", schedule=PayoutSchedule.WEEKLY, anchor=3, minimum_payout=500),
+)
 
 
 def _terms(merchant: str) -> MerchantTerms:
@@ -44,19 +67,79 @@ def _terms(merchant: str) -> MerchantTerms:
     )
 
 
+#: Low enough that six cards behind two addresses and four devices pass them again and again.
+LIMITS = VelocityLimits(
+    2,
+    (
+        VelocityLimit("ip-cards-1h", Dimension.IP, Measure.CARDS, Window.HOUR, 2, Standing.REVIEW, 60),
+        VelocityLimit("device-count-1h", Dimension.DEVICE, Measure.COUNT, Window.HOUR, 4, Standing.BLOCK, 45),
+        VelocityLimit(
+            "till-cards-1h", Dimension.MERCHANT, Measure.CARDS, Window.HOUR, 4, Standing.REVIEW, 30
+        ),
+    ),
+)
+
+#: One for two people, which lets go of what nobody looks at, and one for one.
+QUEUES = ReviewQueues(
+    2,
+    (
+        ReviewQueue("pairs", 40, 1, 75, True, "decline"),
+        ReviewQueue("singles", 0, 2, 45, False, "approve"),
+    ),
+)
+APPROVE, DECLINE, REFUND = ReviewDecision
+
+
+def _changed(content: Reference) -> Reference:
+    match content:
+        case NetworkProfile():
+            return msgspec.structs.replace(content, hold_days=1)
+        case VelocityLimits():
+            return LIMITS
+        case ReviewQueues():
+            return QUEUES
+        case _:
+            return content
+
+
 def entries() -> list[Entry]:
-    """The starter data with three merchants of our own and holds of one day."""
+    """The starter data with three merchants of our own, low limits and holds of one day."""
+    starting = starter([_terms(merchant) for merchant in MERCHANTS], SETTLEMENT)
+    return [Entry(entry.kind, entry.ref_id, _changed(entry.content)) for entry in starting]
+
+
+def listed(device: str, standing: Standing | None, until_at: int) -> Entry:
+    """An operator lists a device or lets it go."""
+    content = HotlistEntry(Dimension.DEVICE, device, standing, until_at, "operator-1", "simulated")
+    return Entry("hotlist", f"device:{device}", content)
+
+
+def instructions() -> list[tuple[int, Entry]]:
+    """What our own people publish while the requests come, by when: good and bad, some of it about nobody's money."""
+
+    def hold(name: str, amount: int, approver: str = "kim", *, released: bool = False) -> Entry:
+        return Entry(
+            "hold",
+            name,
+            HoldInstruction("till", "USD", "lee", approver, name, HoldReason.RISK_REVIEW, amount, released),
+        )
+
+    write_off = WriteOffInstruction("inn", "USD", "lee", "kim", "w-1", LossReason.INSOLVENT, 0)
     return [
-        Entry(entry.kind, entry.ref_id, msgspec.structs.replace(entry.content, hold_days=1))
-        if isinstance(entry.content, NetworkProfile)
-        else entry
-        for entry in starter([_terms(merchant) for merchant in MERCHANTS])
+        (20 * MINUTE, hold("h-1", 4_000)),
+        (30 * MINUTE, hold("h-2", 0)),
+        (40 * MINUTE, hold("h-1", 1)),
+        (50 * MINUTE, hold("h-3", 1, approver="")),
+        (90 * MINUTE, Entry("writeoff", "w-1", write_off)),
+        (110 * MINUTE, hold("h-2", 0, released=True)),
+        (115 * MINUTE, hold("h-2", 0, released=True)),
     ]
 
 
 class _Maker:
     def __init__(self, seed: int) -> None:
         self.random = Random(seed)
+        self.entries: list[tuple[int, Entry]] = []
         self.rows: list[tuple[int, int, object]] = []
         self.number = 0
 
@@ -83,8 +166,8 @@ class _Maker:
             currency,
             Channel.ECOMMERCE,
             mode,
-            "",
-            "",
+            f"dev-{card % 4}",
+            f"ip-{card % 2}",
             "",
             at,
             "simulation",
@@ -94,8 +177,23 @@ class _Maker:
         if random.random() < 0.08:  # another body under the same key: a conflict, or the corrected request
             self.add(at + 20 * MINUTE, msgspec.structs.replace(request, amount=777))
         name = payment_id(merchant, key, token)
+        self.look_at(at, name, self.number % 6)
         for _ in range(random.choice((0, 0, 1, 1, 2))):
             self.follow_up(at + random.randrange(0, 90) * MINUTE, merchant, name, amount, currency)
+
+    def look_at(self, at: int, payment: str, kind: int) -> None:
+        """What analysts want of a payment, whether it is under review or not."""
+        wanted = (
+            ((20, APPROVE, "ana"),),
+            ((25, DECLINE, "ben"), (30, DECLINE, "ana")),
+            ((15, APPROVE, "ana"), (16, APPROVE, "ana"), (35, APPROVE, "ben")),
+            ((10, DECLINE, "ben"), (20, APPROVE, "ana"), (32, APPROVE, "ben"), (100, REFUND, "ana")),
+            ((90, APPROVE, "ben"), (95, REFUND, "ben")),
+            (),
+        )[kind]
+        for minutes, decision, analyst in wanted:
+            content = ReviewInstruction(payment, decision, analyst, "")
+            self.entries.append((at + minutes * MINUTE, Entry("review", payment, content)))
 
     def follow_up(self, at: int, merchant: str, name: str, amount: int, currency: str) -> None:
         random = self.random
@@ -115,6 +213,43 @@ class _Maker:
                 request = RefundRequest(merchant, key, name, part, currency, "", at, "simulation", True)
         self.add(at, request)
 
+    def enlarge(self, random: Random) -> None:
+        """Ask for more of what is on hold, take more than that, undo captures. From a generator of its own, so that
+        the rest of an input is what it was."""
+        for at, number, request in list(self.rows):
+            match request:
+                case PaymentRequest(capture_mode=CaptureMode.MANUAL) if random.random() < 0.6:
+                    name = payment_id(request.merchant, request.idempotency_key, request.card_id)
+                    self.grow(random, at + random.randrange(0, 60) * MINUTE, name, request)
+                case CaptureRequest() if random.random() < 0.3:
+                    capture = operation_id("cap", request.merchant, request.idempotency_key)
+                    later = at + random.randrange(0, 60) * MINUTE
+                    void = VoidRequest(
+                        request.merchant, f"u{number}", request.payment_id, later, "simulation", True, capture
+                    )
+                    self.add(later, void)
+                case _:
+                    pass
+
+    def grow(self, random: Random, at: int, name: str, paid: PaymentRequest) -> None:
+        """One increment or two, and seldom a capture of a fifth more than all of it."""
+        total = paid.amount
+        for _ in range(random.choice((1, 1, 2))):
+            more = max(1, paid.amount // random.choice((2, 3, 5)))
+            key = f"g{self.number}"
+            self.add(
+                at,
+                IncrementRequest(paid.merchant, key, name, more, paid.currency, at, "simulation", True),
+            )
+            total += more
+            at += random.randrange(0, 40) * MINUTE
+        if random.random() < 0.4:
+            key, above = f"a{self.number}", total + total // random.choice((5, 6, 10))
+            capture = CaptureRequest(
+                paid.merchant, key, name, above, paid.currency, True, at, "simulation", True
+            )
+            self.add(at, capture)
+
 
 def rows(seed: int) -> list[InputRow]:
     """The input of a seed, in order."""
@@ -126,11 +261,19 @@ def rows(seed: int) -> list[InputRow]:
         for card in range(6):
             if maker.random.random() < 0.22:
                 maker.payment(START + step * 5 * MINUTE, card)
-    troubles = ((60 * MINUTE, False), (120 * MINUTE, True))
-    for offset, healthy in troubles:
-        entry = health("visa", healthy=healthy, note="simulated")
-        for message in published([entry], version + 1):
-            maker.add(START + offset, message)
+    maker.enlarge(Random(f"{seed}/more"))
+    later = (
+        *instructions(),
+        (40 * MINUTE, listed("dev-1", Standing.BLOCK, START + 160 * MINUTE)),
+        (60 * MINUTE, health("visa", healthy=False, note="simulated")),
+        (70 * MINUTE, listed("dev-0", None, START + 130 * MINUTE)),
+        (90 * MINUTE, listed("dev-1", None, START + 100 * MINUTE)),
+        (120 * MINUTE, health("visa", healthy=True, note="simulated")),
+    )
+    maker.entries += [(START + offset, entry) for offset, entry in later]
+    for at, entry in sorted(maker.entries, key=lambda item: item[0]):
         version += 1
+        for message in published([entry], version):
+            maker.add(at, message)
     maker.rows.sort(key=lambda item: item[:2])
     return made + [InputRow(at, entry) for at, _, entry in maker.rows]  # type: ignore[arg-type]

@@ -14,7 +14,8 @@ from events.base import Event
 from events.calendar import HOUR, day_number, start_of
 from events.envelope import Meta, Recorded, Versions
 from events.identity import card_id, payment_id, rrn
-from events.intake import RequestReceived
+from events.intake import Received
+from events.intake import received as taken
 from events.lifecycle import PaymentRequested
 from events.partitions import ReferenceApplied
 from events.reference import (
@@ -32,8 +33,10 @@ from events.requests import (
     CaptureMode,
     CaptureRequest,
     Channel,
+    IncrementRequest,
     PaymentRequest,
     RefundRequest,
+    Request,
     VoidRequest,
 )
 from events.risk import Verdict
@@ -179,11 +182,16 @@ def refund_request(**fields: Any) -> RefundRequest:
     return changed(RefundRequest(SHOP, "refund-9", PAYMENT, 4000, "USD", "", NOON, "till-1", True), **fields)
 
 
-def received(
-    request: PaymentRequest | CaptureRequest | VoidRequest | RefundRequest, mac: str = "aa"
-) -> RequestReceived:
+def increment_request(**fields: Any) -> IncrementRequest:
+    """10.00 more on hold."""
+    return changed(
+        IncrementRequest(SHOP, "increment-9", PAYMENT, 1000, "USD", NOON, "till-1", True), **fields
+    )
+
+
+def received(request: Request, mac: str = "aa") -> Received:
     """A request as intake records it."""
-    return RequestReceived(request, mac)
+    return taken(request, mac)
 
 
 # --- reference data -------------------------------------------------------------------------------------

@@ -4,11 +4,15 @@ from typing import Any, TypeVar
 
 from events.accounts import bank_account
 from events.authorization import DeclineReason, RetryAdvice, ReversalReason
+from events.balances import HoldReason, LossReason, ReceivableCause, ReserveRelease
 from events.base import Event
 from events.calendar import DAY, HOUR, day_number, start_of
 from events.clearing import Bearer, ClearingRejection, RecordKind
+from events.corrections import WriteOffRule
+from events.disputes import DisputeStage, DisputeStep
 from events.envelope import Recorded
 from events.partitions import TickPassed
+from events.payouts import DebitOutcome, PayoutFailure
 from events.refunds import RefundFailure
 from events.requests import CaptureMode, Channel
 from events.settlement import EntryCause, PayoutOutcome
@@ -31,11 +35,13 @@ DULL: dict[str, Any] = {
     "advice": RetryAdvice.NEVER,
     "amount": 1_000,
     "approved_amount": 1_000,
+    "approver": "kim",
     "arn": "7" * 23,
     "attempt": 1,
     "auth_code": "A1B2C3",
     "available": 0,
     "avs_result": "Y",
+    "base": 10_000,
     "batch_id": "batch-1",
     "bin": "41111111",
     "booked_on": DAY_ON + 1,
@@ -44,21 +50,29 @@ DULL: dict[str, Any] = {
     "capture_mode": CaptureMode.MANUAL,
     "card_id": CARD,
     "cause": EntryCause.CAPTURE,
+    "case_id": "dsp-1",
     "channel": Channel.ECOMMERCE,
     "chunk": 1,
     "chunks": 1,
+    "correction": "",
     "currency": "USD",
     "cvv_result": "M",
     "cycle": CYCLE,
+    "debit_id": "deb-1",
     "device_ref": "",
+    "disputed": 0,
+    "documents": [],
     "due_on": 0,
     "email_ref": "",
+    "file_id": "bank-usd-2026-03-09",
     "fee_id": "VS-ASSESSMENT",
     "fee_table_version": 1,
     "final": True,
     "fixed": 10,
+    "hold_id": "h-1",
     "hold_released": 1_000,
     "idempotency_key": KEY,
+    "increment_id": "inc-1",
     "interchange": 25,
     "ip_ref": "",
     "item": "cap-1",
@@ -67,6 +81,7 @@ DULL: dict[str, Any] = {
     "line": 1,
     "merchant": SHOP,
     "net": 975,
+    "number": 1,
     "network": "visa",
     "network_transaction_id": "ntx-1",
     "note": "",
@@ -80,23 +95,45 @@ DULL: dict[str, Any] = {
     "program": "VS-BLENDED",
     "rate_ppm": 15_000,
     "reason": ReversalReason.TIMEOUT,
+    "reason_code": "10.4",
     "record_id": "clr-1",
     "records": 1,
     "reference": f"NET {CYCLE}",
     "refund_id": "ref-1",
     "refunded": 0,
     "rejection": ClearingRejection.NONE,
+    "reply_by_at": start_of(DAY_ON + 20),
+    "requested": 1_000,
+    "release_on": DAY_ON + 10,
+    "reserve_id": "reserve-1",
     "response_code": "00",
     "return_code": "",
     "settlement_amount": 1_000,
+    "share_ppm": 100_000,
     "settlement_currency": "USD",
     "source_id": "cap-1",
+    "stage": DisputeStage.CHARGEBACK,
+    "step": DisputeStep.CHARGEBACK,
     "statement_id": "bank-usd-2026-03-10",
+    "their_interchange": 25,
+    "total": 2_000,
     "valid_until_at": NOON + 7 * DAY,
     "value_on": DAY_ON + 1,
+    "wanted": 0,
+    "write_off_id": "w-1",
 }
 _DULL_OF: dict[str, dict[str, Any]] = {
     "PaymentDeclined": {"reason": DeclineReason.DO_NOT_HONOUR, "response_code": "05"},
+    "FeeCorrected": {"old": 25, "new": 26, "amount": 1, "approved_by": "grace"},
+    "SettlementDifferenceWrittenOff": {"amount": 5, "rule": WriteOffRule.APPROVED, "approved_by": "grace"},
+    "SchemeInvoiceAdjusted": {"amount": 1, "rule": WriteOffRule.APPROVED, "approved_by": "grace"},
+    "PayoutDifferenceWrittenOff": {"amount": 1, "rule": WriteOffRule.APPROVED, "approved_by": "grace"},
+    "SuspenseWrittenOff": {"amount": 5, "approved_by": "grace"},
+    "SuspenseOffset": {"amount": 5, "by_statement_id": "bank-usd-2026-03-11", "by_line": 2},
+    "IncrementDeclined": {"reason": DeclineReason.DO_NOT_HONOUR, "response_code": "05"},
+    "VoidRequested": {"capture_id": ""},
+    "ClearingRecordReturned": {"reason": ClearingRejection.DUPLICATE_PRESENTMENT, "representable": False},
+    "ClearingReturnReceived": {"reason": ClearingRejection.INVALID_DATA},
     "RefundFailed": {"reason": RefundFailure.CLEARING_REJECTED},
     "ClearingRecordRejected": {"reason": ClearingRejection.DUPLICATE_PRESENTMENT, "representable": False},
     "InterchangeAssessed": {"amount": 25},
@@ -107,6 +144,12 @@ _DULL_OF: dict[str, dict[str, Any]] = {
     "ProcessingFeeCharged": {"amount": 59},
     "NetworkSettlementReceived": {"amount": 975},
     "BankLineRecorded": {"amount": 975},
+    "PayoutFailed": {"reason": PayoutFailure.ACCOUNT_INVALID},
+    "MerchantDebitOutcomeReceived": {"outcome": DebitOutcome.PAID},
+    "ReserveReleased": {"reason": ReserveRelease.MATURED},
+    "SettlementHoldPlaced": {"reason": HoldReason.RISK_REVIEW},
+    "MerchantReceivableRaised": {"cause": ReceivableCause.SHORT_BALANCE},
+    "MerchantLossWrittenOff": {"reason": LossReason.INSOLVENT},
 }
 
 

@@ -3,9 +3,11 @@
 import pytest
 
 from events.authorization import (
+    AmountConflictDetected,
     AuthorizationOutcomeUnknown,
     AuthorizationReversed,
     AuthorizationSubmitted,
+    ConflictField,
     DeclineReason,
     LateApprovalAction,
     LateApprovalReceived,
@@ -23,6 +25,7 @@ from events.authorization import (
 from events.base import Event
 from events.calendar import DAY, MINUTE
 from events.clearing import ClearingRecordCreated, RecordKind
+from events.identity import rrn
 from events.lifecycle import (
     AuthorizationExpired,
     CaptureVoided,
@@ -32,7 +35,7 @@ from events.lifecycle import (
 from events.risk import RiskAssessed, Verdict
 from events.routing import RouteExhausted, RouteReason, RouteSelected
 from streams import authorization
-from streams.authorization import DECLINES, stan
+from streams.features.approvals import DECLINES, OTHER_DECLINE, stan
 from tests.streams.builders_early import (
     CARD,
     NOON,
@@ -138,9 +141,22 @@ def unknown(attempt: int = 1) -> AuthorizationOutcomeUnknown:
     return AuthorizationOutcomeUnknown(PAYMENT, SHOP, "alpha", attempt, 4000, "USD", 5000)
 
 
-def taken_back(reason: ReversalReason = ReversalReason.TIMEOUT, amount: int = 4000) -> AuthorizationReversed:
+def taken_back(
+    reason: ReversalReason = ReversalReason.TIMEOUT, amount: int = 4000, attempt: int = 1
+) -> AuthorizationReversed:
     """The network has acknowledged the reversal."""
-    return AuthorizationReversed(PAYMENT, SHOP, "alpha", reason, amount, 0, "USD")
+    return AuthorizationReversed(PAYMENT, SHOP, "alpha", reason, amount, 0, "USD", attempt)
+
+
+def conflict(
+    theirs: int,
+    currency: str = "USD",
+    field: ConflictField = ConflictField.AMOUNT,
+    kind: MessageKind = AUTHORIZATION,
+    asked: int = 4000,
+) -> AmountConflictDetected:
+    """The answer is not of what was asked for."""
+    return AmountConflictDetected(PAYMENT, SHOP, "alpha", kind, 1, field, asked, "USD", theirs, currency)
 
 
 def late_approval(approved: int = 4000) -> LateApprovalReceived:
@@ -185,8 +201,41 @@ WALKS: dict[str, tuple[list[Event], Event, list[Event]]] = {
     # answered in time
     "approved": ([route()], reply("00"), [authorized()]),
     "approved without an amount": ([route()], reply("00", approved_amount=0), [authorized()]),
-    "approved above what was asked": ([route()], reply("00", approved_amount=4001), [authorized()]),
-    "approved below what was asked": ([route()], reply("00", approved_amount=3999), [authorized(3999)]),
+    # in conflict with what was asked for
+    "approved above what was asked": (
+        [route()],
+        reply("00", approved_amount=4001),
+        [authorized(), conflict(4001), reversal(1, ReversalReason.CONFLICT, 1)],
+    ),
+    "approved below what was asked": (
+        [route()],
+        reply("00", approved_amount=3999),
+        [authorized(3999), conflict(3999)],
+    ),
+    "approved in part, above what was asked": (
+        [route()],
+        reply("10", approved_amount=4500),
+        [
+            changed(authorized(code="10"), auth_code=""),
+            conflict(4500),
+            reversal(1, ReversalReason.CONFLICT, 500),
+        ],
+    ),
+    "approved in another currency": (
+        [route()],
+        reply("00", currency="EUR"),
+        [
+            conflict(4000, "EUR", ConflictField.CURRENCY),
+            reversal(1, ReversalReason.CONFLICT),
+            declined(A.CONFLICTING_ANSWER, L.LATER, "00", "alpha"),
+        ],
+    ),
+    "approved in no currency": ([route()], reply("00", currency=""), [authorized()]),
+    "declined in another currency": (
+        [route()],
+        reply("51", currency="EUR"),
+        [declined(A.INSUFFICIENT_FUNDS, L.LATER, "51", "alpha")],
+    ),
     "approved in part": (
         [route()],
         reply("10", approved_amount=1500, auth_code=""),
@@ -294,7 +343,7 @@ def test_an_answer_to_a_payment_nobody_asked_for_is_unknown() -> None:
     assert event == changed(unmatched(N.UNKNOWN), payment_id=strange.payment_id)
 
 
-@pytest.mark.parametrize(("code", "meaning"), [*DECLINES.items(), ("99", authorization.OTHER_DECLINE)])
+@pytest.mark.parametrize(("code", "meaning"), [*DECLINES.items(), ("99", OTHER_DECLINE)])
 def test_a_response_code_gives_reason_and_advice(
     code: str, meaning: tuple[DeclineReason, RetryAdvice]
 ) -> None:
@@ -303,9 +352,9 @@ def test_a_response_code_gives_reason_and_advice(
 
 
 def test_every_decline_reason_can_happen() -> None:
-    """Those of the table, the two of ours, and the rest."""
-    of_networks = {reason for reason, _ in (*DECLINES.values(), authorization.OTHER_DECLINE)}
-    assert set(DeclineReason) == of_networks | {A.RISK_BLOCKED, A.NO_ROUTE}
+    """Those of the table, and those of ours."""
+    of_networks = {reason for reason, _ in (*DECLINES.values(), OTHER_DECLINE)}
+    assert set(DeclineReason) == of_networks | {A.RISK_BLOCKED, A.NO_ROUTE, A.NO_ANSWER, A.CONFLICTING_ANSWER}
     assert {"00", "10"}.isdisjoint(DECLINES)
 
 
@@ -345,7 +394,7 @@ def test_a_reversal_is_repeated_at_the_next_tick_until_acknowledged(unanswered: 
     assert talk.tick(NOON + 2 * QUARTER) == []
     assert talk.take(reversal_timed_out(2)) == []
     assert [reversal(3)] == talk.tick(NOON + 3 * QUARTER)
-    assert [taken_back()] == talk.take(reversal_reply(attempt=3))
+    assert [taken_back(attempt=3)] == talk.take(reversal_reply(attempt=3))
     assert talk.tick(NOON + 4 * QUARTER) == []
 
 
@@ -425,7 +474,10 @@ def uncaptured(amount: int) -> CaptureVoided:
 
 VOIDS: dict[str, tuple[list[Event], int]] = {
     "the whole hold": ([], 4000),
-    "after a capture that was undone": ([captured(4000, final=True), uncaptured(4000)], 4000),
+    "a capture that was undone, of which it has heard": (
+        [captured(1500, final=False), uncaptured(1500)],
+        2500,
+    ),
     "the rest, after a capture that left": ([captured(1500, final=False), left(1500)], 2500),
     "after expiry": ([EXPIRED], 0),
     "after the last capture left": ([captured(3000, final=True), left(3000)], 0),
@@ -437,9 +489,10 @@ VOIDS: dict[str, tuple[list[Event], int]] = {
 def test_a_void_tells_the_network_what_it_still_holds(given: list[Event], amount: int) -> None:
     """Nothing where nothing is held any more."""
     talk = bench(route(), reply("00"), *given)
-    expected = [reversal(1, ReversalReason.VOID, amount)] if amount else []
-    assert expected == talk.take(VOIDED)
-    assert authorization.open_attempts(talk.state) == len(expected)
+    before = authorization.open_attempts(talk.state)
+    expected = [reversal(before + 1, ReversalReason.VOID, amount)] if amount else []
+    assert [changed(one, mti="0400") for one in expected] == talk.take(VOIDED)
+    assert authorization.open_attempts(talk.state) == before + len(expected)
 
 
 def test_the_reversal_of_a_void_is_repeated_like_any_other() -> None:
@@ -447,7 +500,7 @@ def test_the_reversal_of_a_void_is_repeated_like_any_other() -> None:
     talk = bench(route(), reply("10", approved_amount=1500), VOIDED)
     assert talk.take(reversal_timed_out()) == []
     assert [reversal(2, ReversalReason.VOID, 1500)] == talk.tick(NOON)
-    assert [taken_back(ReversalReason.VOID, 1500)] == talk.take(reversal_reply(attempt=2))
+    assert [taken_back(ReversalReason.VOID, 1500, 2)] == talk.take(reversal_reply(attempt=2))
 
 
 # --- forgetting -----------------------------------------------------------------------------------------
@@ -519,9 +572,9 @@ def test_a_second_day_is_forgotten_on_its_own() -> None:
     talk.take(later, at=NOON + DAY)
     second = changed(route(), payment_id=later.payment_id)
     talk.take(second, at=NOON + DAY)
-    talk.take(timed_out(payment_id=later.payment_id, rrn=authorization.rrn(later.payment_id)), at=NOON + DAY)
+    talk.take(timed_out(payment_id=later.payment_id, rrn=rrn(later.payment_id)), at=NOON + DAY)
     talk.take(
-        changed(reversal_reply(), payment_id=later.payment_id, rrn=authorization.rrn(later.payment_id)),
+        changed(reversal_reply(), payment_id=later.payment_id, rrn=rrn(later.payment_id)),
         at=NOON + DAY,
     )
     assert len(talk.summary()) == 2

@@ -1,5 +1,7 @@
 """Clearing as tables: what leaves at a cut-off, what an answer means, and what the totals say."""
 
+from typing import Any
+
 import pytest
 
 from events.base import Event
@@ -17,13 +19,20 @@ from events.clearing import (
     RefundCleared,
     SchemePeriodTotalled,
 )
-from events.fees import InterchangeAssessed, InterchangeReturned, SchemeFeeAssessed
+from events.corrections import (
+    ResolutionAction,
+    ResolutionRejected,
+    ResolutionRejection,
+    ResolutionRequested,
+)
+from events.fees import FeeCorrected, InterchangeAssessed, InterchangeReturned, SchemeFeeAssessed
 from events.identity import arn, operation_id
 from events.lifecycle import CaptureVoided, PaymentCaptured
-from events.reconciliation import DiscrepancyDetected, DiscrepancyKind
+from events.reconciliation import DiscrepancyDetected, DiscrepancyKind, DiscrepancyResolved
 from events.refunds import RefundApproved
 from events.settlement import ClearingResidualAged
 from streams import clearing
+from streams.features.differences import Differences
 from tests.streams.builders_early import NOON, PAYMENT, network_profile
 from tests.streams.builders_late import CYCLE, MIDNIGHT, PERIOD, Table, make
 
@@ -185,7 +194,7 @@ def test_a_voided_capture_does_not_leave() -> None:
 # --- answers --------------------------------------------------------------------------------------------
 
 INVALID, DUPLICATE = ClearingRejection.INVALID_DATA, ClearingRejection.DUPLICATE_PRESENTMENT
-NOT_FOUND = ClearingRejection.AUTHORIZATION_NOT_FOUND
+NOT_FOUND, LOST = ClearingRejection.AUTHORIZATION_NOT_FOUND, ClearingRejection.NOT_RECEIVED
 ACCEPTED = make(ClearingRecordAccepted, record_id=CLR)
 CLEARED = make(RefundCleared, record_id=REF)
 REFUND = {"record_id": REF, "kind": RecordKind.REFUND, "source_id": "ref-1"}
@@ -209,6 +218,7 @@ ANSWERS: list[tuple[str, list[Event], Event, list[Event]]] = [
     ("other amount",    [CAPTURED], answer(amount=999),              [ACCEPTED, differs(1_000, 999)]),
     ("other settlement", [CAPTURED], answer(settlement_amount=998),  [ACCEPTED, differs(1_000, 998)]),
     ("invalid data",    [CAPTURED], refused(INVALID),                [rejected(INVALID, again=True)]),
+    ("no trace of it",  [CAPTURED], refused(LOST),                   [rejected(LOST, again=True)]),
     ("duplicate",       [CAPTURED], refused(DUPLICATE),
      [rejected(DUPLICATE), make(CaptureWrittenOff)]),
     ("not found",       [CAPTURED], refused(NOT_FOUND),
@@ -250,7 +260,7 @@ def test_a_second_answer_is_one_too_many(late: bool) -> None:
         table.comes(answer(amount=7))
         decided = table.next()
         assert decided[0] == ACCEPTED
-        assert decided[1].kind is DiscrepancyKind.EXTRA
+        assert decided[1].kind is DiscrepancyKind.DUPLICATE
 
 
 def test_a_corrected_record_leaves_once_more() -> None:
@@ -301,7 +311,7 @@ def test_equal_interchange_is_no_news() -> None:
     decided = settle(table, answer(), answer(record_id=REF, interchange=-25))
     assert decided[:2] == [CLEARED, ACCEPTED]
     assert not any(isinstance(body, DiscrepancyDetected) for body in decided)
-    assert table.state.theirs == {}
+    assert table.state.differences == Differences()
 
 
 @pytest.mark.parametrize(
@@ -310,14 +320,14 @@ def test_equal_interchange_is_no_news() -> None:
     ids=["capture", "refund"],
 )
 def test_another_interchange_is_named(given: Event, record: str, theirs: int, ours: int) -> None:
-    """Once, with both figures; the difference is not kept, and the totals carry ours."""
+    """Once, with both figures; the totals carry ours."""
     table = sent(given)
     decided = settle(table, answer(record_id=record, interchange=theirs))
     assert decided[1] == DiscrepancyDetected(
         record, DiscrepancyKind.FEE, "USD", ours, theirs, "ClearingRecordAnswered"
     )
     assert decided[2].interchange == ours
-    assert table.state.differences == {}
+    assert list(table.state.differences.open) == [record]
 
 
 def test_the_tick_ends_with_what_it_settled() -> None:
@@ -343,6 +353,107 @@ def test_a_quiet_tick_lists_nothing() -> None:
     assert clearing.due(sent(CAPTURED).state, CUT_OFF + HOUR) == []
 
 
+# --- what two people put right --------------------------------------------------------------------------
+
+
+def asks(action: ResolutionAction, record: str = CLR, **fields: Any) -> ResolutionRequested:
+    given = {"request_id": "r-1", "target": "", "limit": 1, "requested_by": "ada", "approved_by": "grace"}
+    return ResolutionRequested(item=record, action=action, note="", **{**given, **fields})
+
+
+def put_right(by: type[Event], amount: int, record: str = CLR) -> DiscrepancyResolved:
+    return DiscrepancyResolved(record, by.__name__, "USD", amount, "r-1", "ada", "grace")
+
+
+def no(reason: ResolutionRejection, request: ResolutionRequested) -> ResolutionRejected:
+    return ResolutionRejected(
+        request.item, "r-1", request.action, reason, request.requested_by, request.approved_by
+    )
+
+
+A, R = ResolutionAction, ResolutionRejection
+
+
+@pytest.mark.parametrize(
+    ("given", "record", "theirs", "ours"),
+    [(CAPTURED, CLR, 26, 25), (APPROVED, REF, -26, -25)],
+    ids=["capture", "refund"],
+)
+def test_an_approved_adjustment_takes_the_networks_interchange(
+    given: Event, record: str, theirs: int, ours: int
+) -> None:
+    """The cycle's total follows, and what was named is over; a repetition is refused."""
+    table = sent(given)
+    settle(table, answer(record_id=record, interchange=theirs))
+    request = asks(A.ADJUST, record)
+    table.comes(request)
+    assert table.next() == [
+        FeeCorrected(PAYMENT, "visa", record, ours, theirs, theirs - ours, "USD", CYCLE, "grace"),
+        put_right(FeeCorrected, theirs - ours, record),
+        ClearingCycleTotalled("visa", "USD", CYCLE, "bank-usd", 0, 0, 0, theirs - ours, ours - theirs),
+    ]
+    table.comes(request)
+    assert table.next() == [no(R.REPEATED, request)]
+
+
+def test_a_record_without_a_trace_leaves_again_when_it_is_approved() -> None:
+    """Under a new name, at the next cut-off; and the old one is forgotten."""
+    table = sent(CAPTURED)
+    table.passes(NOON + 5 * DAY)
+    table.comes(asks(A.PRESENT_AGAIN))
+    assert table.next() == [rejected(LOST, again=True), put_right(ClearingRecordRejected, 1_000)]
+    assert table.state.sent == {}
+    assert table.state.unanswered == {}
+    again = created(
+        record_id=record_id("cap-1", 2),
+        presentment=2,
+        batch_id="visa-USD-20260314",
+        arn=arn(372, 0, day_number(2026, 3, 14), BIN),
+    )
+    assert table.passes(CUT_OFF + 5 * DAY)[0] == again
+
+
+@pytest.mark.parametrize(
+    ("said", "request_", "then"),
+    [
+        ([answer(amount=999)], asks(A.ACCEPT), put_right(ResolutionRequested, 0)),
+        ([answer(), answer()], asks(A.ACCEPT), put_right(ResolutionRequested, 0)),
+        ([answer(amount=999)], asks(A.ADJUST), R.NOT_FITTING),
+        ([answer(interchange=27)], asks(A.ADJUST), R.ABOVE_LIMIT),
+        ([answer(interchange=26)], asks(A.WRITE_OFF), R.NOT_FITTING),
+        ([answer(interchange=26)], asks(A.ADJUST, approved_by="ADA"), R.FOUR_EYES),
+        ([answer(interchange=26)], asks(A.PRESENT_AGAIN), R.NOT_FITTING),
+        ([answer()], asks(A.ACCEPT), R.NOT_OPEN),
+        ([], asks(A.ACCEPT), R.NOT_FITTING),
+    ],
+)
+def test_a_request_fits_what_differs_or_is_refused(
+    said: list[Event], request_: ResolutionRequested, then: DiscrepancyResolved | ResolutionRejection
+) -> None:
+    """A record that is missing, at last, can only leave again."""
+    table = sent(CAPTURED)
+    if said:
+        settle(table, *said)
+    else:
+        table.passes(NOON + 5 * DAY)
+    table.comes(request_)
+    expected = no(then, request_) if isinstance(then, ResolutionRejection) else then
+    assert [body for body in table.next() if not isinstance(body, ClearingCycleTotalled)] == [expected]
+
+
+def test_what_nobody_puts_right_is_forgotten_in_the_end() -> None:
+    """It stands in the log, and memory must not grow for ever."""
+    table = sent(CAPTURED)
+    settle(table, answer(interchange=26))
+    table.comes(asks(A.ACCEPT, "clr-0"))
+    table.next()
+    assert table.state.differences.open
+    assert table.state.requests.answered
+    table.passes(NOON + 62 * DAY)
+    assert table.state.differences.open == {}
+    assert table.state.requests.answered == {}
+
+
 # --- ageing ---------------------------------------------------------------------------------------------
 
 
@@ -354,17 +465,24 @@ def test_a_quiet_tick_lists_nothing() -> None:
     ],
     ids=["capture", "refund"],
 )
-def test_a_record_that_nobody_answers_is_reported_once(
+def test_a_record_that_nobody_answers_is_asked_for(
     given: Event, account: str, item: str, amount: int
 ) -> None:
-    """After five days, with the event that would close it; the answer may still come."""
+    """As missing after five days, then at each step of age; and when the answer comes after all, that is said."""
     table = sent(given)
-    assert table.passes(NOON + 4 * DAY) == []
-    aged = ClearingResidualAged(account, item, "USD", amount, 5, "ClearingRecordAnswered")
-    assert table.passes(NOON + 5 * DAY) == [aged]
-    assert table.passes(NOON + 6 * DAY) == []
-    table.comes(answer(record_id=record_id(item)))
-    assert len(table.next()) == 2
+    record = record_id(item)
+    missing = DiscrepancyDetected(record, DiscrepancyKind.MISSING, "USD", 1_000, 0, "ClearingRecordAnswered")
+    told = {day: table.passes(NOON + day * DAY) for day in range(1, 80)}
+    aged = {
+        day: [ClearingResidualAged(account, item, "USD", amount, day, "ClearingRecordAnswered")]
+        for day in (19, 35, 65)
+    }
+    assert {day: said for day, said in told.items() if said} == {5: [missing], **aged}
+    table.comes(answer(record_id=record))
+    found, settled, *_ = table.next()
+    assert found == DiscrepancyResolved(record, "ClearingRecordAnswered", "USD", 1_000)
+    assert type(settled) in (ClearingRecordAccepted, RefundCleared)
+    assert table.state.differences.open == {}
 
 
 def test_a_record_that_is_answered_in_time_is_not_reported() -> None:

@@ -2,7 +2,14 @@
 
 import pytest
 
-from events.authorization import AuthorizationReversed, PaymentAuthorized, PaymentDeclined, ReversalReason
+from events.authorization import (
+    AuthorizationIncremented,
+    AuthorizationReversed,
+    IncrementDeclined,
+    PaymentAuthorized,
+    PaymentDeclined,
+    ReversalReason,
+)
 from events.base import Event
 from events.calendar import DAY, HOUR
 from events.clearing import ClearingRecordCreated, RecordKind
@@ -10,8 +17,11 @@ from events.envelope import Recorded
 from events.identity import operation_id
 from events.lifecycle import (
     AuthorizationExpired,
+    AuthorizationRemainderReleased,
     CaptureRequested,
     CaptureVoided,
+    IncrementAdmitted,
+    IncrementRequested,
     OperationParked,
     OperationRejected,
     OperationRejection,
@@ -20,10 +30,11 @@ from events.lifecycle import (
     PaymentVoided,
     VoidRequested,
 )
+from events.reference import OverCapture
 from events.refunds import RefundApproved, RefundFailed
 from events.requests import CaptureMode, Operation
 from streams import lifecycle
-from tests.streams.builders_early import KEY, NOON, PAYMENT, SHOP, recorded
+from tests.streams.builders_early import KEY, NOON, PAYMENT, SHOP, merchant_terms, network_profile, recorded
 from tests.streams.builders_late import Table, make
 
 REQUESTED = make(PaymentRequested)
@@ -38,8 +49,20 @@ VOIDED = make(PaymentVoided)
 EXPIRED = make(AuthorizationExpired)
 REFUND = make(RefundApproved, amount=100)
 
+RELEASED = make(AuthorizationRemainderReleased, hold_released=700)
+ADMITTED = make(IncrementAdmitted)
+
 CAPTURE = make(CaptureRequested)
 VOID = make(VoidRequested)
+UNDO = make(VoidRequested, capture_id="cap-1")
+INCREMENT = make(IncrementRequested)
+
+#: A restaurant may add a fifth at its network; one payment there is at most 5,000.
+TIPS = (
+    network_profile(network="visa", over_capture=(OverCapture(("5812",), 200_000),)).body,
+    merchant_terms(mcc="5812", max_amount=5_000).body,
+)
+RIGID = network_profile(network="visa", increments=False).body
 
 
 def capture(amount: int, *, final: bool = False, **fields: str) -> CaptureRequested:
@@ -61,7 +84,7 @@ def after(*given: Event) -> Table:
     return table
 
 
-C, V = Operation.CAPTURE, Operation.VOID
+C, G, V = Operation.CAPTURE, Operation.INCREMENT, Operation.VOID
 R = OperationRejection
 
 # fmt: off
@@ -69,7 +92,8 @@ TABLE: list[tuple[str, list[Event], Event, list[Event]]] = [
     # what is asked for and done
     ("whole",            [REQUESTED, AUTHORIZED],       CAPTURE,                   [CAPTURED]),
     ("part",             [REQUESTED, AUTHORIZED],       capture(300),              [PART]),
-    ("part, final",      [REQUESTED, AUTHORIZED],       capture(300, final=True),  [make(PaymentCaptured, amount=300)]),
+    ("part, final",      [REQUESTED, AUTHORIZED],       capture(300, final=True),
+     [make(PaymentCaptured, amount=300, hold_released=300), RELEASED]),
     ("rest is final",    [REQUESTED, AUTHORIZED, PART], capture(700, capture_id="cap-2"),
      [make(PaymentCaptured, capture_id="cap-2", amount=700, hold_released=700)]),
     ("void",             [REQUESTED, AUTHORIZED],       VOID,                      [VOIDED]),
@@ -84,7 +108,54 @@ TABLE: list[tuple[str, list[Event], Event, list[Event]]] = [
      [make(CaptureVoided, amount=300), make(PaymentVoided, hold_released=0)]),
     ("void after a failed refund", [REQUESTED, AUTHORIZED, CAPTURED, REFUND, make(RefundFailed, amount=100)], VOID,
      [make(CaptureVoided), make(PaymentVoided, hold_released=0)]),
+    ("void of the rest", [REQUESTED, AUTHORIZED, PART, LEFT_IN_PART], VOID, [RELEASED]),
+    ("void of the rest, and of a capture",
+     [REQUESTED, AUTHORIZED, PART, LEFT_IN_PART,
+      make(PaymentCaptured, capture_id="cap-2", amount=100, hold_released=100, final=False)], VOID,
+     [make(CaptureVoided, capture_id="cap-2", amount=100), make(AuthorizationRemainderReleased, hold_released=600)]),
+    # one capture
+    ("void of one",      [REQUESTED, AUTHORIZED, PART], UNDO,                      [make(CaptureVoided, amount=300)]),
+    ("void of the only", [REQUESTED, AUTHORIZED, CAPTURED], UNDO,
+     [make(CaptureVoided), make(PaymentVoided, hold_released=0)]),
+    ("void of one, refunded from another",
+     [REQUESTED, AUTHORIZED, PART, make(PaymentCaptured, capture_id="cap-2", amount=700, hold_released=700), REFUND],
+     UNDO, [make(CaptureVoided, amount=300)]),
+    ("no such capture",  [REQUESTED, AUTHORIZED, PART], make(VoidRequested, capture_id="cap-9"),
+     [rejected(V, R.CAPTURE_UNKNOWN)]),
+    ("capture undone",   [REQUESTED, AUTHORIZED, PART, make(CaptureVoided, amount=300)], UNDO,
+     [rejected(V, R.ALREADY_VOIDED)]),
+    ("capture left",     [REQUESTED, AUTHORIZED, PART, LEFT_IN_PART], UNDO, [rejected(V, R.ALREADY_CLEARING)]),
+    ("capture refunded", [REQUESTED, AUTHORIZED, CAPTURED, REFUND],   UNDO, [rejected(V, R.REFUNDS_BEGUN)]),
+    # more than is held
+    ("a tip",            [*TIPS, REQUESTED, AUTHORIZED], capture(1_200), [make(PaymentCaptured, amount=1_200)]),
+    ("a tip on the rest", [*TIPS, REQUESTED, AUTHORIZED, PART], capture(900, capture_id="cap-2"),
+     [make(PaymentCaptured, capture_id="cap-2", amount=900, hold_released=700)]),
+    ("above the tip",    [*TIPS, REQUESTED, AUTHORIZED], capture(1_201), [rejected(C, R.AMOUNT_ABOVE_HOLD)]),
+    ("above the tip, with an increment", [*TIPS, REQUESTED, AUTHORIZED, make(AuthorizationIncremented, amount=500)],
+     capture(1_801), [rejected(C, R.AMOUNT_ABOVE_HOLD)]),
+    # more on hold
+    ("increment",        [*TIPS, REQUESTED, AUTHORIZED],       INCREMENT, [ADMITTED]),
+    ("increment, partly captured", [REQUESTED, AUTHORIZED, PART], INCREMENT, [ADMITTED]),
+    ("capture of what grew", [REQUESTED, AUTHORIZED, ADMITTED, make(AuthorizationIncremented, amount=500)],
+     capture(1_500), [make(PaymentCaptured, amount=1_500, hold_released=1_500)]),
+    ("capture of what did not grow", [REQUESTED, AUTHORIZED, ADMITTED, make(IncrementDeclined)], capture(1_001),
+     [rejected(C, R.AMOUNT_ABOVE_HOLD)]),
+    ("increment unknown", [],                               INCREMENT, [rejected(G, R.PAYMENT_UNKNOWN)]),
+    ("increment, not theirs", [REQUESTED, AUTHORIZED],      make(IncrementRequested, merchant="other"),
+     [rejected(G, R.MERCHANT_MISMATCH, "other")]),
+    ("increment, currency", [REQUESTED, AUTHORIZED],        make(IncrementRequested, currency="EUR"),
+     [rejected(G, R.CURRENCY_MISMATCH)]),
+    ("increment, declined", [REQUESTED, DECLINED],          INCREMENT, [rejected(G, R.NOT_AUTHORIZED)]),
+    ("increment, captured", [REQUESTED, AUTHORIZED, CAPTURED], INCREMENT, [rejected(G, R.ALREADY_CAPTURED)]),
+    ("increment, voided",   [REQUESTED, AUTHORIZED, VOIDED],   INCREMENT, [rejected(G, R.ALREADY_VOIDED)]),
+    ("increment, expired",  [REQUESTED, AUTHORIZED, EXPIRED],  INCREMENT, [rejected(G, R.AUTHORIZATION_EXPIRED)]),
+    ("increment, above the limit", [*TIPS, REQUESTED, AUTHORIZED], make(IncrementRequested, amount=4_001),
+     [rejected(G, R.AMOUNT_ABOVE_LIMIT)]),
+    ("increment, not supported", [RIGID, REQUESTED, AUTHORIZED], INCREMENT, [rejected(G, R.INCREMENT_NOT_SUPPORTED)]),
     # what waits
+    ("increment waits",  [REQUESTED],                   INCREMENT,                 [parked(G)]),
+    ("capture waits for an increment", [REQUESTED, AUTHORIZED, ADMITTED], CAPTURE, [parked(C)]),
+    ("void waits for an increment",    [REQUESTED, AUTHORIZED, ADMITTED], VOID,    [parked(V)]),
     ("capture waits",    [REQUESTED],                   CAPTURE,                   [parked(C)]),
     ("void waits",       [REQUESTED],                   VOID,                      [parked(V)]),
     # every reason to refuse a capture
@@ -117,8 +188,11 @@ TABLE: list[tuple[str, list[Event], Event, list[Event]]] = [
     ("voided",           [REQUESTED, AUTHORIZED, VOIDED],         VOID, [rejected(V, R.ALREADY_VOIDED)]),
     ("expired",          [REQUESTED, AUTHORIZED, EXPIRED],        VOID, [rejected(V, R.AUTHORIZATION_EXPIRED)]),
     ("left",             [REQUESTED, AUTHORIZED, CAPTURED, LEFT], VOID, [rejected(V, R.ALREADY_CLEARING)]),
-    ("left in part",     [REQUESTED, AUTHORIZED, PART, LEFT_IN_PART], VOID, [rejected(V, R.ALREADY_CLEARING)]),
-    ("being refunded",   [REQUESTED, AUTHORIZED, CAPTURED, REFUND],   VOID, [rejected(V, R.ALREADY_CAPTURED)]),
+    ("being refunded",   [REQUESTED, AUTHORIZED, CAPTURED, REFUND],   VOID, [rejected(V, R.REFUNDS_BEGUN)]),
+    ("being refunded, left in part",
+     [REQUESTED, AUTHORIZED, PART, LEFT_IN_PART,
+      make(PaymentCaptured, capture_id="cap-2", amount=700, hold_released=700), make(RefundApproved, amount=301)],
+     VOID, [rejected(V, R.REFUNDS_BEGUN)]),
 ]
 # fmt: on
 
@@ -133,9 +207,9 @@ def test_a_follow_up_is_decided_at_the_tick(given: list[Event], when: Event, the
 
 
 def test_every_reason_has_a_row() -> None:
-    """All that lifecycle may answer; the last two are about refunds."""
+    """All that lifecycle may answer; the others are about refunds."""
     reasons = {body.reason for *_, then in TABLE for body in then if isinstance(body, OperationRejected)}
-    assert reasons == set(R) - {R.NOTHING_CAPTURED, R.AMOUNT_ABOVE_CAPTURED}
+    assert reasons == set(R) - {R.NOTHING_CAPTURED, R.AMOUNT_ABOVE_CAPTURED, R.AMOUNT_DISPUTED}
 
 
 # --- automatic mode -------------------------------------------------------------------------------------
@@ -314,8 +388,8 @@ def test_the_summary_names_every_payment_and_what_waits() -> None:
     table.comes(VOID)
     assert table.summary() == [
         (
-            f"payment {PAYMENT} authorized {SHOP} visa USD held 700 until {NOON + 7 * DAY} refunded 0 "
-            "unsent [cap-1=300]"
+            f"payment {PAYMENT} authorized {SHOP} visa USD approved 1000 held 700 until {NOON + 7 * DAY} "
+            "captured 300 refunded 0 unsent [cap-1=300]"
         ),
         f"payment p-2 declined {SHOP} over",
         f"follow-up {PAYMENT} void {SHOP}/{KEY} waits",

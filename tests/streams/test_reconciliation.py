@@ -7,7 +7,20 @@ import pytest
 from events.base import Event
 from events.calendar import DAY, HOUR
 from events.clearing import ClearingCycleTotalled, SchemePeriodTotalled
+from events.corrections import (
+    PayoutDifferenceWrittenOff,
+    ResolutionAction,
+    ResolutionRejected,
+    ResolutionRejection,
+    ResolutionRequested,
+    SchemeInvoiceAdjusted,
+    SettlementDifferenceWrittenOff,
+    SuspenseOffset,
+    SuspenseWrittenOff,
+    WriteOffRule,
+)
 from events.partitions import ClockKind, LogOpened, TickPassed
+from events.postings import balances
 from events.reconciliation import (
     BankLineRecorded,
     DiscrepancyDetected,
@@ -21,9 +34,11 @@ from events.reconciliation import (
     ReconciliationMatched,
     SchemeInvoicePaid,
 )
+from events.reference import ReconciliationTerms, Tolerance
 from events.settlement import ClearingResidualAged
 from streams import reconciliation
 from streams.features.matching import Status
+from tests.streams.builders_early import SHOP, applied
 from tests.streams.builders_late import CYCLE, DAY_ON, MIDNIGHT, PAYOUT, PERIOD, Table, make
 
 NOON = MIDNIGHT + 12 * HOUR
@@ -92,9 +107,16 @@ def extra(amount: int, number: int = 1) -> DiscrepancyDetected:
     return found(f"bank-usd-2026-03-10/{number}", K.EXTRA, 0, amount, BankLineRecorded)
 
 
+def again(amount: int, number: int = 2) -> DiscrepancyDetected:
+    """A line that says what another has said before."""
+    return found(f"bank-usd-2026-03-10/{number}", K.DUPLICATE, 0, amount, BankLineRecorded)
+
+
 def resolved(item: str, by: type[Event], amount: int) -> DiscrepancyResolved:
     return DiscrepancyResolved(item, by.__name__, "USD", amount)
 
+
+OFFSET = SuspenseOffset("bank-usd", "bank-usd-2026-03-10", 1, "USD", 5, "bank-usd-2026-03-10", 2)
 
 THREE_WAY = matched(CYCLE, 975, "three_way")
 INVOICE_MATCHED = matched(INVOICE, -3, "invoice")
@@ -161,14 +183,31 @@ TABLE: list[tuple[str, list[Event], list[Event]]] = [
      [PAID, PAYOUT_MATCHED, make(PayoutReturned, line=2, return_code="R01", amount=400),
       found(PAYOUT, K.AMOUNT, 1_000, 400, PayoutReturned)]),
     ("return comes first",  [ANNOUNCED, returned()],                      []),
+    # lines that came late
+    ("cycle a day late",    [TOTALLED, ADVISED, line(booked_on=DAY_ON + 2)],
+     [RECEIVED, THREE_WAY, found(LINE, K.DATE, DAY_ON + 1, DAY_ON + 2, NetworkSettlementReceived)]),
+    ("payout a day late",   [ANNOUNCED, line(-1_000, f"PAYOUT {PAYOUT}", booked_on=DAY_ON + 2)],
+     [PAID, PAYOUT_MATCHED, found(LINE, K.DATE, DAY_ON + 1, DAY_ON + 2, PayoutPaid)]),
+    ("a cycle of no day",   [line(975, "NET visa-USD-monday", booked_on=DAY_ON + 9)],
+     [make(NetworkSettlementReceived, cycle="visa-USD-monday")]),
+    # lines that the bank takes back
+    ("taken back",          [line(5, "thank you"), line(-5, f"REVERSAL {LINE}", line=2)],
+     [extra(5), OFFSET, resolved(LINE, SuspenseOffset, 5)]),
+    ("taken back in part",  [line(5, "thank you"), line(-4, f"REVERSAL {LINE}", line=2)], [extra(5), extra(-4, 2)]),
+    ("taken back too late", [TOTALLED, ADVISED, NET, line(-975, f"REVERSAL {LINE}", line=2)],
+     [RECEIVED, THREE_WAY, extra(-975, 2)]),
+    ("taken back by itself", [line(0, f"REVERSAL {LINE}")], [extra(0)]),
     # lines that are for nothing
+    ("on a foreign account", [TOTALLED, ADVISED, line(account="bank-eur")], [extra(975)]),
     ("payout twice",        [ANNOUNCED, left(), left(number=2)],
-     [PAID, PAYOUT_MATCHED, extra(-1_000, 2)]),
+     [PAID, PAYOUT_MATCHED, again(-1_000)]),
+    ("another payout under its name", [ANNOUNCED, left(), left(999, 2)], [PAID, PAYOUT_MATCHED, extra(-999, 2)]),
     ("payout that pays us", [ANNOUNCED, left(-1_000)],                    [extra(1_000)]),
+    ("payout on a foreign account", [ANNOUNCED, line(-1_000, f"PAYOUT {PAYOUT}", account="bank-eur")], []),
     ("payout in euro",      [ANNOUNCED, line(-1_000, f"PAYOUT {PAYOUT}", currency="EUR")],
      [DiscrepancyDetected(LINE, K.EXTRA, "EUR", 0, -1_000, "BankLineRecorded")]),
     ("returned twice",      [ANNOUNCED, left(), returned(), returned(number=3)],
-     [PAID, PAYOUT_MATCHED, BACK, RETURN_MATCHED, extra(1_000, 3)]),
+     [PAID, PAYOUT_MATCHED, BACK, RETURN_MATCHED, again(1_000, 3)]),
     ("return that takes",   [ANNOUNCED, left(), returned(-5)],
      [PAID, PAYOUT_MATCHED, extra(-5, 2)]),
     ("cycle in euro",       [line(975, currency="EUR")],
@@ -227,9 +266,9 @@ LATER: list[tuple[str, list[Event], list[Event], list[Event]]] = [
     ("announced after the line", [left()],                   [ANNOUNCED], [PAID, PAYOUT_MATCHED]),
     ("paid after its return",  [ANNOUNCED, returned()],      [left()],    [PAID, PAYOUT_MATCHED]),
     ("a second line for a cycle", [TOTALLED, ADVISED, NET],  [line(975, line=2)],
-     [extra(975, 2)]),
+     [again(975)]),
     ("a second invoice",       [FEES, invoiced()],           [invoiced(number=2)],
-     [extra(-3, 2)]),
+     [again(-3)]),
 ]
 # fmt: on
 
@@ -402,3 +441,236 @@ def test_the_summary_names_every_side_of_every_item() -> None:
     ]
     assert table.state.payouts[PAYOUT].status is Status.MATCHED
     assert table.state.payouts[PAYOUT].value_on == DAY_ON + 1
+
+
+# --- tolerance ------------------------------------------------------------------------------------------
+
+TERMS = ReconciliationTerms((Tolerance("USD", 4),), 2, 3, 5, (1, 3), 60)
+
+
+def tolerant(*given: Event) -> Table:
+    """The same with terms published: four cents, and little patience."""
+    table = Table(reconciliation, applied("reconciliation", TERMS))
+    table.hear_of(LogOpened("reconciliation", 0, 1, ClockKind.VIRTUAL, 1, NOON, 9, "", []))
+    table.comes(*given)
+    return table
+
+
+def within(item: str, amount: int, rule: str, confidence_ppm: int, left: str = "") -> ReconciliationMatched:
+    return ReconciliationMatched(item, left or item, LINE, rule, "USD", amount, 4, confidence_ppm)
+
+
+def cycle_off(amount: int, rule: WriteOffRule, by: str = "") -> SettlementDifferenceWrittenOff:
+    return SettlementDifferenceWrittenOff("bank-usd", "visa", CYCLE, "USD", amount, rule, by)
+
+
+def payout_off(amount: int, rule: WriteOffRule, by: str = "") -> PayoutDifferenceWrittenOff:
+    return PayoutDifferenceWrittenOff("bank-usd", PAYOUT, SHOP, "USD", amount, rule, by)
+
+
+def invoice_off(amount: int, rule: WriteOffRule, by: str = "") -> SchemeInvoiceAdjusted:
+    return SchemeInvoiceAdjusted("bank-usd", "visa", PERIOD, "USD", amount, rule, by)
+
+
+# fmt: off
+TOLERATED: list[tuple[str, list[Event], list[Event]]] = [
+    ("cycle, too little",   [TOTALLED, ADVISED, line(971)],
+     [make(NetworkSettlementReceived, amount=971), within(CYCLE, 971, "three_way", 500_000),
+      cycle_off(4, WriteOffRule.TOLERANCE)]),
+    ("cycle, too much",     [TOTALLED, ADVISED, line(977)],
+     [make(NetworkSettlementReceived, amount=977), within(CYCLE, 977, "three_way", 750_000),
+      cycle_off(-2, WriteOffRule.TOLERANCE)]),
+    ("interchange",         [TOTALLED, advised(1_000, 0, 26), line(974)],
+     [make(NetworkSettlementReceived, amount=974), within(CYCLE, 974, "three_way", 875_000),
+      cycle_off(1, WriteOffRule.TOLERANCE)]),
+    ("cycle, beyond",       [TOTALLED, ADVISED, line(970)],
+     [make(NetworkSettlementReceived, amount=970), found(CYCLE, K.AMOUNT, 975, 970, NetworkSettlementReceived)]),
+    ("invoice",             [FEES, invoiced(5)],
+     [make(SchemeInvoicePaid, amount=5), within(INVOICE, -5, "invoice", 750_000),
+      invoice_off(2, WriteOffRule.TOLERANCE)]),
+    ("payout",              [ANNOUNCED, left(1_001)],
+     [make(PayoutPaid, amount=1_001), within(PAYOUT, 1_001, "payout", 875_000),
+      payout_off(1, WriteOffRule.TOLERANCE)]),
+    ("a return has none",   [ANNOUNCED, left(), returned(999)],
+     [PAID, within(PAYOUT, 1_000, "payout", 1_000_000), make(PayoutReturned, line=2, return_code="R01", amount=999),
+      found(PAYOUT, K.AMOUNT, 1_000, 999, PayoutReturned)]),
+]
+# fmt: on
+
+
+@pytest.mark.parametrize(("given", "then"), [row[1:] for row in TOLERATED], ids=[row[0] for row in TOLERATED])
+def test_a_small_difference_agrees_and_is_written_off(given: list[Event], then: list[Event]) -> None:
+    """By its rule, without asking anybody; and nothing stands open behind it."""
+    table = tolerant(*given)
+    assert table.next() == then
+    assert table.next() == []
+    if any(isinstance(body, ReconciliationMatched) for body in then):
+        open_ = balances([*given, *then])
+        assert not [item for account, item, _ in open_ if account.startswith("liab:suspense")]
+
+
+def test_what_was_written_off_comes_back_when_our_figure_moves() -> None:
+    """A record's interchange was corrected after its cycle had matched within the tolerance."""
+    table = tolerant(TOTALLED, advised(1_000, 0, 26), line(974))
+    assert table.next()[-1] == cycle_off(1, WriteOffRule.TOLERANCE)
+    table.comes(totalled(0, 0, 1))
+    assert table.next() == [cycle_off(-1, WriteOffRule.TOLERANCE)]
+    assert table.state.settlements[CYCLE].residual == 0
+
+
+def test_terms_that_are_published_are_in_force() -> None:
+    """What is missing and aged when, by the reference data."""
+    table = tolerant(TOTALLED, ADVISED)
+    table.next()
+    assert table.passes(MIDNIGHT + DAY) == []
+    assert table.passes(MIDNIGHT + 2 * DAY) == [within_missing()]
+    ages = [
+        body.age_days
+        for day in range(3, 9)
+        for body in table.passes(MIDNIGHT + day * DAY)
+        if isinstance(body, ClearingResidualAged)
+    ]
+    assert ages == [3, 5]
+
+
+def within_missing() -> DiscrepancyDetected:
+    return found(CYCLE, K.MISSING, 975, 975, BankLineRecorded)
+
+
+# --- what two people put right --------------------------------------------------------------------------
+
+
+def asks(item: str, action: ResolutionAction, **fields: Any) -> ResolutionRequested:
+    given = {"request_id": "r-1", "target": "", "limit": 5, "requested_by": "ada", "approved_by": "grace"}
+    return ResolutionRequested(item=item, action=action, note="known", **{**given, **fields})
+
+
+def put_right(item: str, by: type[Event], amount: int) -> DiscrepancyResolved:
+    return DiscrepancyResolved(item, by.__name__, "USD", amount, "r-1", "ada", "grace", "known")
+
+
+A = ResolutionAction
+SHORT = [TOTALLED, ADVISED, line(970)]
+STRANGER = line(5, "thank you")
+APPROVED_SUSPENSE = SuspenseWrittenOff("bank-usd", "bank-usd-2026-03-10", 1, "USD", 5, "grace")
+
+# fmt: off
+RESOLVED: list[tuple[str, list[Event], ResolutionRequested, list[Event]]] = [
+    ("cycle written off",     SHORT, asks(CYCLE, A.WRITE_OFF),
+     [cycle_off(5, WriteOffRule.APPROVED, "grace"), put_right(CYCLE, SettlementDifferenceWrittenOff, 5)]),
+    ("volumes are noted",     [TOTALLED, advised(1_010, 10), NET], asks(CYCLE, A.ACCEPT, limit=0),
+     [put_right(CYCLE, ResolutionRequested, 0)]),
+    ("invoice adjusted",      [FEES, invoiced(7)], asks(INVOICE, A.ADJUST),
+     [invoice_off(4, WriteOffRule.APPROVED, "grace"), put_right(INVOICE, SchemeInvoiceAdjusted, 4)]),
+    ("payout written off",    [ANNOUNCED, left(1_005)], asks(PAYOUT, A.WRITE_OFF),
+     [payout_off(5, WriteOffRule.APPROVED, "grace"), put_right(PAYOUT, PayoutDifferenceWrittenOff, 5)]),
+    ("a return in part",      [ANNOUNCED, left(), returned(400)], asks(PAYOUT, A.ACCEPT),
+     [put_right(PAYOUT, ResolutionRequested, 0)]),
+    ("a late line",           [TOTALLED, ADVISED, line(booked_on=DAY_ON + 2)], asks(LINE, A.ACCEPT),
+     [put_right(LINE, ResolutionRequested, 0)]),
+    ("a stranger's line",     [STRANGER], asks(LINE, A.WRITE_OFF),
+     [APPROVED_SUSPENSE, put_right(LINE, SuspenseWrittenOff, 5)]),
+    ("a line of a cycle",     [TOTALLED, ADVISED, line(975, "visa monday")],
+     asks(LINE, A.ASSIGN, target=f"NET {CYCLE}", limit=975),
+     [RECEIVED, THREE_WAY, put_right(LINE, NetworkSettlementReceived, 975)]),
+    ("a line of a payout",    [ANNOUNCED, line(-1_000, "wages")],
+     asks(LINE, A.ASSIGN, target=f"PAYOUT {PAYOUT}", limit=1_000),
+     [PAID, PAYOUT_MATCHED, put_right(LINE, PayoutPaid, -1_000)]),
+]
+R = ResolutionRejection
+REFUSED: list[tuple[str, list[Event], ResolutionRequested, ResolutionRejection]] = [
+    ("nobody approves",       SHORT, asks(CYCLE, A.WRITE_OFF, approved_by=" "),      R.FOUR_EYES),
+    ("the same approves",     SHORT, asks(CYCLE, A.WRITE_OFF, approved_by="Ada "),   R.FOUR_EYES),
+    ("nothing of the name",   SHORT, asks("visa-USD-2026-03-01", A.WRITE_OFF),       R.NOT_OPEN),
+    ("it agrees",             [TOTALLED, ADVISED, NET], asks(CYCLE, A.WRITE_OFF),    R.NOT_OPEN),
+    ("a payout that agrees",  [ANNOUNCED, left()], asks(PAYOUT, A.WRITE_OFF),        R.NOT_OPEN),
+    ("a line that waits",     [left()], asks(LINE, A.WRITE_OFF, limit=1_000),        R.NOT_OPEN),
+    ("above the limit",       SHORT, asks(CYCLE, A.WRITE_OFF, limit=4),              R.ABOVE_LIMIT),
+    ("a payout above it",     [ANNOUNCED, left(1_006)], asks(PAYOUT, A.WRITE_OFF),   R.ABOVE_LIMIT),
+    ("a line above it",       [line(6, "thank you")], asks(LINE, A.WRITE_OFF),       R.ABOVE_LIMIT),
+    ("assigned above it",     [line(6, "thank you")], asks(LINE, A.ASSIGN, target=f"NET {CYCLE}"), R.ABOVE_LIMIT),
+    ("money stands open",     SHORT, asks(CYCLE, A.ACCEPT),                          R.NOT_FITTING),
+    ("no money stands open",  [TOTALLED, advised(1_010, 10), NET], asks(CYCLE, A.WRITE_OFF), R.NOT_FITTING),
+    ("a cycle adjusted",      SHORT, asks(CYCLE, A.ADJUST),                          R.NOT_FITTING),
+    ("an invoice written off", [FEES, invoiced(7)], asks(INVOICE, A.WRITE_OFF),      R.NOT_FITTING),
+    ("a payout assigned",     [ANNOUNCED, left(1_005)], asks(PAYOUT, A.ASSIGN),      R.NOT_FITTING),
+    ("a line accepted",       [STRANGER], asks(LINE, A.ACCEPT),                      R.NOT_FITTING),
+    ("a late line written off", [TOTALLED, ADVISED, line(booked_on=DAY_ON + 2)], asks(LINE, A.WRITE_OFF),
+     R.NOT_FITTING),
+    ("assigned to nothing",   [STRANGER], asks(LINE, A.ASSIGN, target="thank you"),  R.NOT_FITTING),
+    ("assigned to a payout that is not there", [STRANGER], asks(LINE, A.ASSIGN, target=f"PAYOUT {PAYOUT}"),
+     R.NOT_FITTING),
+    ("assigned to what is paid", [TOTALLED, ADVISED, NET, line(5, "thank you", line=2)],
+     asks("bank-usd-2026-03-10/2", A.ASSIGN, target=f"NET {CYCLE}"),                 R.NOT_FITTING),
+]
+# fmt: on
+
+
+@pytest.mark.parametrize(
+    ("given", "request_", "then"), [row[1:] for row in RESOLVED], ids=[row[0] for row in RESOLVED]
+)
+def test_what_two_people_want_is_done(
+    given: list[Event], request_: ResolutionRequested, then: list[Event]
+) -> None:
+    """Once: the books are corrected, and the discrepancy is over with both names; a repetition is refused."""
+    table = at_work(*given)
+    before = table.next()
+    assert any(isinstance(body, DiscrepancyDetected) for body in before)
+    table.comes(request_)
+    after = table.next()
+    assert sorted(after, key=repr) == sorted(then, key=repr)
+    open_ = balances([body for body in (*given, *before, *after) if not isinstance(body, type(TOTALLED))])
+    assert not any(account.startswith("liab:suspense") for account, *_ in open_)
+    table.comes(request_)
+    [no] = table.next()
+    assert isinstance(no, ResolutionRejected)
+    assert no.reason is R.REPEATED
+
+
+@pytest.mark.parametrize(
+    ("given", "request_", "reason"), [row[1:] for row in REFUSED], ids=[row[0] for row in REFUSED]
+)
+def test_what_must_not_be_done_is_refused_with_its_reason(
+    given: list[Event], request_: ResolutionRequested, reason: ResolutionRejection
+) -> None:
+    """And changes nothing."""
+    table = at_work(*given)
+    table.next()
+    before = table.summary()
+    table.comes(request_)
+    assert table.next() == [
+        ResolutionRejected(
+            request_.item, "r-1", request_.action, reason, request_.requested_by, request_.approved_by
+        )
+    ]
+    assert table.summary() == before
+
+
+def test_every_reason_has_its_case() -> None:
+    """Of refusing a correction."""
+    assert {row[-1] for row in REFUSED} | {R.REPEATED} == set(R)
+
+
+def test_what_was_missing_for_good_is_written_off() -> None:
+    """A network that never pays: a loss of the whole, and what comes after all is named again."""
+    table = at_work(TOTALLED, ADVISED)
+    table.next()
+    table.passes(NOON + 7 * DAY)
+    table.comes(asks(CYCLE, A.WRITE_OFF, limit=975))
+    off = cycle_off(975, WriteOffRule.APPROVED, "grace")
+    assert table.next() == [off, put_right(CYCLE, SettlementDifferenceWrittenOff, 975)]
+    table.comes(line())
+    assert table.next() == [RECEIVED, found(CYCLE, K.AMOUNT, 975, 1_950, NetworkSettlementReceived)]
+
+
+def test_names_of_requests_are_forgotten_in_the_end() -> None:
+    """And lines that came late, when nobody has noted them: neither grows for ever."""
+    table = at_work(TOTALLED, ADVISED, line(booked_on=DAY_ON + 2))
+    table.next()
+    table.comes(asks(CYCLE, A.WRITE_OFF))
+    table.next()
+    assert table.state.late
+    assert table.state.requests.answered
+    table.passes(NOON + 70 * DAY)
+    assert table.state.late == {}
+    assert table.state.requests.answered == {}

@@ -12,6 +12,7 @@ from events.clearing import (
     RecordKind,
     RefundCleared,
 )
+from events.disputes import DisputeLost, DisputeMerchantDebited, DisputeWon
 from events.lifecycle import (
     CaptureVoided,
     OperationParked,
@@ -78,6 +79,14 @@ TABLE: list[tuple[str, list[Event], Event, list[Event]]] = [
      refund(701), [rejected(R.AMOUNT_ABOVE_CAPTURED, 701)]),
     ("cleared counts",  [REQUESTED, AUTHORIZED, CAPTURED, APPROVED, make(RefundCleared)],
      refund(1), [rejected(R.AMOUNT_ABOVE_CAPTURED, 1)]),
+    ("disputed",        [REQUESTED, AUTHORIZED, CAPTURED, make(DisputeMerchantDebited, amount=600)],
+     refund(401), [rejected(R.AMOUNT_DISPUTED, 401)]),
+    ("beside a dispute", [REQUESTED, AUTHORIZED, CAPTURED, make(DisputeMerchantDebited, amount=600)],
+     refund(400), [make(RefundApproved, amount=400)]),
+    ("lost in part",    [REQUESTED, AUTHORIZED, CAPTURED, make(DisputeMerchantDebited), make(DisputeWon, amount=600),
+                         make(DisputeLost, amount=400)], refund(601), [rejected(R.AMOUNT_DISPUTED, 601)]),
+    ("won",             [REQUESTED, AUTHORIZED, CAPTURED, make(DisputeMerchantDebited), make(DisputeWon)],
+     refund(), [APPROVED]),
 ]
 # fmt: on
 
@@ -100,6 +109,7 @@ def test_every_reason_has_a_row() -> None:
         R.CURRENCY_MISMATCH,
         R.NOT_AUTHORIZED,
         R.NOTHING_CAPTURED,
+        R.AMOUNT_DISPUTED,
         R.AMOUNT_ABOVE_CAPTURED,
     }
 
@@ -190,7 +200,7 @@ def test_the_summary_names_payments_refunds_and_requests() -> None:
     table = after(REQUESTED, AUTHORIZED, CAPTURED, make(RefundApproved, amount=300))
     table.comes(refund(1))
     assert table.summary() == [
-        f"refundable {PAYMENT} authorized {SHOP} USD captured 1000 refunded 300",
+        f"refundable {PAYMENT} authorized {SHOP} USD captured 1000 refunded 300 disputed 0",
         f"refund ref-1 {PAYMENT} 300 USD under way",
         f"follow-up {PAYMENT} refund {SHOP}/{KEY} waits",
     ]

@@ -1,30 +1,39 @@
-"""Risk gives every payment a verdict that can be explained from the event alone."""
+"""Risk gives every payment a verdict that can be explained from the event and decided again from the log."""
 
 import random
 
 import pytest
 
+from events.authorization import DeclineReason, PaymentDeclined, RetryAdvice
 from events.calendar import DAY, HOUR, MINUTE
 from events.identity import payment_id
-from events.reference import Rule, RulePack
-from events.risk import RiskAssessed, Verdict
+from events.partitions import ReferenceRefused
+from events.reference import FraudModel, Rule, RulePack
+from events.risk import Mode, Phase, RiskAssessed, Verdict
 from streams import risk
-from streams.features.catalogue import FEATURE_SET, FEATURES, INDEX
-from streams.features.windows import KEPT, TOLERANCE
+from streams.features import modelling, profiles
+from streams.features.measuring import FEATURE_SET, RECORDED, TEXTS
+from streams.features.models import encode_model
+from streams.features.rules.translated import unknown_features
+from streams.features.windows import LATENESS, TOLERANCE
 from tests.streams.builders_early import (
     CARD,
     NOON,
     OTHER_CARD,
-    PAYMENT,
     SHOP,
     Bench,
+    applied,
+    bin_table,
     merchant_terms,
     payment_requested,
     recorded,
     rule_pack,
 )
+from tests.streams.models import random_model
+from tests.streams.rules.builders import book, rule
 
-ALLOW, REVIEW, BLOCK = Verdict
+ALLOW, REVIEW, STEP_UP, BLOCK = Verdict
+KEPT = 30 * DAY + LATENESS
 
 
 def assess(
@@ -39,44 +48,88 @@ def assess(
 
 def feature(event: RiskAssessed, name: str) -> int:
     """One entry of the vector."""
-    return event.features[INDEX[name]]
+    return event.features[RECORDED.index(name)]
 
 
 def test_without_rules_everything_is_allowed() -> None:
-    """And the vector is recorded all the same."""
-    assert [
-        RiskAssessed(PAYMENT, SHOP, ALLOW, 0, [], FEATURE_SET, [1, 4000, 1, 4000, 1, 4000, 1, 4000, 0])
-    ] == Bench(risk).take(payment_requested())
+    """And the vector is recorded all the same: a first payment, in a currency that adds up with nothing."""
+    bench = Bench(risk, bin_table(("4", "4", "visa")), merchant_terms(max_amount=8_000))
+    [event] = bench.take(payment_requested())
+    assert isinstance(event, RiskAssessed)
+    assert (ALLOW, 0, [], FEATURE_SET, Phase.BEFORE_AUTHORIZATION) == (
+        event.verdict,
+        event.score,
+        event.rules,
+        event.feature_set,
+        event.phase,
+    )
+    known = {name: value for name, value in zip(RECORDED, event.features, strict=True) if value}
+    never = profiles.NEVER
+    assert known == {
+        **{
+            f"{key}.count_{w}": 1
+            for key in ("card", "card_merchant")
+            for w in ("10m", "1h", "24h", "7d", "30d")
+        },
+        **{
+            f"{key}.sum_{w}": 4_000
+            for key in ("card", "card_merchant")
+            for w in ("10m", "1h", "24h", "7d", "30d")
+        },
+        "merchant.limit_percent": 50,
+        "card.new": 1,
+        "device.new": -1,
+        "email.new": -1,
+        "card.idle": -1,
+        "card.amount_percent": -1,
+        "profile.amount": 4_000,
+        "profile.merchant_since_genuine": never,
+        "profile.merchant_since_fraud": never,
+        "profile.merchant_run_age": never,
+        "profile.merchant_since_ordinary": never,
+    }
+    assert dict(zip(TEXTS, event.texts, strict=True)) == {
+        "card.country": "US",
+        "card.brand": "visa",
+        "card.funding": "credit",
+        "merchant.mcc": "5411",
+    }
 
 
-def test_the_order_of_the_catalogue_is_for_good() -> None:
+def test_the_order_of_a_recorded_vector_is_for_good() -> None:
     """Recorded vectors are read by it: whatever changes here needs a new FEATURE_SET."""
-    assert FEATURE_SET == 1
-    assert [entry.name for entry in FEATURES] == [
-        "card_count_10m",
-        "card_sum_10m",
-        "card_count_1h",
-        "card_sum_1h",
-        "card_count_24h",
-        "card_sum_24h",
-        "card_merchant_count_24h",
-        "amount",
-        "merchant_amount_percent",
-    ]
+    windows = ("10m", "1h", "24h", "7d", "30d")
+    assert FEATURE_SET == 2
+    assert RECORDED == (
+        *(f"card.{what}_{w}" for what in ("count", "sum", "declines") for w in windows),
+        *(f"card_merchant.{what}_{w}" for what in ("count", "sum", "declines") for w in windows),
+        *("merchant.limit_percent", "card.new", "card.idle", "device.new", "email.new"),
+        *("card.amount_percent", "card.outliers_7d"),
+        *("profile.amount", "profile.amount_ratio", "profile.card_outliers_7d", "profile.card_outliers_14d"),
+        *("profile.merchant_since_genuine", "profile.merchant_since_fraud", "profile.merchant_frauds_28d"),
+        *("profile.merchant_labels_28d", "profile.merchant_run", "profile.merchant_run_age"),
+        *("profile.merchant_since_ordinary", "profile.merchant_ordinary_28d"),
+    )
 
 
 # Earlier payments as (minutes before this one, changes), and what the vector then says of this one.
 VELOCITY = [
-    ([], {"card_count_10m": 1, "card_sum_10m": 4000, "card_merchant_count_24h": 1}),
-    ([(9, {})], {"card_count_10m": 2, "card_sum_10m": 8000, "card_count_24h": 2}),
-    ([(10, {})], {"card_count_10m": 1, "card_sum_10m": 4000, "card_count_1h": 2, "card_sum_1h": 8000}),
-    ([(60, {})], {"card_count_1h": 1, "card_sum_1h": 4000, "card_count_24h": 2, "card_sum_24h": 8000}),
-    ([(1440, {})], {"card_count_24h": 1, "card_sum_24h": 4000, "card_merchant_count_24h": 1}),
-    ([(5, {"currency": "EUR"})], {"card_count_10m": 2, "card_sum_10m": 4000, "card_count_24h": 2}),
-    ([(5, {"merchant": "shop-2"})], {"card_count_10m": 2, "card_merchant_count_24h": 1}),
-    ([(5, {"merchant": "USD"})], {"card_sum_10m": 8000, "card_merchant_count_24h": 1}),
-    ([(5, {"card_id": OTHER_CARD})], {"card_count_10m": 1, "card_sum_10m": 4000, "card_count_24h": 1}),
-    ([(9, {}), (8, {}), (70, {})], {"card_count_10m": 3, "card_count_1h": 3, "card_count_24h": 4}),
+    ([], {"card.count_10m": 1, "card.sum_10m": 4000, "card_merchant.count_24h": 1}),
+    ([(9, {})], {"card.count_10m": 2, "card.sum_10m": 8000, "card.count_24h": 2}),
+    ([(10, {})], {"card.count_10m": 1, "card.sum_10m": 4000, "card.count_1h": 2, "card.sum_1h": 8000}),
+    ([(60, {})], {"card.count_1h": 1, "card.sum_1h": 4000, "card.count_24h": 2, "card.sum_24h": 8000}),
+    ([(1440, {})], {"card.count_24h": 1, "card.sum_24h": 4000, "card_merchant.count_24h": 1}),
+    ([(5, {"currency": "EUR"})], {"card.count_10m": 2, "card.sum_10m": 8000, "card.count_24h": 2}),
+    ([(7 * 1440, {})], {"card.count_24h": 1, "card.count_7d": 1, "card.count_30d": 2, "card.sum_30d": 8000}),
+    ([(30 * 1440, {})], {"card.count_30d": 1, "card.new": 0, "card.idle": 30 * 86_400}),
+    ([(90 * 1440, {})], {"card.new": 1, "card.idle": -1}),
+    ([(5, {})], {"card.new": 0, "card.idle": 300, "device.new": -1, "email.new": -1}),
+    ([(5, {})] * 5, {"card.amount_percent": 100, "card.outliers_7d": 0}),
+    ([(5, {"amount": 1000})] * 5, {"card.amount_percent": 400, "profile.amount_ratio": 4 * 256}),
+    ([(5, {"merchant": "shop-2"})], {"card.count_10m": 2, "card_merchant.count_24h": 1}),
+    ([(5, {"merchant": "USD"})], {"card.sum_10m": 8000, "card_merchant.count_24h": 1}),
+    ([(5, {"card_id": OTHER_CARD})], {"card.count_10m": 1, "card.sum_10m": 4000, "card.count_24h": 1}),
+    ([(9, {}), (8, {}), (70, {})], {"card.count_10m": 3, "card.count_1h": 3, "card.count_24h": 4}),
 ]
 
 
@@ -92,13 +145,22 @@ def test_velocity_counts_the_card_in_its_windows(
     assert expected == {name: feature(event, name) for name in expected}
 
 
+def test_a_card_on_a_new_device() -> None:
+    """New is the pair: another card has been here, and this card elsewhere."""
+    bench = Bench(risk)
+    assess(bench, 1, device_ref="dev-1", email_ref="mail-1")
+    assess(bench, 2, device_ref="dev-2", card_id=OTHER_CARD)
+    event = assess(bench, 3, device_ref="dev-2", email_ref="mail-1")
+    assert [0, 1, 0] == [feature(event, name) for name in ("card.new", "device.new", "email.new")]
+
+
 def test_a_late_payment_counts_where_it_belongs() -> None:
     """It sees what was before its own time, and is seen by what comes later; nothing is assessed again."""
     bench = Bench(risk)
-    assert feature(assess(bench, 1, at=NOON), "card_count_10m") == 1
+    assert feature(assess(bench, 1, at=NOON), "card.count_10m") == 1
     late = assess(bench, 2, at=NOON, claimed_at=NOON - 2 * MINUTE)
-    assert feature(late, "card_count_10m") == 1
-    assert feature(assess(bench, 3, at=NOON + 1), "card_count_10m") == 3
+    assert feature(late, "card.count_10m") == 1
+    assert feature(assess(bench, 3, at=NOON + 1), "card.count_10m") == 3
 
 
 def test_a_payment_counts_once() -> None:
@@ -106,7 +168,7 @@ def test_a_payment_counts_once() -> None:
     bench = Bench(risk)
     first = bench.take(payment_requested())
     assert first == bench.take(payment_requested())
-    assert feature(assess(bench, 1), "card_count_24h") == 2
+    assert feature(assess(bench, 1), "card.count_24h") == 2
 
 
 def test_claimed_times_are_held_to_the_tolerance() -> None:
@@ -114,18 +176,18 @@ def test_claimed_times_are_held_to_the_tolerance() -> None:
     bench = Bench(risk)
     for number in range(5):
         event = assess(bench, number, at=NOON + number, claimed_at=NOON + (number - 5) * 601_000_000)
-    assert feature(event, "card_count_10m") == 5
+    assert feature(event, "card.count_10m") == 5
     assert TOLERANCE * 2 < 10 * MINUTE
 
 
 @pytest.mark.parametrize(
     ("amount", "limit", "percent"),
-    [(4000, 0, 0), (4000, 4000, 100), (3999, 4000, 99), (1, 4000, 0), (8001, 4000, 200)],
+    [(4000, 0, -1), (4000, 4000, 100), (3999, 4000, 99), (1, 4000, 0), (8001, 4000, 200)],
 )
 def test_the_amount_is_measured_against_the_merchants_limit(amount: int, limit: int, percent: int) -> None:
-    """In whole percent, rounded down; 0 where there is no limit."""
+    """In whole percent, rounded down; not known where there is no limit."""
     bench = Bench(risk, merchant_terms(max_amount=limit))
-    assert percent == feature(assess(bench, 1, amount=amount), "merchant_amount_percent")
+    assert percent == feature(assess(bench, 1, amount=amount), "merchant.limit_percent")
 
 
 # --- rules ----------------------------------------------------------------------------------------------
@@ -175,8 +237,50 @@ def test_a_new_pack_replaces_the_old_one() -> None:
 def test_features_of_a_later_catalogue_are_named() -> None:
     """For whoever publishes a pack: here they would never match."""
     rules = tuple(Rule(*row) for row in (UNKNOWN, A))
-    assert risk.unknown_features(RulePack(1, rules)) == ["card_age_days"]
-    assert risk.unknown_features(RulePack(1, rules[1:])) == []
+    assert unknown_features(RulePack(1, rules)) == ["card_age_days"]
+    assert unknown_features(RulePack(1, rules[1:])) == []
+
+
+def test_a_pack_that_cannot_be_used_is_refused_and_the_old_one_stays() -> None:
+    """The event says what was wrong."""
+    bench = Bench(risk, rule_pack(B))
+    worse = rule_pack(("No Such Id", "amount", 1, BLOCK, 1))
+    reason = "the house's rules: rule No Such Id: an id is up to 64 small letters, digits and hyphens"
+    assert [ReferenceRefused("rules", "any", 1, reason)] == bench.take(worse.body)
+    assert assess(bench, 1).rules == ["c-large"]
+    assert [] == bench.take(rule_pack(R).body)
+    assert assess(bench, 2).rules == ["b-medium"]
+
+
+def test_rules_read_the_champions_score() -> None:
+    """The challenger is told beside it, and decides nothing; without a champion there is no score."""
+    champion, challenger = (
+        applied("model", FraudModel(mode, "", encode_model(random_model(random.Random(seed)))))
+        for seed, mode in enumerate(Mode)
+    )
+    scored = applied(
+        "rulebook", book(rule("model.score >= 0"), rule("model.score is unknown", rule_id="none"))
+    )
+    bench = Bench(risk, scored, challenger)
+    assert assess(bench, 1).rules == ["none"]
+    bench.hear(champion)
+    event = assess(bench, 2)
+    assert (event.verdict, event.rules) == (BLOCK, ["rule"])
+    assert list(Mode) == [said.mode for said in event.models]
+    profile = event.features[-len(profiles.NAMES) :]
+    assert event.models == modelling.scores(bench.state.models, profile)
+
+
+def test_a_model_that_cannot_be_used_is_refused_and_the_old_one_stays() -> None:
+    """The event says what was wrong."""
+    good = applied("model", FraudModel(Mode.ENFORCE, "", encode_model(random_model(random.Random(1)))))
+    bench = Bench(risk, good)
+    before = assess(bench, 1).models
+    bad = FraudModel(Mode.ENFORCE, "0" * 64, encode_model(random_model(random.Random(2))))
+    [refused] = bench.take(applied("model", bad).body)
+    assert isinstance(refused, ReferenceRefused)
+    assert "was asked for, the file holds" in refused.reason
+    assert [said.model for said in before] == [said.model for said in assess(bench, 2).models]
 
 
 LIMITS = [
@@ -210,7 +314,37 @@ def test_limits_are_the_merchants_own() -> None:
     assert assess(bench, 3, amount=50, merchant="shop-2").rules == []
 
 
-# --- forgetting -----------------------------------------------------------------------------------------
+# --- declines, forgetting -------------------------------------------------------------------------------
+
+
+def declined(number: int) -> PaymentDeclined:
+    """The issuer's no to the ``number``-th payment."""
+    name = payment_id(SHOP, f"k{number}", CARD)
+    return PaymentDeclined(
+        name, SHOP, 4000, "USD", "alpha", "05", DeclineReason.DO_NOT_HONOUR, RetryAdvice.LATER
+    )
+
+
+def test_a_decline_counts_from_its_own_position_on() -> None:
+    """In the windows of its payment, under its card and its card at the merchant."""
+    bench = Bench(risk)
+    assess(bench, 1)
+    assert feature(assess(bench, 2, at=NOON + MINUTE), "card.declines_10m") == 0
+    bench.take(declined(1), at=NOON + 2 * MINUTE)
+    third = assess(bench, 3, at=NOON + 9 * MINUTE)
+    assert (feature(third, "card.declines_10m"), feature(third, "card_merchant.declines_24h")) == (1, 1)
+    fourth = assess(bench, 4, at=NOON + 10 * MINUTE)
+    assert (feature(fourth, "card.declines_10m"), feature(fourth, "card.declines_1h")) == (0, 1)
+
+
+def test_a_key_used_again_after_its_claim_is_another_payment() -> None:
+    """The id is the same, the payment is counted all the same."""
+    bench = Bench(risk)
+    assess(bench, 1)
+    bench.take(declined(1))
+    again = assess(bench, 1, at=NOON + 30 * DAY + 1)
+    assert feature(again, "card.count_30d") == 1
+    assert feature(assess(bench, 2, at=NOON + 30 * DAY + 2), "card.count_30d") == 2
 
 
 def test_quiet_cards_are_forgotten_by_ticks() -> None:
@@ -219,27 +353,44 @@ def test_quiet_cards_are_forgotten_by_ticks() -> None:
     assess(bench, 1)
     assess(bench, 2, card_id=OTHER_CARD)
     assess(bench, 3, at=NOON + 12 * HOUR)
+
+    def counted() -> list[str]:
+        return [line.split()[1] for line in bench.summary() if line.startswith("card ")]
+
     assert bench.tick(NOON + KEPT) == []
-    assert len(bench.summary()) == 2
+    assert counted() == [CARD, OTHER_CARD]
     assert bench.tick(NOON + HOUR + KEPT) == []
-    assert [CARD] == [line.split()[1] for line in bench.summary()]
+    assert counted() == [CARD]
     bench.tick(NOON + 13 * HOUR + KEPT)
-    assert bench.summary() == []
-    assert risk.due(bench.state, NOON + 9 * DAY) == []
+    assert counted() == []
 
 
-def test_many_payments_do_not_make_a_state_that_grows() -> None:
-    """Forty days of one card in use every hour, with a tick a day: two days are what is left."""
+def test_what_is_counted_does_not_grow_for_ever() -> None:
+    """A year of a card in use every six hours, others that come once, a tick a day: at its end a season is left."""
     bench = Bench(risk)
-    for day in range(40):
-        for hour in range(24):
+    state = bench.state
+    for day in range(365):
+        for hour in (0, 6, 12, 18):
             at = NOON + day * DAY + hour * HOUR
-            risk.evolve(bench.state, recorded(payment_requested(payment_id=f"p{day}-{hour}"), at=at))
-        for work in risk.due(bench.state, NOON + day * DAY):
-            risk.fire(bench.state, work, NOON + day * DAY)
-    histories = bench.state.histories
-    assert len(histories.by_subject[CARD].seen) <= 2 * KEPT // HOUR
-    assert len(histories.hours) <= 2 * KEPT // HOUR + 24
+            name = f"p{day}-{hour}"
+            risk.evolve(state, recorded(payment_requested(payment_id=name), at=at))
+            once = payment_requested(
+                payment_id=f"{name}-once", card_id=f"once-{name}", device_ref=f"d-{name}"
+            )
+            risk.evolve(state, recorded(once, at=at))
+            for decided in (name, f"{name}-once"):
+                outcome = PaymentDeclined(
+                    decided, SHOP, 4000, "USD", "", "", DeclineReason.NO_ROUTE, RetryAdvice.LATER
+                )
+                risk.evolve(state, recorded(outcome, at=at))
+        for work in risk.due(state, NOON + day * DAY):
+            risk.fire(state, work, NOON + day * DAY)
+    measures = state.measures
+    assert len(measures.velocity.payments) <= 8 * 33
+    assert [len(subjects) for subjects in measures.velocity.subjects] <= [4 * 33] * 6
+    assert len(measures.familiar.newest) <= 3 * 4 * 93
+    assert len(measures.profiles.cards) <= 4 * 184
+    assert not state.open
 
 
 def test_the_summary_does_not_depend_on_the_order_of_cards_or_on_repeats() -> None:
@@ -254,4 +405,4 @@ def test_the_summary_does_not_depend_on_the_order_of_cards_or_on_repeats() -> No
     left.take(*bodies)
     right.take(*shuffled)
     assert left.summary() == right.summary()
-    assert f"card {CARD} 2 payments in 24 h, newest {NOON}" in left.summary()
+    assert f"card {CARD} [2, 2, 2, 2, 2, 8000, 8000, 8000, 8000, 8000]" in left.summary()

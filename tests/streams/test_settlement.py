@@ -5,11 +5,13 @@ from typing import Any
 
 import pytest
 
+from events.balances import MerchantReceivableOffset, MerchantReceivableRaised
 from events.base import Event
 from events.calendar import DAY, HOUR, day_number, start_of
 from events.envelope import Recorded
 from events.identity import operation_id
 from events.partitions import ClockKind, LogOpened
+from events.payouts import PayoutRetryScheduled, PayoutSubmitted
 from events.reference import Holidays
 from events.settlement import (
     ClearingResidualAged,
@@ -38,9 +40,20 @@ def opened(at: int) -> LogOpened:
     return LogOpened("settlement", 0, 1, ClockKind.VIRTUAL, 1, at, 9, "", [])
 
 
+class Runs(Table):
+    """What is told of a payout's way to the bank and back is left out here: ``test_transit.py`` is about that."""
+
+    def passes(self, at: int) -> list[Event]:
+        return [
+            body
+            for body in super().passes(at)
+            if not isinstance(body, PayoutSubmitted | PayoutRetryScheduled)
+        ]
+
+
 def at_work(*given: Recorded, now: int = MIDNIGHT + 12 * HOUR) -> Table:
     """A log that was opened on Monday noon, and a merchant with two settlement days."""
-    table = Table(settlement, merchant_terms(), *given, now=now)
+    table = Runs(settlement, merchant_terms(), *given, now=now)
     table.hear_of(opened(now))
     return table
 
@@ -169,6 +182,9 @@ CAUSES = [
     (C.REFUND,         -400,   [make(MerchantBalanceAdjusted, item="it", cause=C.REFUND, amount=-400)]),
     (C.REFUND_FAILED,  400,    [make(MerchantBalanceAdjusted, item="it", cause=C.REFUND_FAILED, amount=400)]),
     (C.WRITE_OFF,      -1_000, [make(MerchantBalanceAdjusted, item="it", cause=C.WRITE_OFF, amount=-1_000)]),
+    (C.DISPUTE,        -1_000, [make(MerchantBalanceAdjusted, item="it", cause=C.DISPUTE, amount=-1_000)]),
+    (C.DISPUTE_WON,    1_000,  [make(MerchantBalanceAdjusted, item="it", cause=C.DISPUTE_WON, amount=1_000)]),
+    (C.DISPUTE_FEE,    -1_500, [make(MerchantBalanceAdjusted, item="it", cause=C.DISPUTE_FEE, amount=-1_500)]),
 ]
 # fmt: on
 
@@ -211,9 +227,13 @@ def test_a_batch_lists_the_adjustments_since_the_last() -> None:
     table = at_work()
     table.comes(entry("cap-1", 1_000), entry("ref-1", -400, C.REFUND))
     table.next()
-    assert table.passes(WEDNESDAY - DAY) == [batch("2026-03-10", -400, ("ref-1", -400))]
+    assert table.passes(WEDNESDAY - DAY) == [
+        make(MerchantReceivableRaised, amount=400),
+        batch("2026-03-10", 0, ("ref-1", -400)),
+    ]
     assert table.passes(WEDNESDAY) == [
         funds("2026-03-11", ("cap-1", 1_000)),
+        make(MerchantReceivableOffset, amount=400),
         batch("2026-03-11", 600, ("cap-1", 1_000)),
         payout("2026-03-11", 600, DAY_ON + 3),
     ]
@@ -221,13 +241,14 @@ def test_a_batch_lists_the_adjustments_since_the_last() -> None:
 
 @pytest.mark.parametrize("debt", [-1_000, -1_001], ids=["to zero", "below zero"])
 def test_a_balance_that_is_not_positive_is_not_paid(debt: int) -> None:
-    """It stays, and later funds offset it."""
+    """What is missing is owed to us, and later funds offset it."""
     table = at_work()
     table.comes(entry("cap-1", 1_000), entry("loss:cap-0", debt, C.WRITE_OFF))
     table.next()
     table.passes(WEDNESDAY - DAY)
-    assert table.passes(WEDNESDAY)[-1] == batch("2026-03-11", 1_000 + debt, ("cap-1", 1_000))
-    assert table.state.books[f"{SHOP} USD"].available == 1_000 + debt
+    assert table.passes(WEDNESDAY)[-1] == batch("2026-03-11", 0, ("cap-1", 1_000))
+    book = table.state.books[f"{SHOP} USD"]
+    assert (book.available, book.receivable) == (0, -1_000 - debt)
     table.comes(entry("cap-2", 500))
     assert table.passes(RUN + 4 * DAY)[-1] == payout("2026-03-13", 1_500 + debt, DAY_ON + 7)
 
@@ -348,10 +369,10 @@ def test_a_returned_payout_is_paid_again_as_its_next_attempt() -> None:
     assert table.passes(WEDNESDAY + DAY) == [second]
     table.comes(outcome(RETURNED, second.payout_id))
     table.next()
-    third = payout("2026-03-13", 1_000, DAY_ON + 7, attempt=3)
-    assert table.passes(WEDNESDAY + 2 * DAY) == [third]
+    third = payout("2026-03-16", 1_000, DAY_ON + 8, attempt=3)
+    assert table.passes(WEDNESDAY + 5 * DAY) == [third]
     table.comes(outcome(PAID, third.payout_id), entry("cap-2", 5))
-    assert table.passes(RUN + 8 * DAY)[-1] == payout("2026-03-17", 5, DAY_ON + 9)
+    assert table.passes(RUN + 9 * DAY)[-1] == payout("2026-03-18", 5, DAY_ON + 10)
 
 
 def test_a_return_in_the_tick_of_the_run_is_paid_with_it() -> None:
@@ -397,7 +418,7 @@ def test_the_summary_names_balances_and_payouts() -> None:
     table = paid()
     table.comes(entry("cap-2", 7), entry("cap-3", 8))
     assert table.summary() == [
-        f"book {SHOP} USD available 0 attempt 0",
+        f"book {SHOP} USD available 0 attempt 0 owes 0",
         f"book {SHOP} USD due {DAY_ON + 4} 2 entries 15",
         f"payout {FIRST} {SHOP} USD 1000 attempt 1",
     ]

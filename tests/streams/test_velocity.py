@@ -11,11 +11,10 @@ from hypothesis import strategies as st
 
 from events.calendar import DAY, HOUR, MINUTE
 from events.errors import ValidationError
-from streams import velocity
-from streams.features import series
+from streams.features import series, velocity
 from streams.features.distinct import Distinct
 from streams.features.series import Series, reach_of
-from streams.velocity import Features, Mark, Marked, Plan, State, columns, mark, observe, plan_of
+from streams.features.velocity import Features, Mark, Marked, Plan, State, columns, mark, observe, plan_of
 from tests.streams.builders_early import NOON
 
 WINDOWS = "10m,1h,24h,7d"

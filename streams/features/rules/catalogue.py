@@ -1,15 +1,15 @@
 """What a rule can ask about: every feature with its type, when it is known, and what it means.
 
 A vector has the values in the order of :data:`FEATURES`, None for what is not known. Windows end with the payment's
-own event time and include the payment; none has seen a label before its position (:mod:`streams.velocity` has the
-definition). A new feature goes to the end: recorded vectors keep their meaning.
+own event time and include the payment; none has seen a label before its position (:mod:`streams.features.velocity`
+has the definition). A new feature goes to the end: recorded vectors keep their meaning.
 """
 
 from enum import StrEnum
 from typing import Final, NamedTuple
 
 from events.calendar import DAY, HOUR, MINUTE
-from events.reference import Phase
+from events.risk import Phase
 from streams.features.rules.types import CLOCK, DURATION, MONEY, NUMBER, YES_NO, Base, Type
 
 
@@ -57,6 +57,8 @@ _KEYS: Final = {
     "card_merchant": "with this card at this merchant",
 }
 _WITH_CARDS: Final = ("ip", "device", "merchant")
+_AT_HOME: Final = ("card", "card_merchant")
+"""The keys of which one partition has all payments. The others' features are not known in the stream yet."""
 #: Merchants are busy, cards are not.
 _BUSY: Final = 1_000
 
@@ -69,6 +71,7 @@ def _windows() -> list[Feature]:
     found = []
     for key, whose in _KEYS.items():
         usual = _BUSY if key == "merchant" else 1
+        optional = key not in _AT_HOME
         for window in WINDOWS:
             found += [
                 Feature(
@@ -78,6 +81,7 @@ def _windows() -> list[Feature]:
                     Source.VELOCITY,
                     f"payments {whose} in {window}",
                     usual,
+                    optional,
                 ),
                 Feature(
                     f"{key}.sum_{window}",
@@ -86,6 +90,7 @@ def _windows() -> list[Feature]:
                     Source.VELOCITY,
                     f"their amounts, minor units added as they stand whatever the currency, in {window}",
                     usual * 5_000,
+                    optional,
                 ),
                 Feature(
                     f"{key}.declines_{window}",
@@ -94,6 +99,7 @@ def _windows() -> list[Feature]:
                     Source.VELOCITY,
                     f"payments {whose} in {window} that were declined",
                     0,
+                    optional,
                 ),
             ]
             if key in _WITH_CARDS:
@@ -105,6 +111,7 @@ def _windows() -> list[Feature]:
                         Source.VELOCITY,
                         f"different cards {whose.removeprefix('with ')} in {window}",
                         usual,
+                        optional,
                     )
                 )
             if key == "merchant":
@@ -116,6 +123,7 @@ def _windows() -> list[Feature]:
                         Source.VELOCITY,
                         f"payments {whose} in {window} that are known to be fraud",
                         0,
+                        optional,
                     )
                 )
     return found
@@ -285,6 +293,16 @@ FEATURES: Final[tuple[Feature, ...]] = (
 NAMES: Final = tuple(feature.name for feature in FEATURES)
 PLACES: Final[dict[str, int]] = {name: place for place, name in enumerate(NAMES)}
 CURRENCY: Final = PLACES["payment.currency"]
+
+NOT_IN_THE_STREAM: Final = frozenset(
+    feature.name
+    for feature in FEATURES
+    if feature.source in (Source.IDENTITY, Source.AUTHENTICATION)
+    or feature.name in ("merchant.p50", "merchant.p95")
+    or (feature.source is Source.VELOCITY and feature.name.partition(".")[0] not in _AT_HOME)
+)
+"""Features that nobody measures where decisions are made. A merchant's payments, or those from an address, are shared
+out over the partitions: to count some of them would make a verdict depend on how they are shared out."""
 
 PHASES: Final = tuple(Phase)
 

@@ -6,7 +6,7 @@ so a value that is not known, or money of another currency, makes it false and n
 
 from typing import NamedTuple
 
-from events.reference import Phase
+from events.risk import Phase
 from streams.features.rules import syntax
 from streams.features.rules.catalogue import FEATURES, PHASES
 from streams.features.rules.cost import MOST_STEPS, steps

@@ -8,7 +8,8 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from events.errors import ValidationError
-from events.reference import Action, Phase
+from events.reference import Action
+from events.risk import Phase
 from streams.features.rules.catalogue import PHASES, Value
 from streams.features.rules.generated import Fired, generate
 from streams.features.rules.lists import Both
@@ -23,19 +24,31 @@ Lists = Mapping[str, Collection[str]]
 
 
 class Outcome(NamedTuple):
-    """What the rules of a phase say. ``action`` is None where no rule in force fired.
+    """What the rules of a phase say.
 
-    Rules are named by their ids in the order of the pack, a merchant's own as ``merchant/id``.
+    ``kinds`` are the actions that rules in force ask for, in their fixed order. Rules are named by their ids in the
+    order of the pack, a merchant's own as ``merchant/id``.
     """
 
-    action: Action | None
+    kinds: tuple[Action, ...] = ()
     fired: tuple[str, ...] = ()
     shadow: tuple[str, ...] = ()
     failed: tuple[str, ...] = ()
     points: int = 0
 
+    @property
+    def action(self) -> Action | None:
+        """What is to be done: the first of the kinds; None where no rule in force fired.
 
-NOTHING: Final = Outcome(None)
+        With one exception. Nobody can have a cardholder authenticate yet, so where a request for that stands before
+        a block, the block decides: the request would let through what it was meant to keep out.
+        """
+        if self.kinds[:2] == (Action.REQUEST_3DS, Action.BLOCK):
+            return Action.BLOCK
+        return self.kinds[0] if self.kinds else None
+
+
+NOTHING: Final = Outcome()
 
 
 class _Compiled(NamedTuple):
@@ -125,7 +138,7 @@ def _compiled(pack: Pack) -> dict[Phase, _Compiled]:
 
 
 def _outcome(part: _Compiled, fired: list[int], failed: list[int], before: Outcome) -> Outcome:
-    rank = _RANKS[before.action] if before.action else len(_RANKS)
+    ranks = {_RANKS[kind] for kind in before.kinds}
     names, shadow, points = list(before.fired), list(before.shadow), before.points
     for place in fired:
         rule = part.rules[place]
@@ -134,7 +147,7 @@ def _outcome(part: _Compiled, fired: list[int], failed: list[int], before: Outco
             continue
         names.append(part.names[place])
         points += rule.points
-        rank = min(rank, _RANKS[rule.action])
-    action = _ACTIONS[rank] if rank < len(_ACTIONS) else None
+        ranks.add(_RANKS[rule.action])
+    kinds = tuple(_ACTIONS[rank] for rank in sorted(ranks))
     told = (*before.failed, *(part.names[place] for place in failed))
-    return Outcome(action, tuple(names), tuple(shadow), told, points)
+    return Outcome(kinds, tuple(names), tuple(shadow), told, points)

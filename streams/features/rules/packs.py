@@ -10,7 +10,8 @@ from hashlib import sha256
 from typing import Final, NamedTuple, TypeVar
 
 from events.errors import ValidationError
-from events.reference import Action, Phase, RuleBook, RuleList, Threshold, WrittenRule, encode_reference
+from events.reference import Action, RuleBook, RuleList, Threshold, WrittenRule, encode_reference
+from events.risk import Phase
 from streams.features.rules.catalogue import LANGUAGE, PHASES
 from streams.features.rules.checking import check, literal
 from streams.features.rules.cost import MOST_PACK_STEPS

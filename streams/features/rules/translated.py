@@ -1,21 +1,16 @@
 """The first kind of rule pack in this language: a feature above a threshold gives a verdict and points.
 
-One thing is different there, so the verdict comes from :func:`strongest` and not from the order of actions: the
-strongest verdict of all rules that fire wins, and ``allow`` overrides nothing. Features have other names here, and
-``card_sum_*`` of that catalogue is per currency; :func:`vector` takes them as they were recorded.
+One thing is different there: the strongest verdict of all rules that fire wins, and ``allow`` overrides nothing
+(:mod:`streams.features.rules.in_force` decides accordingly). Features have other names here, and ``card_sum_*`` was per
+currency there: here minor units of all currencies are added up, so for a card that pays in several a sum may be larger.
 """
 
-from collections.abc import Sequence
 from typing import Final
 
-from events.reference import Action, Phase, RuleBook, RulePack, WrittenRule
-from events.risk import Verdict
-from streams.features import catalogue as first
-from streams.features.rules.catalogue import FEATURES, LANGUAGE, PLACES, Value, usual_vector
-from streams.features.rules.judging import Outcome
+from events.reference import Action, RuleBook, RulePack, WrittenRule
+from events.risk import Phase, Verdict
+from streams.features.rules.catalogue import FEATURES, LANGUAGE, PLACES
 from streams.features.rules.types import Base
-
-HIGHEST_SCORE: Final = 100
 
 #: What a feature of the first catalogue is called here.
 NAMED: Final = {
@@ -29,7 +24,12 @@ NAMED: Final = {
     "amount": "amount",
     "merchant_amount_percent": "merchant.limit_percent",
 }
-_VERDICTS: Final = tuple(Verdict)
+_ACTIONS: Final = {
+    Verdict.ALLOW: Action.ALLOW,
+    Verdict.REVIEW: Action.REVIEW,
+    Verdict.STEP_UP: Action.REQUEST_3DS,
+    Verdict.BLOCK: Action.BLOCK,
+}
 
 
 def translate(pack: RulePack) -> RuleBook:
@@ -43,7 +43,7 @@ def translate(pack: RulePack) -> RuleBook:
         rules.append(
             WrittenRule(
                 rule.rule_id,
-                Action(rule.verdict.value),
+                _ACTIONS[rule.verdict],
                 Phase.BEFORE_AUTHORIZATION,
                 f"{name} > {rule.threshold}{unit}",
                 rule.points,
@@ -53,16 +53,6 @@ def translate(pack: RulePack) -> RuleBook:
     return RuleBook(LANGUAGE, pack.version, "", tuple(rules), (), ())
 
 
-def vector(features: Sequence[int]) -> list[Value]:
-    """The vector of this language for one of the first catalogue."""
-    found = usual_vector()
-    for feature, value in zip(first.FEATURES, features, strict=True):
-        found[PLACES[NAMED[feature.name]]] = value
-    return found
-
-
-def strongest(pack: RulePack, outcome: Outcome) -> tuple[Verdict, int]:
-    """The verdict and the score of the first kind of pack: the strongest of all, the sum within its bounds."""
-    verdicts = {rule.rule_id: rule.verdict for rule in pack.rules}
-    severity = max((_VERDICTS.index(verdicts[name]) for name in outcome.fired), default=0)
-    return _VERDICTS[severity], max(0, min(HIGHEST_SCORE, outcome.points))
+def unknown_features(pack: RulePack) -> list[str]:
+    """Features that a pack names and the first catalogue lacks: for whoever publishes one."""
+    return sorted({rule.feature for rule in pack.rules} - NAMED.keys())

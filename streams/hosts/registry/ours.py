@@ -25,7 +25,14 @@ from streams.topology import LOGS, TOPICS
 #: Ids of others begin here; ours come one after the other from 1.
 FOREIGN_IDS: Final = 100_000
 
-_REQUESTS: Final = ("PaymentRequest", "CaptureRequest", "VoidRequest", "RefundRequest", "Tick")
+_REQUESTS: Final = (
+    "PaymentRequest",
+    "CaptureRequest",
+    "VoidRequest",
+    "RefundRequest",
+    "IncrementRequest",
+    "Tick",
+)
 _MESSAGES: Final[Mapping[str, tuple[str, ...]]] = {
     "payments.requests": _REQUESTS,
     "reference": ("ReferencePublished",),

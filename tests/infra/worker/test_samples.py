@@ -54,11 +54,16 @@ def test_a_sample_says_what_became_of_attempts() -> None:
 
 
 def test_our_own_refusals_say_nothing_about_a_network() -> None:
-    """Risk and routing decide before anybody is asked."""
+    """Risk and routing decide before anybody is asked; the others are what we make of an answer that does not fit."""
     told = Committing()
     told.commits(declined(DeclineReason.RISK_BLOCKED), declined(DeclineReason.NO_ROUTE))
     assert [] == told.sampler.take()
-    assert set(DeclineReason) - set(CLASSES) == {DeclineReason.RISK_BLOCKED, DeclineReason.NO_ROUTE}
+    assert set(DeclineReason) - set(CLASSES) == {
+        DeclineReason.RISK_BLOCKED,
+        DeclineReason.NO_ROUTE,
+        DeclineReason.NO_ANSWER,
+        DeclineReason.CONFLICTING_ANSWER,
+    }
 
 
 def test_reversals_and_late_answers_are_not_timed() -> None:

@@ -91,7 +91,8 @@ async def test_partitions() -> None:
     assert (200, 2) == (status, answer["partitions"])
     (index,) = answer["indexes"]
     assert (0, False, 2) == (index["index"], index["restoring"], index["open_attempts"])
-    assert {"intake": 7, "payments": 6, "settlement": 6, "reconciliation": 6} == index["ticks"]
+    ticks = {"intake": 7, "payments": 6, "velocity": 6, "settlement": 6, "reconciliation": 6}
+    assert ticks == index["ticks"]
     assert ({"payments.requests/0": 12}, {"payments.requests/0": 5}) == (index["positions"], index["lag"])
 
 

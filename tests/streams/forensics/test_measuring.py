@@ -9,11 +9,12 @@ from events.calendar import DAY, HOUR, MINUTE, SECOND, day_number, start_of
 from events.envelope import Recorded
 from events.lifecycle import PaymentRequested
 from streams.features.familiar import KEPT
+from streams.features.measuring import ENOUGH, answered, is_answer
 from streams.features.models import Model
 from streams.features.quantiles import bucket_of, end_of
 from streams.features.rules.catalogue import FEATURES, NAMES, PLACES, Source, Value
 from streams.features.windows import event_time
-from streams.forensics.measuring import ENOUGH, Measuring, answered, is_answer
+from streams.forensics.measuring import Measuring
 from tests.streams.builders_early import NOON, payment_requested, recorded, reply
 from tests.streams.forensics.days import authorized, made_up
 from tests.streams.models import random_model
@@ -104,7 +105,12 @@ def test_every_feature_that_a_log_knows_is_measured() -> None:
         if isinstance(body, NetworkReplyReceived):
             answer = body
         if isinstance(body, PaymentAuthorized | PaymentDeclined):
-            vector = answered(vectors[body.payment_id], body, answer)
+            vector = answered(
+                vectors[body.payment_id],
+                body,
+                answer.avs_result if answer else "",
+                answer.cvv_result if answer else "",
+            )
             seen |= {name for name, value in zip(NAMES, vector, strict=True) if value is not None}
     # Nobody gives an e-mail address on these days.
     missing = {feature.name for feature in FEATURES if feature.name not in seen} - {"email.id", "email.new"}
@@ -147,7 +153,7 @@ def test_what_the_request_and_reference_data_say() -> None:
 )
 def test_what_the_network_says(avs: str, cvv: str, words: tuple[Value, Value]) -> None:
     """In words; a letter that nobody knows is not known."""
-    vector = answered([None] * len(NAMES), authorized("p"), reply(avs_result=avs, cvv_result=cvv))
+    vector = answered([None] * len(NAMES), authorized("p"), avs, cvv)
     assert words == (vector[PLACES["payment.avs"]], vector[PLACES["payment.cvv"]])
     assert (True, "00") == (
         vector[PLACES["authorization.approved"]],

@@ -338,7 +338,9 @@ def test_a_finished_house_has_nothing_to_do() -> None:
     log = with_ticks(12)
     list(House([IndexActor(log, 0, run(12), KEYS)], [outside(log)]).run())
     ends: Sequence[int] = [
-        log.end(name, 0) for name in ("intake", "payments", "settlement", "reconciliation")
+        log.end(name, 0) for name in ("intake", "payments", "velocity", "settlement", "reconciliation")
     ]
     assert [12] == list(House([IndexActor(log, 0, run(12), KEYS)], [outside(log)]).run())
-    assert ends == [log.end(name, 0) for name in ("intake", "payments", "settlement", "reconciliation")]
+    assert ends == [
+        log.end(name, 0) for name in ("intake", "payments", "velocity", "settlement", "reconciliation")
+    ]

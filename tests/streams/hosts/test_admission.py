@@ -21,13 +21,14 @@ from events.requests import (
     PaymentRequest,
     ReferencePublished,
     RefundRequest,
+    Request,
     Tick,
     VoidRequest,
 )
 from events.samples import recorded_samples, samples
 from events.wire import RECORD_LIMIT, decode_event, decode_message, encode_event, encode_message
 from streams.hosts.actors import IndexActor
-from streams.hosts.admission import REQUEST_LIMIT, SEALED_MOST, Admitted, Keys, Refusal, Request, admit
+from streams.hosts.admission import REQUEST_LIMIT, SEALED_MOST, Admitted, Keys, Refusal, admit
 from streams.hosts.engine import Fact
 from streams.hosts.index import Run
 from streams.hosts.log import Append, Stored

@@ -1,15 +1,20 @@
-"""How much of an input one turn takes, where a few kilobytes of a topic can stand for hundreds of megabytes."""
+"""How much one turn takes, where a few kilobytes of a topic can stand for hundreds of megabytes, and which tick."""
 
+import asyncio
+import time
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
 from aiokafka import TopicPartition
 
-from events.partitions import ClockKind
+from events.partitions import ClockKind, ClockStruck
+from events.wire import decode_event
+from streams.hosts.clocks import SECOND, WallClock
 from streams.hosts.cluster import Cluster
 from streams.hosts.index import Run
 from streams.hosts.kafka import KafkaIndex
+from streams.hosts.log import Append
 from tests.simulation.schedules import KEYS
 
 MEBIBYTE = 1 << 20
@@ -62,3 +67,36 @@ def test_a_turn_takes_what_a_transaction_can_hold(tmp_path: Path, sizes: list[in
         (stored.offset, stored.value) for stored in found
     ]
     assert ([] if taken == len(sizes) else [(PLACE, records[taken].offset)]) == reader.sought
+
+
+class Nothing:
+    """A reader that finds nothing, and a producer that writes down what it is given."""
+
+    def __init__(self) -> None:
+        self.committed: list[Append] = []
+
+    async def getmany(self, *_: Any, **__: Any) -> dict[Any, Any]:
+        """No records."""
+        return {}
+
+    async def commit(self, appends: list[Append], *_: Any) -> dict[Any, int]:
+        """Take them."""
+        self.committed += appends
+        return {}
+
+
+def test_the_clock_may_be_set_between_a_strike_and_its_tick(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The tick is that of the moment at which it struck, which the guard has looked at: nothing expires early."""
+    clock = WallClock()
+    hosted = KafkaIndex(
+        Cluster("localhost:1"), 0, Run(1, ClockKind.WALL, 0, 0, clock.arguments), KEYS, tmp_path, clock=clock
+    )
+    hosted.index.opening()
+    hosted._consumer = hosted._transactions = nothing = Nothing()
+    hosted.struck_at = 100 * SECOND
+    monkeypatch.setattr(time, "time_ns", lambda: 90_000 * 10**9)
+    assert asyncio.run(hosted.turn(10))
+    events = [decode_event(one.value).body for one in nothing.committed if one.topic == "payments"]
+    assert [(100, 100 * SECOND)] == [(one.tick, one.at) for one in events if isinstance(one, ClockStruck)]

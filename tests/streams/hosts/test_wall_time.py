@@ -225,7 +225,7 @@ def test_whoever_aligns_waits_only_for_whoever_has_a_clock() -> None:
 
 def test_whoever_is_waited_for_tells_it_and_nobody_else() -> None:
     """A marker that moves nothing would be an event in a log, every second and for ever."""
-    inbox = {spec.name: f"{spec.name}.inbox" for spec in ENGINES}
+    inbox = {spec.name: f"{spec.name}.inbox" for spec in ENGINES} | {"velocity": "risk.signals"}
     for spec in ENGINES:
         waiting = {
             inbox[other.name]

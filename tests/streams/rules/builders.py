@@ -1,6 +1,7 @@
 """Books, packs and payments with dull defaults: an argument that is set is an argument that matters."""
 
-from events.reference import Action, Phase, RuleBook, RuleList, Threshold, WrittenRule
+from events.reference import Action, RuleBook, RuleList, Threshold, WrittenRule
+from events.risk import Phase
 from streams.features.rules.catalogue import LANGUAGE, PLACES, Value, usual_vector
 from streams.features.rules.lists import list_sha256
 

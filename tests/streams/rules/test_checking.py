@@ -2,7 +2,7 @@
 
 import pytest
 
-from events.reference import Phase
+from events.risk import Phase
 from streams.features.rules.checking import check, literal
 from streams.features.rules.cost import MOST_STEPS
 from streams.features.rules.faults import RuleFault

@@ -1,0 +1,103 @@
+"""A verdict explained: for people, and as one JSON value."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+import click
+
+from events.risk import ModelScore, RiskAssessed
+from infra.output import console, instant, money, remark, table
+from streams.features.rules.catalogue import FEATURES, PLACES
+from streams.forensics.explaining import Explained
+
+_MOST_REASONS: Final = 6
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_LOG: Final = "payments"
+
+
+def print_explained(found: Explained) -> None:
+    """The verdict, the rules behind it, what was measured, what models said, and where it comes from."""
+    body = found.event.body
+    assert isinstance(body, RiskAssessed)
+    screen = console()
+    click.echo(
+        f"{body.payment_id} at {body.merchant}: {body.verdict}, score {body.score}, "
+        f"decided at {_LOG}/{found.partition} {found.offset:,} ({found.event.meta.event_id})."
+    )
+    rules = [(one.rule, one.how, one.action, one.points or "", one.when.strip()) for one in found.fired]
+    if rules:
+        screen.print(table("Rules", ("rule", "", "asks for", "points", "where"), rules))
+    known = [(name, f"{value:,}", _meaning(name)) for name, value in found.features.items() if value > 0]
+    known += [(name, text, _meaning(name)) for name, text in found.texts.items() if text]
+    screen.print(table("What was measured (0 and what is not known left out)", ("feature", "", ""), known))
+    for said in body.models:
+        _print_model(found, said)
+    rows = [
+        (
+            f"{_LOG}/{found.partition} {one.offset:,}",
+            one.event_id,
+            one.what,
+            instant(_EPOCH + timedelta(microseconds=one.at)),
+            one.merchant,
+            money(one.amount, one.currency),
+        )
+        for one in found.origins
+    ]
+    screen.print(table("Where it comes from", ("position", "event", "", "made", "merchant", "amount"), rows))
+    if found.agrees:
+        click.echo("Decided again from the log: the same, bit for bit.")
+        return
+    for difference in found.differences:
+        click.echo(f"{difference.field}: recorded {difference.recorded}, decided again {difference.again}")
+    remark("Decided again from the log, it comes out otherwise.")
+
+
+def as_json_value(found: Explained) -> dict[str, Any]:
+    """All of it, times in microseconds UTC."""
+    body, meta = found.event.body, found.event.meta
+    assert isinstance(body, RiskAssessed)
+    return {
+        "payment_id": body.payment_id,
+        "merchant": body.merchant,
+        "verdict": body.verdict,
+        "score": body.score,
+        "phase": body.phase,
+        "position": {"topic": _LOG, "partition": found.partition, "offset": found.offset},
+        "event_id": meta.event_id,
+        "versions": {"rules": meta.versions.rules, "model": meta.versions.model},
+        "feature_set": body.feature_set,
+        "features": found.features,
+        "texts": found.texts,
+        "rules": [one._asdict() for one in found.fired],
+        "models": [
+            {
+                "model": said.model,
+                "version": said.version,
+                "mode": said.mode,
+                "score": said.score,
+                "margin": said.margin,
+                "base": found.models[said.mode].base,
+                "contributions": [one._asdict() for one in found.models[said.mode].contributions],
+            }
+            for said in body.models
+            if said.mode in found.models
+        ],
+        "origins": [one._asdict() for one in found.origins],
+        "agrees": found.agrees,
+        "differences": [one._asdict() for one in found.differences],
+    }
+
+
+def _print_model(found: Explained, said: ModelScore) -> None:
+    title = f"Model {said.model} version {said.version} in {said.mode}: score {said.score}"
+    why = found.models.get(said.mode)
+    if why is None:
+        click.echo(title)
+        return
+    rows = [(one.words, f"{one.margin / (1 << 20):+.3f}") for one in why.contributions[:_MOST_REASONS]]
+    console().print(table(title, ("because", "log-odds"), rows, right=("log-odds",)))
+
+
+def _meaning(name: str) -> str:
+    place = PLACES.get(name)
+    return FEATURES[place].meaning if place is not None else "what models see"

@@ -1,0 +1,348 @@
+"""The features of a payment: measured once, when it is asked for, by the stream and by whoever looks back.
+
+A payment's vector has the values of the rules' catalogue (:mod:`streams.features.rules.catalogue`) in their places. It
+is a function of the events that were taken before it, and of the payment: the same code measures in the stream, in a
+back-test and in an explanation.
+
+``mine`` says whose keys are counted here (:mod:`streams.features.velocity`). A partition of the stream holds all
+payments of its cards and some of everybody else's, so it counts :data:`HOME` alone; what would depend on how the
+payments are shared out is not known there. A back-test reads every partition and counts every key.
+
+What a verdict records of it are the whole numbers of :data:`RECORDED`, -1 for what is not known, and the texts of
+:data:`TEXTS`. What the request itself says stands in the request.
+"""
+
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
+from operator import itemgetter
+from typing import Any, Final
+
+import msgspec
+
+from events.authorization import MessageKind, NetworkReplyReceived, PaymentAuthorized, PaymentDeclined
+from events.calendar import DAY, SECOND, weekday
+from events.envelope import Recorded
+from events.lifecycle import PaymentRequested
+from events.reference import BinTable, MerchantTerms, Reference
+from events.risk import Mode, ModelScore
+from streams.features import familiar, modelling, profiles, quantiles, velocity
+from streams.features.bins import BinBlock, blocks_of, range_of
+from streams.features.familiar import Familiar, meet
+from streams.features.modelling import Models
+from streams.features.profiles import Profiles
+from streams.features.quantiles import Quantiles
+from streams.features.rules.catalogue import NAMES, PLACES, WINDOWS, Value
+from streams.features.rules.types import DOMAINS, WEEKDAYS
+from streams.features.velocity import CARD, CARD_MERCHANT, MERCHANT, Mark
+from streams.features.windows import event_time
+
+FEATURE_SET: Final = 2
+"""Names :data:`RECORDED` and :data:`TEXTS`, their order and their meaning. Others are another set."""
+
+HOME: Final = CARD | CARD_MERCHANT
+"""The keys of which a partition has all payments: card numbers decide where a payment goes."""
+
+ENOUGH: Final = 100
+"""Payments from which a merchant's amounts have a middle and a tail."""
+
+UNKNOWN: Final = -1
+"""In a recorded vector: not known. No figure that is recorded can be negative."""
+
+_MINUTE_US: Final = 60 * SECOND
+_SEPARATOR: Final = "\x1f"
+_AVS: Final = {
+    **dict.fromkeys("XYDFM", "full"),
+    **dict.fromkeys("AB", "street"),
+    **dict.fromkeys("PWZ", "postal_code"),
+    **dict.fromkeys("CN", "none"),
+    **dict.fromkeys("EGIRSU", "unavailable"),
+}
+_CVV: Final = {"M": "match", "N": "no_match", "P": "not_given", "S": "not_given", "U": "unavailable"}
+"""The networks' letters in words. A letter that is in no table is not known."""
+
+_PLAN: Final = velocity.plan_of(",".join(WINDOWS))
+
+
+def _rule_name(column: str) -> str:
+    """velocity says card_count_1h and card_merchant_count_1h, the rules card.count_1h and card_merchant.count_1h."""
+    key, measure, window = column.rsplit("_", 2)
+    return f"{key}.{measure}_{window}"
+
+
+_COLUMNS: Final = tuple(_rule_name(column) for column in velocity.columns(_PLAN))
+_GIVEN: Final = (
+    "amount",
+    "payment.currency",
+    "payment.channel",
+    "payment.time",
+    "payment.weekday",
+    "card.id",
+    "card.bin",
+    "merchant.id",
+    "ip.id",
+    "device.id",
+    "email.id",
+    "card.country",
+    "card.brand",
+    "card.funding",
+    "merchant.mcc",
+    "merchant.limit_percent",
+    "card.new",
+    "card.idle",
+    "device.new",
+    "email.new",
+    "card.amount_percent",
+    "card.outliers_7d",
+    "merchant.p50",
+    "merchant.p95",
+)
+"""What is measured beside velocity, in the order in which :func:`pay` lists it."""
+
+_VELOCITY_RECORDED: Final = tuple(name for name in _COLUMNS if name.startswith(("card.", "card_merchant.")))
+_OTHERS_RECORDED: Final = (
+    "merchant.limit_percent",
+    "card.new",
+    "card.idle",
+    "device.new",
+    "email.new",
+    "card.amount_percent",
+    "card.outliers_7d",
+)
+RECORDED: Final = (
+    *_VELOCITY_RECORDED,
+    *_OTHERS_RECORDED,
+    *(f"profile.{name}" for name in profiles.NAMES),
+)
+"""The whole numbers of a recorded vector. Those of the profile (what a model sees) stand at its end."""
+
+TEXTS: Final = ("card.country", "card.brand", "card.funding", "merchant.mcc")
+
+_velocity_recorded: Final = itemgetter(*(PLACES[name] for name in _VELOCITY_RECORDED))
+_others_recorded: Final = itemgetter(*(PLACES[name] for name in _OTHERS_RECORDED))
+_texts_recorded: Final = itemgetter(*(PLACES[name] for name in TEXTS))
+_SCORE: Final = PLACES["model.score"]
+_OUTLIERS_7D: Final = profiles.NAMES.index("card_outliers_7d")
+
+
+class Terms(msgspec.Struct, frozen=True):
+    """What a merchant's contract says of its payments; 0 bounds nothing."""
+
+    mcc: str | None = None
+    max_amount: int = 0
+    card_count_24h: int = 0
+
+
+_NO_TERMS: Final = Terms()
+
+
+class Measures(msgspec.Struct):
+    """Everything that payments are measured against. Bounded: what no feature can reach any more is forgotten."""
+
+    mine: int
+    velocity: velocity.State
+    profiles: Profiles = msgspec.field(default_factory=Profiles)
+    familiar: Familiar = msgspec.field(default_factory=Familiar)
+    amounts: dict[str, Quantiles] = {}
+    bins: list[BinBlock] = []
+    terms: dict[str, Terms] = {}
+
+
+class Measured(msgspec.Struct, gc=False):
+    """What was measured of a payment: the vector that rules read, the profile that models read, what they say."""
+
+    vector: list[Value]
+    profile: list[int]
+    scores: list[ModelScore] = []
+
+
+def initial(mine: int) -> Measures:
+    """Nothing has happened."""
+    return Measures(mine, velocity.initial(_PLAN))
+
+
+def refer(measures: Measures, content: Reference) -> None:
+    """Put reference data into force; what measures nothing is passed over."""
+    match content:
+        case BinTable(ranges=ranges):
+            measures.bins = blocks_of(ranges)
+        case MerchantTerms():
+            measures.terms[content.merchant] = Terms(
+                _word("mcc", content.mcc), content.max_amount, content.card_count_24h
+            )
+        case _:
+            pass
+
+
+def pay(measures: Measures, recorded: Recorded, event_id: str) -> Measured | None:
+    """Measure a payment before its authorization, and count it; None, and nothing changes, when its id is known."""
+    body = recorded.body
+    assert isinstance(body, PaymentRequested)
+    at = event_time(recorded.meta.occurred_at, recorded.meta.ingested_at)
+    card, merchant, amount = body.card_id, body.merchant, body.amount
+    found = velocity.observe(
+        measures.velocity,
+        event_id,
+        at,
+        card,
+        body.ip_ref,
+        body.device_ref,
+        body.email_ref,
+        merchant,
+        amount,
+        measures.mine,
+    )
+    if found is None:
+        return None
+    profile = profiles.observe(measures.profiles, f"{card}{_SEPARATOR}{body.currency}", merchant, at, amount)
+    row = range_of(measures.bins, body.bin)
+    terms = measures.terms.get(merchant, _NO_TERMS)
+    seen = meet(measures.familiar, card, at)
+    ratio = profile[profiles.RATIO]
+    half, most = _usual_amounts(measures, body)
+    given = (
+        amount,
+        body.currency,
+        body.channel.value,
+        at % DAY // _MINUTE_US,
+        WEEKDAYS[weekday(at // DAY)],
+        card,
+        body.bin,
+        merchant,
+        body.ip_ref or None,
+        body.device_ref or None,
+        body.email_ref or None,
+        _word("country", row.country) if row else None,
+        _word("brand", row.brand) if row else None,
+        _word("funding", row.funding) if row else None,
+        terms.mcc,
+        amount * 100 // terms.max_amount if terms.max_amount > 0 else None,
+        seen is None,
+        None if seen is None else (at - seen) // SECOND,
+        _is_new(measures, "device", body.device_ref, card, at),
+        _is_new(measures, "email", body.email_ref, card, at),
+        ratio * 100 // profiles.UNIT if ratio else None,
+        profile[_OUTLIERS_7D],
+        half,
+        most,
+    )
+    return Measured(list(_spread(measures.mine)((*found.values, *given, None))), profile)
+
+
+def ask(models: Models, measured: Measured) -> None:
+    """Ask the models in use; rules read the champion's score."""
+    measured.scores = modelling.scores(models, measured.profile)
+    for said in measured.scores:
+        if said.mode is Mode.ENFORCE:
+            measured.vector[_SCORE] = said.score
+
+
+def decline(measures: Measures, payment_id: str, now: int) -> None:
+    """Take note that a payment was declined."""
+    velocity.mark(measures.velocity, payment_id, Mark.DECLINED, now)
+
+
+def label(
+    measures: Measures, payment_id: str, merchant: str, paid_at: int, now: int, *, fraud: bool, ordinary: bool
+) -> None:
+    """Take what became known at ``now`` of a payment; no vector that was measured before changes."""
+    if fraud:
+        velocity.mark(measures.velocity, payment_id, Mark.FRAUD, now)
+    profiles.learn(measures.profiles, merchant, paid_at, now, fraud=fraud, ordinary=ordinary)
+
+
+def stale(measures: Measures, now: int) -> list[str]:
+    """What can be forgotten at ``now``, in the order in which :func:`forget` takes it."""
+    return [
+        *(f"payments {hour:08d}" for hour in velocity.stale_hours(measures.velocity, now)),
+        *(f"names {day_on:08d}" for day_on in familiar.stale_days(measures.familiar, now)),
+        *(f"profiles {day_on:08d}" for day_on in profiles.stale_days(measures.profiles, now)),
+    ]
+
+
+def forget(measures: Measures, what: str) -> None:
+    """Forget one thing that :func:`stale` has named."""
+    kind, number = what.split()
+    match kind:
+        case "payments":
+            velocity.forget(measures.velocity, int(number))
+        case "names":
+            familiar.forget_day(measures.familiar, int(number))
+        case _:
+            profiles.forget_day(measures.profiles, int(number))
+
+
+def features_of(measured: Measured) -> list[int]:
+    """The whole numbers of :data:`RECORDED`."""
+    vector = measured.vector
+    features: list[int] = [*_velocity_recorded(vector)]
+    features += [UNKNOWN if value is None else int(value) for value in _others_recorded(vector)]
+    features += measured.profile
+    return features
+
+
+def texts_of(measured: Measured) -> list[str]:
+    """The texts of :data:`TEXTS`."""
+    return [value or "" for value in _texts_recorded(measured.vector)]
+
+
+def answered(
+    vector: Sequence[Value], event: PaymentAuthorized | PaymentDeclined, avs_result: str, cvv_result: str
+) -> list[Value]:
+    """The vector after authorization: what the issuer said, and what the network said of address and code."""
+    found = list(vector)
+    found[PLACES["authorization.approved"]] = isinstance(event, PaymentAuthorized)
+    found[PLACES["authorization.code"]] = event.response_code or None
+    found[PLACES["payment.avs"]] = _AVS.get(avs_result)
+    found[PLACES["payment.cvv"]] = _CVV.get(cvv_result)
+    return found
+
+
+def is_answer(body: object) -> bool:
+    """Whether an event is a network's answer to an authorization, in time."""
+    return isinstance(body, NetworkReplyReceived) and body.kind is MessageKind.AUTHORIZATION and not body.late
+
+
+def summary(measures: Measures) -> Iterator[str]:
+    """Each key with what is counted under it, each card with its usual amount."""
+    yield from velocity.summary(measures.velocity)
+    cards = measures.profiles.cards
+    for card in sorted(cards):
+        known = cards[card]
+        yield f"profile {card} {known.payments} {known.total} {known.outliers} {known.newest}"
+
+
+@lru_cache(maxsize=2)
+def _spread(mine: int) -> Any:
+    """What puts the values of velocity, those of :data:`_GIVEN` and a last None into their places."""
+    sources = [*_COLUMNS, *_GIVEN]
+    nobody = len(sources)
+    bits = {dimension: 1 << place for place, dimension in enumerate(velocity.DIMENSIONS)}
+    found = {name: place for place, name in enumerate(sources)}
+    for name in _COLUMNS:
+        if not bits[name.partition(".")[0]] & mine:
+            found[name] = nobody
+    return itemgetter(*(found.get(name, nobody) for name in NAMES))
+
+
+def _is_new(measures: Measures, kind: str, ref: str, card: str, at: int) -> bool | None:
+    if not ref:
+        return None
+    return meet(measures.familiar, f"{kind}{_SEPARATOR}{ref}{_SEPARATOR}{card}", at) is None
+
+
+def _usual_amounts(measures: Measures, body: PaymentRequested) -> tuple[int | None, int | None]:
+    """Half of the merchant's payments before this one, and 95 in 100, were for no more."""
+    if not measures.mine & MERCHANT:
+        return None, None
+    amounts = measures.amounts.setdefault(f"{body.merchant}{_SEPARATOR}{body.currency}", Quantiles())
+    known = amounts.amounts >= ENOUGH
+    half = quantiles.read(amounts, 0) if known else None
+    most = quantiles.read(amounts, 1) if known else None
+    quantiles.take(amounts, body.amount)
+    return half, most
+
+
+@lru_cache(maxsize=1 << 12)
+def _word(domain: str, text: str) -> str | None:
+    """A word of reference data, if rules can know it."""
+    return None if DOMAINS[domain].refuses(text) else text

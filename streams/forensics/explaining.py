@@ -1,0 +1,273 @@
+"""One verdict explained: what was measured, what fired and why, where it comes from, and that it comes out again.
+
+The log of the payment's partition is decided again from its beginning, by the engine that decided it, with a witness
+beside the risk processor: it sees the state that the verdict was made of. What comes out must be the recorded bytes.
+Nothing is written. Raises Refused for a payment that the log does not have, LogDamaged for one that cannot be read.
+"""
+
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any, Final, NamedTuple
+
+import msgspec
+
+from events.authorization import PaymentDeclined
+from events.envelope import Recorded
+from events.errors import LogDamaged, Refused, ValidationError, WireError
+from events.identity import partition_of_slot, slot_of_payment
+from events.lifecycle import PaymentRequested
+from events.partitions import ClockKind
+from events.reference import WrittenRule
+from events.risk import Mode, RiskAssessed
+from events.wire import decode_event, encode_event, type_of
+from streams import risk
+from streams.features import modelling
+from streams.features.measuring import RECORDED, TEXTS
+from streams.features.rules.catalogue import WINDOWS
+from streams.features.rules.in_force import InForce
+from streams.features.scoring import Assessment
+from streams.features.windows import event_time
+from streams.forensics.replay import WholeLog, run_of
+from streams.hosts.engine import Engine
+from streams.hosts.log import Log, Stored
+from streams.topology import PAYMENTS
+
+_READ: Final = 5_000
+_REACH_US: Final = max(WINDOWS.values())
+
+Progress = Callable[[int], None]
+
+
+class Fired(NamedTuple):
+    """A rule that the verdict names. ``when`` is its text, "" for a limit or a hotlist entry, which have none."""
+
+    rule: str
+    how: str
+    action: str
+    when: str
+    points: int
+
+
+class Origin(NamedTuple):
+    """An event that went into the vector: an earlier payment with the card, or what became of it."""
+
+    offset: int
+    event_id: str
+    what: str
+    at: int
+    merchant: str
+    amount: int
+    currency: str
+
+
+class Difference(NamedTuple):
+    """A field that came out otherwise than it was recorded."""
+
+    field: str
+    recorded: str
+    again: str
+
+
+class Explained(NamedTuple):
+    """A verdict with everything behind it. ``differences`` is empty where it came out again, bit for bit."""
+
+    offset: int
+    partition: int
+    event: Recorded
+    features: dict[str, int]
+    texts: dict[str, str]
+    fired: list[Fired]
+    models: dict[str, Assessment]
+    origins: list[Origin]
+    agrees: bool
+    differences: list[Difference]
+
+
+class _Seen(NamedTuple):
+    """What the witness saw when the verdict was made."""
+
+    rules: InForce
+    models: modelling.Models
+    profile: list[int]
+
+
+class _Witness:
+    """The risk processor, and a look at its state when one payment is decided."""
+
+    NAME = risk.NAME
+    HEARS = risk.HEARS
+    DECIDES = risk.DECIDES
+
+    def __init__(self, payment_id: str) -> None:
+        self._payment_id = payment_id
+        self.seen: _Seen | None = None
+        self.initial = risk.initial
+        self.evolve = risk.evolve
+        self.due = risk.due
+        self.fire = risk.fire
+        self.summary = risk.summary
+
+    def decide(self, state: risk.State, recorded: Recorded) -> list[Any]:
+        """As risk decides."""
+        body = recorded.body
+        if isinstance(body, PaymentRequested) and body.payment_id == self._payment_id:
+            measured = state.open[body.payment_id]
+            self.seen = _Seen(_copied(state.rules), _copied(state.models), list(measured.profile))
+        return risk.decide(state, recorded)
+
+
+def explain(log: WholeLog, payment_id: str, progress: Progress = lambda done: None) -> Explained:
+    """The verdict on a payment before its authorization."""
+    with log.view():
+        run = run_of(log)
+        try:
+            partition = partition_of_slot(slot_of_payment(payment_id), run.partitions)
+        except ValidationError as error:
+            raise Refused(f"{payment_id[:60]!r} is no payment: {error.reason}") from error
+        asked = _request(log, partition, payment_id)
+        witness = _Witness(payment_id)
+        processors = tuple(witness if one is risk else one for one in PAYMENTS.processors)
+        spec = replace(PAYMENTS, processors=processors)
+        virtual = run.clock is ClockKind.VIRTUAL
+        engine = Engine(spec, partition, run.partitions, run.clock, simulated=virtual)
+        origins = _Origins(asked)
+        expected: deque[Recorded] = deque()
+        for stored in _stored(log, partition):
+            if stored.offset % _READ == 0:
+                progress(stored.offset)
+            recorded = _decoded(stored, partition)
+            origins.take(stored.offset, recorded)
+            if not expected:
+                output = engine.retake(recorded)
+                expected.extend(output.events if output is not None else [])
+            again = expected.popleft() if expected else None
+            if isinstance(recorded.body, RiskAssessed) and recorded.body.payment_id == payment_id:
+                return _explained(stored, partition, recorded, again, witness.seen, origins)
+    raise Refused(f"{payment_id} has no verdict yet")
+
+
+def _request(log: Log, partition: int, payment_id: str) -> PaymentRequested:
+    for stored in _stored(log, partition):
+        try:
+            if type_of(stored.value) is not PaymentRequested:
+                continue
+        except WireError as error:
+            raise LogDamaged(f"payments/{partition} at {stored.offset}: {error}") from error
+        body = _decoded(stored, partition).body
+        if isinstance(body, PaymentRequested) and body.payment_id == payment_id:
+            return body
+    raise Refused(f"there is no payment {payment_id} in this log")
+
+
+def _explained(
+    stored: Stored,
+    partition: int,
+    recorded: Recorded,
+    again: Recorded | None,
+    seen: _Seen | None,
+    origins: "_Origins",
+) -> Explained:
+    body = recorded.body
+    assert isinstance(body, RiskAssessed)
+    differences = _differences(recorded, again)
+    agrees = again is not None and encode_event(again) == stored.value
+    return Explained(
+        stored.offset,
+        partition,
+        recorded,
+        dict(zip(RECORDED, body.features, strict=False)),
+        dict(zip(TEXTS, body.texts, strict=False)),
+        [] if seen is None else list(_fired(seen.rules, body)),
+        {}
+        if seen is None
+        else {
+            said.mode: modelling.reasons(seen.models, Mode(said.mode), seen.profile) for said in body.models
+        },
+        origins.found(event_time(recorded.meta.occurred_at, recorded.meta.ingested_at)),
+        agrees,
+        differences,
+    )
+
+
+def _differences(recorded: Recorded, again: Recorded | None) -> list[Difference]:
+    if again is None or type(again.body) is not type(recorded.body):
+        name = "nothing" if again is None else type(again.body).__name__
+        return [Difference("", type(recorded.body).__name__, name)]
+    found = []
+    for part in ("meta", "body"):
+        was, is_ = msgspec.to_builtins(getattr(recorded, part)), msgspec.to_builtins(getattr(again, part))
+        found += [
+            Difference(f"{part}.{name}", str(was[name]), str(is_[name]))
+            for name in was
+            if was[name] != is_[name]
+        ]
+    return found
+
+
+def _fired(rules: InForce, body: RiskAssessed) -> Iterator[Fired]:
+    """The rules that the verdict names, with their texts as they were in force."""
+    written: dict[str, WrittenRule] = {}
+    for book in (rules.house, rules.own.get(body.merchant)):
+        if book is not None:
+            prefix = f"{book.merchant}/" if book.merchant else ""
+            written |= {prefix + rule.rule_id: rule for rule in book.rules}
+    for how, names in (("fired", body.rules), ("shadow", body.shadow_rules), ("failed", body.failed_rules)):
+        for name in names:
+            rule = written.get(name)
+            yield Fired(
+                name,
+                how,
+                rule.action.value if rule else "",
+                rule.when if rule else "",
+                rule.points if rule else 0,
+            )
+
+
+class _Origins:
+    """The payments with the same card up to the verdict, and those of them that were declined."""
+
+    def __init__(self, asked: PaymentRequested) -> None:
+        self._card = asked.card_id
+        self._paid: dict[str, Origin] = {}
+        self._counted: set[str] = set()
+        self._declined: list[Origin] = []
+
+    def take(self, offset: int, recorded: Recorded) -> None:
+        """Look at an event in the order of the log."""
+        meta, body = recorded.meta, recorded.body
+        if isinstance(body, PaymentRequested) and body.card_id == self._card:
+            at = event_time(meta.occurred_at, meta.ingested_at)
+            self._paid[body.payment_id] = Origin(
+                offset, meta.event_id, "payment", at, body.merchant, body.amount, body.currency
+            )
+        elif isinstance(body, RiskAssessed) and body.payment_id in self._paid:
+            # A payment that came for a later interval stands in the log before it is counted.
+            self._counted.add(body.payment_id)
+        elif isinstance(body, PaymentDeclined) and body.payment_id in self._paid:
+            paid = self._paid[body.payment_id]
+            self._declined.append(paid._replace(offset=offset, event_id=meta.event_id, what="decline"))
+
+    def found(self, at: int) -> list[Origin]:
+        """Those that a window ending at ``at`` reaches, in the order of the log."""
+        counted = [self._paid[payment_id] for payment_id in self._paid if payment_id in self._counted]
+        reached = [one for one in (*counted, *self._declined) if at - _REACH_US < one.at <= at]
+        return sorted(reached, key=lambda one: one.offset)
+
+
+def _stored(log: Log, partition: int) -> Iterator[Stored]:
+    offset = 0
+    while block := log.read("payments", partition, offset, _READ):
+        yield from block
+        offset = block[-1].offset + 1
+
+
+def _decoded(stored: Stored, partition: int) -> Recorded:
+    try:
+        return decode_event(stored.value)
+    except WireError as error:
+        raise LogDamaged(f"payments/{partition} at {stored.offset}: {error}") from error
+
+
+def _copied(value: Any) -> Any:
+    return msgspec.msgpack.decode(msgspec.msgpack.encode(value), type=type(value))

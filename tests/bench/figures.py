@@ -1,0 +1,86 @@
+"""What the figures are made with: clocks, memory, percentiles."""
+
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from events.errors import TallystickError
+from streams.hosts.embedded import EmbeddedLog
+from streams.topology import LOGS
+
+SAMPLE_SECONDS: Final = 0.2
+MOMENTS: Final = 10
+
+
+class Along(NamedTuple):
+    """A process from its start to its end: MiB that it and its children hold at ten moments, and its log's growth.
+
+    ``log`` has pairs: seconds since the start, and the events that stand in the log then.
+    """
+
+    memory_mb: list[float]
+    log: list[tuple[float, int]]
+
+
+def along(process: "subprocess.Popen[str]", path: Path) -> Along:
+    """Look at a process that fills the embedded log at ``path`` until it has ended."""
+    samples: list[float] = []
+    lengths: list[tuple[float, int]] = []
+    began = time.monotonic()
+    while process.poll() is None:
+        samples.append(round(resident(process.pid) / 1024, 1))
+        lengths.append((round(time.monotonic() - began, 2), length(path)))
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(SAMPLE_SECONDS)
+    moments = [samples[moment * len(samples) // MOMENTS] for moment in range(1, MOMENTS)] + samples[-1:]
+    return Along(moments, lengths)
+
+
+def length(path: Path) -> int:
+    """Events in an embedded log of one partition; 0 while there is none."""
+    if not path.exists():
+        return 0
+    try:
+        log = EmbeddedLog(path, read_only=True)
+    except TallystickError:
+        return 0  # It is being made.
+    try:
+        return sum(log.end(name, 0) for name in LOGS)
+    finally:
+        log.close()
+
+
+def resident(pid: int) -> int:
+    """Resident KiB of a process and all below it; 0 where it is gone or the system has no /proc."""
+    try:
+        status = Path(f"/proc/{pid}/status").read_text()
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    except OSError:
+        return 0
+    own = next((int(line.split()[1]) for line in status.splitlines() if line.startswith("VmRSS")), 0)
+    return own + sum(resident(int(child)) for child in children)
+
+
+@contextmanager
+def clock() -> Iterator[Callable[[], float]]:
+    """Processor seconds of this process inside the block: other processes of a busy machine do not count."""
+    started = time.process_time()
+    ended = 0.0
+    yield lambda: ended
+    ended = time.process_time() - started
+
+
+def timed(call: Callable[[], object]) -> float:
+    """The processor seconds that a call takes."""
+    with clock() as took:
+        call()
+    return took()
+
+
+def percentile(values: list[float], percent: int) -> float:
+    """Nearest rank, one decimal."""
+    ordered = sorted(values)
+    return round(ordered[max(0, -(-len(ordered) * percent // 100) - 1)], 1)

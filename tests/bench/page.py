@@ -1,0 +1,134 @@
+"""``docs/benchmark.md`` from the figures of one run: who was compared, how, and what came of it.
+
+The page is written only where every peer was there: half a comparison would be read as a whole one.
+"""
+
+import json
+import subprocess
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from tests.bench.peers.compare import NAMES, OURS, at_half, fastest
+from tests.bench.peers.systems import BENCH_PYTHON, ROOT
+
+PAGE: Final = ROOT / "docs" / "benchmark.md"
+PLOTS: Final = ROOT / "docs" / "benchmark"
+#: Above this, other work was done beside the run, and the page says so.
+QUIET_LOAD: Final = 0.5
+
+TITLES: Final = {
+    OURS: ("Tallystick", "exactly once"),
+    "faust": ("Faust", "at least once"),
+    "quix": ("Quix Streams", "exactly once"),
+    "kafka_streams": ("Kafka Streams", "exactly_once_v2"),
+}
+_OTHERS: Final = {
+    "embedded_payments_per_second": "payments a second, whole life, embedded log and projections",
+    "kafka_authorizations_per_second": "payments a second on Kafka with all that a day brings, captures included",
+    "kafka_whole_life_payments_per_second": "payments a second through their whole life on Kafka, start included",
+    "replay_events_per_second": "events a second of `replay --verify`",
+    "projection_postings_per_second": "ledger entries a second into DuckDB, one core",
+    "cost_flatness": "cost of a payment among 50,000 over one among 10,000",
+    "memory_growth": "memory of the largest process, the same way",
+}
+
+
+def publish(figures: Mapping[str, Any]) -> str:
+    """Write page and plots; a sentence about it."""
+    peers = figures.get("peers", {})
+    absent = [name for name in NAMES if name not in peers]
+    if absent:
+        return f"No page: without {', '.join(absent)} there is no comparison (`make bench-peers`)."
+    PLOTS.mkdir(exist_ok=True)
+    kept = PLOTS / "figures.json"
+    kept.write_text(json.dumps(figures, indent=1) + "\n", "utf-8")
+    subprocess.run(
+        [BENCH_PYTHON, Path(__file__).with_name("plots.py"), kept, PLOTS], check=True, capture_output=True
+    )
+    PAGE.write_text("\n".join(lines(figures)) + "\n", "utf-8")
+    return f"Written: {PAGE.relative_to(ROOT)} and its plots."
+
+
+def lines(figures: Mapping[str, Any]) -> Iterator[str]:
+    """The page."""
+    yield "# Benchmark"
+    yield ""
+    yield (
+        "Written by `make bench` from one run, and good for that run alone: between machines, the ratios carry over. "
+        "What is compared, and what each system does and does not do, stands in "
+        "[peers](../tests/bench/peers/README.md)."
+    )
+    yield ""
+    yield f"{figures['machine']}, Python {figures['python']}, {figures['date']}, commit `{figures['commit'][:12]}`."
+    if figures["load_before"] > QUIET_LOAD:
+        yield (
+            f"**Other work was done beside it** (load {figures['load_before']:.1f} at its start): rates are too low, "
+            "and latencies too high, for all."
+        )
+    yield from _authorizations(figures)
+    yield from _floor(figures)
+    yield from _recovery(figures["recovery"])
+    yield from ("", "## Cost and length of the log", "")
+    yield "What an event costs on the wall's clock while the embedded log grows to that of 50,000 payments."
+    yield from ("", "![Cost and length](benchmark/cost-and-length.png)", "", "## Other figures", "")
+    yield from ("| figure | |", "|---|---:|")
+    yield from (f"| {meaning} | {figures[name]:,} |" for name, meaning in _OTHERS.items() if name in figures)
+
+
+def _authorizations(figures: Mapping[str, Any]) -> Iterator[str]:
+    peers = figures["peers"]
+    ours = fastest(peers[OURS])["rate"]
+    yield from ("", "## Authorizations", "")
+    compared = min(run["compared"] for runs in peers.values() for run in runs)
+    yield (
+        f"The same payments through all; at least {compared:,} outcomes of every run were compared with ours one by "
+        f"one, and {figures['outcomes_that_differ']} differ."
+    )
+    yield from ("", "| system | guarantee | payments a second | ours over it | p50 | p99 |")
+    yield "|---|---|---:|---:|---:|---:|"
+    for name, (title, guarantee) in TITLES.items():
+        best = fastest(peers[name])
+        half = at_half(best)
+        yield (
+            f"| {title} | {guarantee} | {best['rate']:,.0f} | {ours / best['rate']:.2f} "
+            f"| {half['p50_ms']:,.0f} ms | {half['p99_ms']:,.0f} ms |"
+        )
+    yield from (
+        "",
+        "Latencies at half of each system's own rate, open loop: from the moment at which a request was",
+    )
+    yield "to be sent to the moment at which its outcome was read committed. Each system in its fastest tuning."
+    yield from ("", "![Load and latency](benchmark/load-and-latency.png)", "")
+    yield "All tunings; processor time is that of the deciding processes, without broker and network."
+    yield from ("", "| system | tuning | settings | a second | core µs a payment | p99 at half | repeated |")
+    yield "|---|---|---|---:|---:|---:|---:|"
+    for name, (title, _) in TITLES.items():
+        for run in peers[name]:
+            yield (
+                f"| {title} | {run['tuning']} | {run['settings']} | {run['rate']:,.0f} | {run['processor_us']:,.0f} "
+                f"| {at_half(run)['p99_ms']:,.0f} ms | {run['repeated']} |"
+            )
+
+
+def _floor(figures: Mapping[str, Any]) -> Iterator[str]:
+    yield from ("", "## The floor", "")
+    yield (
+        f"A payment is {figures['records_read_per_payment']} records that a worker reads and "
+        f"{figures['records_written_per_payment']} that it writes "
+        f"({figures['bytes_read_per_payment']:,} and {figures['bytes_written_per_payment']:,} bytes). Read, decoded, "
+        f"encoded and written in transactions with nothing decided, that is {figures['floor_per_second']:,.0f} "
+        f"payments a second in one process, of which one worker reaches {figures['ratio_floor']:.0%}; the codec alone "
+        f"takes {figures['floor_codec_us']} µs a payment."
+    )
+
+
+def _recovery(told: Mapping[str, Any]) -> Iterator[str]:
+    yield from ("", "## A kill and its recovery", "")
+    yield (
+        f"{told['payments']:,} payments at {told['rate']:,.0f} a second; the only worker is killed at "
+        f"{told['killed_at']} s. For {told['silent_seconds']} s no outcome comes (the group waits six seconds for the "
+        f"dead one); {told['recovered_seconds']} s after the kill everybody is answered as fast as before. Each "
+        f"payment has one outcome, {told['repeated']} have two."
+    )
+    yield from ("", "![Kill and recovery](benchmark/kill-and-recovery.png)")

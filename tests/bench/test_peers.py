@@ -1,0 +1,135 @@
+"""What the comparison rests on and needs no broker: decisions of the peers, agreement, time line, page."""
+
+from typing import Any, Final
+
+import pytest
+
+from tests.bench import page
+from tests.bench.peers import decisions, work
+from tests.bench.peers.compare import HALF, NAMES, OURS, agreement, summary
+from tests.bench.peers.decisions import DAY, HOUR, MINUTE, Terms
+from tests.bench.peers.driver import Timed
+from tests.bench.peers.recovery import time_line
+from tests.bench.peers.work import Outcome
+
+NOON: Final = 20_000 * DAY
+TERMS: Final = Terms(work.terms())
+
+
+def payment(at: int, amount: int = 1_000, merchant: str = "greenfield-market", **more: str) -> dict[str, Any]:
+    """A payment with a Visa card at a merchant that sets no limit of its own to a card's number of payments."""
+    usual = {"idempotency_key": f"k-{at}", "card_id": "card", "bin": "41470012", "currency": "USD"}
+    return {"occurred_at": at, "amount": amount, "merchant": merchant, **usual, **more}
+
+
+@pytest.mark.parametrize(
+    ("before", "verdict"),
+    [
+        ([], "allow"),
+        ([0, 0], "allow"),
+        ([0, 0, 0], "review"),
+        ([0, 0, 0, 0, 0], "block"),
+        # A window is open at its beginning: what is exactly ten minutes old is out.
+        ([10 * MINUTE] * 3, "allow"),
+        ([10 * MINUTE - 1] * 3, "review"),
+        ([30 * MINUTE] * 8, "block"),
+        ([HOUR] * 5, "allow"),
+        # Six at one merchant in a day are looked at, whatever the hour.
+        ([2 * HOUR] * 6, "review"),
+        ([DAY] * 20, "allow"),
+    ],
+)
+def test_a_peer_counts_in_exact_windows(before: list[int], verdict: str) -> None:
+    """So long before this payment the card paid, too."""
+    history: decisions.History = []
+    for ago in before:
+        decisions.remember(history, payment(NOON - ago))
+    assert verdict == decisions.authorize(TERMS, history, payment(NOON))["verdict"]
+
+
+@pytest.mark.parametrize(
+    ("more", "expected"),
+    [
+        ({}, ("submission", "visa")),
+        ({"bin": "51000012"}, ("submission", "mastercard")),
+        ({"bin": "99990012"}, ("outcome", "")),
+        ({"bin": "350000"}, ("outcome", "")),
+        ({"bin": "35300012"}, ("submission", "discover")),
+    ],
+)
+def test_a_peer_routes_by_number_and_cost(more: dict[str, str], expected: tuple[str, str]) -> None:
+    """The brand by the longest prefix; the cheapest network that carries it in this currency."""
+    step = decisions.authorize(TERMS, [], payment(NOON, **more))
+    assert expected == (step["type"], step["network"])
+
+
+def test_what_was_not_sent_goes_to_the_next_network() -> None:
+    """And where there is none left, the payment is declined without a network's word."""
+    step = decisions.authorize(TERMS, [], payment(NOON))
+    again = decisions.answer(TERMS, {**step, "sent": False})
+    assert ("star", 2) == (again["network"], again["attempt"])
+    ended = decisions.answer(TERMS, {**again, "sent": False})
+    assert ("declined", "no_route", "") == (ended["outcome"], ended["reason"], ended["network"])
+
+
+def test_the_requests_of_a_card_share_a_partition() -> None:
+    """Otherwise two of them could overtake each other, and verdicts would be chance."""
+    places: dict[str, set[int]] = {}
+    for body in work.requests(3_000):
+        place = work.partition_of_name(work.name_of(body), work.PARTITIONS)
+        places.setdefault(body.card_id, set()).add(place)
+    assert {1} == {len(found) for found in places.values()}
+    assert {0, 1} == set().union(*places.values())
+
+
+def test_another_outcome_is_seen() -> None:
+    """Of payments that only one of the two has, nothing is said."""
+    ours = {
+        "a": Outcome("a", "authorized", "visa", "allow", 5),
+        "b": Outcome("b", "unknown", "visa", "allow", 0),
+    }
+    theirs = {Outcome("a", "authorized", "visa", "review", 5), Outcome("c", "declined", "", "block", 0)}
+    assert {"compared": 1, "differ": 1, "differing": ["a"]} == agreement(ours, theirs)
+    assert 0 == agreement(ours, set(ours.values()))["differ"]
+
+
+def test_the_time_line_finds_the_silence() -> None:
+    """Ten outcomes a second; killed at 2 s, nothing until 5 s, late answers until 6 s."""
+    at = [0.1 * number for number in range(20)] + [5.0 + 0.1 * number for number in range(20)]
+    latencies = [10.0] * 20 + [3_000.0] * 11 + [10.0] * 9
+    told = time_line(Timed(40, 7.0, latencies, at, 0.0), 2.0)
+    assert (3.0, 4.0) == (told["silent_seconds"], told["recovered_seconds"])
+    assert 40 == sum(told["outcomes_per_second"]) * told["step_seconds"]
+
+
+def run_at(rate: float, differ: int = 0) -> dict[str, Any]:
+    """The figures of a run."""
+    loads = [{"share": HALF, "offered": rate / 2, "p50_ms": 10.0, "p99_ms": 20.0}]
+    kept = {
+        "tuning": "defaults",
+        "processes": 1,
+        "settings": "defaults",
+        "payments": 100,
+        "repeated": 0,
+        "processor_us": 1.0,
+    }
+    return {**kept, "rate": rate, "loads": loads, "compared": 100, "differ": differ, "differing": []}
+
+
+def test_the_fastest_tuning_counts() -> None:
+    """Of a peer as of ours; but the floor is one process, and so is what stands on it."""
+    ours = [run_at(500.0), run_at(400.0, 3), {**run_at(800.0), "processes": 2}]
+    tables = {name: [run_at(100.0), run_at(200.0)] for name in NAMES} | {OURS: ours}
+    found = summary(tables, {"floor_per_second": 1_000.0})
+    assert (800.0, 4.0, 0.5) == (
+        found["authorizations_per_second"],
+        found["ratio_quix"],
+        found["ratio_floor"],
+    )
+    assert 3 == found["outcomes_that_differ"]
+
+
+def test_half_a_comparison_makes_no_page() -> None:
+    """Where a peer could not run, the page of an earlier run stays as it is."""
+    peers = {name: [run_at(100.0)] for name in NAMES if name != "quix"}
+    assert page.publish({"peers": peers}).startswith("No page: without quix")

@@ -1,0 +1,75 @@
+"""The comparison compares like with like: on the same payments every system of it comes to the same outcomes.
+
+It needs the peers' own environment, which `make bench-peers` makes and no other run has.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from tests.bench.peers import work
+from tests.bench.peers.driver import Driver
+from tests.bench.peers.systems import PEERS, Peer, System, Tallystick, missing
+from tests.bench.peers.tunings import OURS, TUNINGS
+from tests.bench.peers.work import Outcome
+
+FIRST: Final = 100
+PAYMENTS: Final = 500
+
+
+@dataclass(frozen=True)
+class Ours:
+    """What Tallystick makes of the payments."""
+
+    bootstrap: str
+    outcomes: set[Outcome]
+
+
+BODIES: Final = work.requests(FIRST + PAYMENTS)
+
+
+def outcomes_of(system: System, bootstrap: str) -> set[Outcome]:
+    """Some payments, and when they are through all others at once."""
+    with system:
+        driver = Driver(system, bootstrap)
+        try:
+            driver.warm_up(BODIES[:FIRST])
+            driver.burst(BODIES[FIRST:])
+            return driver.collect()
+        finally:
+            driver.close()
+
+
+@pytest.fixture(scope="module")
+def ours(kafka: str, tmp_path_factory: pytest.TempPathFactory) -> Ours:
+    """Run once for all peers, where there is one to compare with."""
+    if all(missing(peer) for peer in PEERS):
+        pytest.skip("NO PEERS, SO NOTHING IS COMPARED: " + "; ".join({missing(peer) for peer in PEERS}))
+    names = {work.id_of(body): work.name_of(body) for body in BODIES}
+    system = Tallystick(kafka, tmp_path_factory.mktemp("peers") / "ours", "peers-ours", OURS[0], names)
+    return Ours(kafka, outcomes_of(system, kafka))
+
+
+def test_every_kind_of_outcome_is_compared(ours: Ours) -> None:
+    """A comparison of approvals alone would not notice much."""
+    kinds = {(one.outcome, one.verdict, bool(one.network)) for one in ours.outcomes}
+    assert kinds >= {
+        ("authorized", "allow", True),
+        ("authorized", "review", True),
+        ("declined", "allow", True),
+        ("declined", "block", False),
+        ("declined", "allow", False),
+        ("unknown", "allow", True),
+    }
+    assert "star" in {one.network for one in ours.outcomes}, "nothing was sent to a second network"
+
+
+@pytest.mark.parametrize("peer", PEERS, ids=lambda peer: peer.name)
+def test_a_peer_decides_as_we_do(peer: type[Peer], ours: Ours, tmp_path: Path) -> None:
+    """The same payments, the same outcomes: who said no, who was asked, what was thought of it, what is held."""
+    if reason := missing(peer):
+        pytest.skip(f"NOT COMPARED: {reason}")
+    system = peer(ours.bootstrap, tmp_path / peer.name, f"peers-{peer.name}", TUNINGS[peer.name][0])
+    assert ours.outcomes == outcomes_of(system, ours.bootstrap)

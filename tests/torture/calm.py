@@ -1,0 +1,68 @@
+"""What an input comes to when nobody dies: one process, one partition, in memory."""
+
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from events.base import Message
+from events.requests import PaymentRequest
+from infra.job import run_of
+from infra.stores import in_file, open_store, reading
+from projections.projector import Projector
+from projections.report import report
+from streams.edge.bank import Bank
+from streams.edge.inputs import read_rows
+from streams.edge.networks import Adapter, ClearingHouse
+from streams.edge.publisher import Publisher
+from streams.edge.vault import open_keys
+from streams.forensics.digests import state_digest
+from streams.hosts.actors import EdgeActor, IndexActor, PublisherActor
+from streams.hosts.house import TICKS_AHEAD, House
+from streams.hosts.memory import MemoryLog
+
+#: A request as a merchant knows it: merchant and idempotency key.
+Asked = tuple[str, str]
+
+
+@dataclass(frozen=True)
+class Calm:
+    """What every disturbed run is held against."""
+
+    state_digest: str
+    ledger_digest: str
+    payments: int
+
+
+@cache
+def calm_run(path: Path, folder: Path, seed: int, every: int, tail: int) -> Calm:
+    """Run an input; ``folder`` takes its keys and its store. ``every`` and ``tail`` as in :class:`ClusterJob`."""
+    run, plan = run_of(path, seed, 1, every, tail)
+    keys = open_keys(folder / "keys")
+    log = MemoryLog()
+    index = IndexActor(log, 0, run, keys)
+    edges = [EdgeActor(log, edge) for edge in (Adapter(0, seed), ClearingHouse(0, seed), Bank(1, seed))]
+    publisher = PublisherActor(log, Publisher(read_rows(path), plan, 1), keys, index.index.tick, TICKS_AHEAD)
+    for _ in House([index], [publisher, *edges]).run():
+        pass
+    store = in_file(folder / f"calm-{path.stem}-{every}-{tail}.duckdb")
+    with closing(open_store(store)) as held:
+        Projector(log, held, 1).catch_up()
+    with reading(store) as db:
+        figures = report(db)
+    return Calm(state_digest(index.index.summary()), figures.ledger_digest, figures.counts.payments)
+
+
+def entries(path: Path) -> Iterator[Message]:
+    """The messages of an input, in order."""
+    return (row.entry for row in read_rows(path))
+
+
+def asked(path: Path) -> set[Asked]:
+    """The payments that an input asks for; one that is asked for again is the same."""
+    return {
+        (entry.merchant, entry.idempotency_key)
+        for entry in entries(path)
+        if isinstance(entry, PaymentRequest)
+    }
