@@ -22,6 +22,7 @@ from streams.hosts.cluster import Cluster
 LOOPBACK: Final = "127.0.0.1"
 #: What Faust may keep on disk lies here, under the worker's state. Without tables that is an empty folder.
 _DATA: Final = "faust"
+_SESSION_SECONDS: Final = 10.0
 
 
 class _UnawaitedThread(WorkerThread):
@@ -94,6 +95,9 @@ def options(cluster: Cluster, state: Path) -> dict[str, Any]:
         # Samples are about now: who begins, begins with the next.
         "consumer_auto_offset_reset": "latest",
         "broker_commit_interval": 1.0,
+        # As the engine's group: whoever was killed, or had to go while joining, is not waited for for a minute.
+        "broker_session_timeout": _SESSION_SECONDS,
+        "broker_heartbeat_interval": _SESSION_SECONDS / 5,
         "stream_wait_empty": False,
         "web_bind": LOOPBACK,
         "web_host": LOOPBACK,

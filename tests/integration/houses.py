@@ -66,7 +66,10 @@ def living(job: ClusterJob, *, restart_killed: bool = False) -> Iterator[tuple[S
 def until_done(
     job: ClusterJob, house: Supervisor, run: Run, meanwhile: Callable[[int], None] = lambda _: None
 ) -> Ran:
-    """Watch a house until its last tick has passed; ``meanwhile`` is told the tick at every look."""
+    """Watch a house until its last tick has passed; ``meanwhile`` is told the tick at every look.
+
+    The last tick, too: a quick house may run through all of them between two looks.
+    """
     patience_ends = time.monotonic() + PATIENCE_SECONDS
     with closing(KafkaLog(job.cluster)) as log:
         while (tick := slowest_tick(log, job.partitions)) < run.last_tick:
@@ -76,6 +79,8 @@ def until_done(
             if time.monotonic() > patience_ends:
                 said = "\n".join(f"{member.name}: {member.said()}" for member in house.members.values())
                 raise AssertionError(f"tick {tick} of {run.last_tick}, and nobody goes on\n{said}")
+    meanwhile(tick)
+    house.look()
     house.stop()
     again = [member.name for member in house.members.values() for _ in member.restarted]
     return Ran(job, state_digest(summaries(job, run)), again)

@@ -21,7 +21,8 @@ def test_a_store_is_kept_up_with_a_log_that_others_write(kafka: str, tmp_path: P
         nonlocal killed
         if tick >= 4 and not killed:
             killed = True
-            house.members["projector"].process.send_signal(signal.SIGKILL)
+            house.members["projector"].process.kill()
+            house.members["projector"].process.wait()
 
     with living(job, restart_killed=True) as (house, path, run):
         projector = house.start("projector", "project", "run", *address)
