@@ -1083,11 +1083,14 @@ class Lists:
         self._announced: dict[int, set[tuple[str, str, int]]] = defaultdict(set)
         self._listed: dict[int, dict[tuple[str, str], tuple[str, int]]] = defaultdict(dict)
         self._keys: dict[str, list[str]] = {}
+        self._ticked_at: dict[int, int] = {}
 
     def take(self, event: Event) -> Findings:
         """Count what is signalled, and follow what is listed."""
         body, listed = event.body, self._listed[event.partition]
         match event.name:
+            case "TickPassed" if event.log == "payments":
+                self._ticked_at[event.partition] = body["at"]
             case "RiskSignalled":
                 self._count(event)
             case "VelocityLimitReached":
@@ -1137,7 +1140,8 @@ class Lists:
         for (item, _), (standing, until_at) in found.items():
             if standing == "block" and body["verdict"] != "block":
                 yield f"{event.where}: {body['payment_id']} is not blocked, and {item} is"
-            if 0 < until_at <= event.meta["recorded_at"]:
+            # Lists change at ticks: whoever is let go is so with the first that comes to that time.
+            if 0 < until_at <= self._ticked_at.get(event.partition, 0):
                 yield f"{event.where}: {item} is still listed, and was to be until {until_at}"
         dimensions = {item.partition(":")[0] for item, _ in found}
         named = {rule.split(":")[1] for rule in body["rules"] if rule.startswith("hotlist:")}

@@ -44,7 +44,6 @@ def test_whatever_happens_when_the_books_are_right(seed: int, partitions: int) -
     )
     assert kinds.keys() >= {
         "AuthorizationReversed",
-        "CaptureVoided",
         "PaymentAuthorized",
         "PaymentDeclined",
         "PayoutPaid",
@@ -52,6 +51,8 @@ def test_whatever_happens_when_the_books_are_right(seed: int, partitions: int) -
         "RefundCleared",
         "SchemeInvoicePaid",
     }
+    # Which of them depends on whether the void or the capture's tick came first.
+    assert kinds.keys() & {"CaptureVoided", "PaymentVoided"}
 
 
 @PARTITIONS
