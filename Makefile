@@ -42,12 +42,14 @@ clean: ## remove var/, where all that a run makes lies
 
 ##@ Change
 
-# Tests run side by side, a file at a time: most of them wait for a broker, a process or a disk.
+# Tests run side by side, a file at a time: most of them wait for a broker, a process or a disk. Files with few tests
+# are the long ones here, so they must not be left for the end.
 JOBS ?= 2
 
 .PHONY: test
 test: .venv/test.stamp .venv/real.stamp ## run the tests; with Java and Maven on Kafka too (PYTEST_ARGS="-k word" picks some)
-	@$(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile $(PYTEST_ARGS)
+	@$(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile --no-loadscope-reorder \
+	    --durations 20 $(PYTEST_ARGS)
 
 .PHONY: test-real
 test-real: .venv/test.stamp .venv/real.stamp ## a grocer's year against sums made without our code (minutes)

@@ -1,9 +1,11 @@
-"""What holds for all tests: how hypothesis looks for examples, and one seed for all processes of a run."""
+"""What holds for all tests: how hypothesis looks for examples, one seed for all processes of a run, long ones first."""
 
 import os
+from pathlib import Path
 from random import Random
 from typing import Final
 
+import pytest
 from hypothesis import settings
 
 from tests.postgres import postgres
@@ -21,3 +23,12 @@ SEEDS: Final = ("KILL_SEED", "REPLAY_SEED", "SCHEDULE_SEED")
 
 for _name in SEEDS:
     os.environ.setdefault(_name, str(Random().randrange(1, 10**6)))
+
+#: Folders whose files are minutes of waiting for brokers and processes. Side by side they go first: a process that
+#: begins with one of them when the others have nothing left would keep everybody waiting.
+LONG: Final = tuple(Path(__file__).parent / name for name in ("integration", "real", "infra"))
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Long ones first; else as they were found."""
+    items.sort(key=lambda item: not any(folder in item.path.parents for folder in LONG))
