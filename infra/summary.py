@@ -122,19 +122,20 @@ def _happened(report: Report) -> Table:
 
 
 def _money(report: Report) -> Group:
-    table = Table(title="\nWhere the merchants' money is", title_justify="left", box=None, pad_edge=False)
+    # A table's own title is broken to the width of the table, and one currency makes a narrow one.
+    title = Text("\nWhere the merchants' money is", style="table.title")
+    table = Table(box=None, pad_edge=False)
     table.add_column("")
-    # Columns that are empty for everybody only take room from those that are not.
-    names = [name for name in _MONEY if any(getattr(sums, name) for sums in report.amounts.values())]
-    for name in names:
-        table.add_column(name.replace("_", " "), justify="right", no_wrap=True)
-    for currency, sums in report.amounts.items():
-        table.add_row(
-            Text(currency, style="bold"), *(_amount(getattr(sums, name), currency) for name in names)
-        )
+    for currency in report.amounts:
+        table.add_column(currency, justify="right", no_wrap=True)
+    for name in _MONEY:
+        found = {currency: getattr(sums, name) for currency, sums in report.amounts.items()}
+        if any(found.values()):
+            cells = [_amount(amount, currency) for currency, amount in found.items()]
+            table.add_row(Text(name.replace("_", " "), style="bold"), *cells)
     owed = any(sums.available < 0 for sums in report.amounts.values())
     note = "Available below zero: refunds after a last payout, which the merchants owe."
-    return Group(table, *([Text(note, style="dim")] if owed else []))
+    return Group(title, table, *([Text(note, style="dim")] if owed else []))
 
 
 def _amount(amount: int, currency: str) -> str:

@@ -23,6 +23,7 @@ _SHOWN: Final = 5
 _TOTALS: Final = (
     ("captured", "captured, less what was voided or never paid"),
     ("refunded", "refunded"),
+    ("disputed", "disputed, less what was won back"),
     ("fees", "fees"),
     ("pending", "pending: not yet taken over by settlement"),
     ("available", "available: the next payout, less what is owed to us"),
@@ -33,7 +34,7 @@ _TOTALS: Final = (
     ("forgiven", "given up of what was owed to us"),
 )
 #: Lines that most merchants have nothing on.
-_SELDOM: Final = frozenset({"held", "receivable", "forgiven"})
+_SELDOM: Final = frozenset({"disputed", "held", "receivable", "forgiven"})
 _DAYS: Final = (
     *("captures", "fees", "refunds", "disputes", "other", "payouts", "returned_payouts"),
     *("reserve", "holds", "owed", "balance"),
