@@ -48,7 +48,8 @@ SETTINGS: Final = {
 
 #: Variables that are no settings: the one above, and some that are for the tests alone.
 _OTHER_VARIABLES: Final = frozenset(
-    {CONFIG_VARIABLE, f"{PREFIX}CRASH_AT", f"{PREFIX}REQUIRE_KAFKA", f"{PREFIX}REQUIRE_POSTGRES"}
+    {CONFIG_VARIABLE, f"{PREFIX}CRASH_AT"}
+    | {f"{PREFIX}REQUIRE_{what}" for what in ("KAFKA", "POSTGRES", "PEERS")}
 )
 #: Up to the last @: a password with one in it should have written %40, and is covered all the same.
 _PASSWORD: Final = re.compile(r"(?<=://)([^:/@\s]*):(\S*)@")

@@ -1,11 +1,13 @@
 """The comparison compares like with like: on the same payments every system of it comes to the same outcomes.
 
-It needs the peers' own environment, which `make bench-peers` makes and no other run has.
+It needs the peers' own environment, which `make bench-peers` makes. Without it this is skipped, unless
+``TALLYSTICK_REQUIRE_PEERS=1`` says that it has to be there.
 """
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, NoReturn
 
 import pytest
 
@@ -30,6 +32,13 @@ class Ours:
 BODIES: Final = work.requests(FIRST + PAYMENTS)
 
 
+def lacking(what: str) -> NoReturn:
+    """Skip, or fail where nothing may be skipped."""
+    if os.environ.get("TALLYSTICK_REQUIRE_PEERS") == "1":
+        pytest.fail(what)
+    pytest.skip(what)
+
+
 def outcomes_of(system: System, bootstrap: str) -> set[Outcome]:
     """Some payments, and when they are through all others at once."""
     with system:
@@ -46,7 +55,7 @@ def outcomes_of(system: System, bootstrap: str) -> set[Outcome]:
 def ours(kafka: str, tmp_path_factory: pytest.TempPathFactory) -> Ours:
     """Run once for all peers, where there is one to compare with."""
     if all(missing(peer) for peer in PEERS):
-        pytest.skip("NO PEERS, SO NOTHING IS COMPARED: " + "; ".join({missing(peer) for peer in PEERS}))
+        lacking("NO PEERS, SO NOTHING IS COMPARED: " + "; ".join({missing(peer) for peer in PEERS}))
     names = {work.id_of(body): work.name_of(body) for body in BODIES}
     system = Tallystick(kafka, tmp_path_factory.mktemp("peers") / "ours", "peers-ours", OURS[0], names)
     return Ours(kafka, outcomes_of(system, kafka))
@@ -70,6 +79,6 @@ def test_every_kind_of_outcome_is_compared(ours: Ours) -> None:
 def test_a_peer_decides_as_we_do(peer: type[Peer], ours: Ours, tmp_path: Path) -> None:
     """The same payments, the same outcomes: who said no, who was asked, what was thought of it, what is held."""
     if reason := missing(peer):
-        pytest.skip(f"NOT COMPARED: {reason}")
+        lacking(f"NOT COMPARED: {reason}")
     system = peer(ours.bootstrap, tmp_path / peer.name, f"peers-{peer.name}", TUNINGS[peer.name][0])
     assert ours.outcomes == outcomes_of(system, ours.bootstrap)
