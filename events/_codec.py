@@ -137,6 +137,8 @@ from events.hotlist import VelocityLimitCleared
 from events.hotlist import VelocityLimitReached
 from events.hotlist import Window
 from events.intake import DuplicateRequestObserved
+from events.intake import EvidenceForwarded
+from events.intake import EvidenceReceived
 from events.intake import IdempotencyConflictObserved
 from events.intake import IncrementForwarded
 from events.intake import IncrementReceived
@@ -202,9 +204,11 @@ from events.refunds import RefundFailed
 from events.refunds import RefundFailure
 from events.refunds import RefundRejected
 from events.refunds import RefundRequested
+from events.requests import Answered
 from events.requests import CaptureMode
 from events.requests import CaptureRequest
 from events.requests import Channel
+from events.requests import EvidenceRequest
 from events.requests import IncrementRequest
 from events.requests import InputRow
 from events.requests import Operation
@@ -251,6 +255,9 @@ _READ_CHANNEL: Final[dict[str, Channel]] = {str(value): value for value in Chann
 
 _WRITE_CAPTURE_MODE: Final[dict[CaptureMode, bytes]] = {value: TEXTS[value] for value in CaptureMode}
 _READ_CAPTURE_MODE: Final[dict[str, CaptureMode]] = {str(value): value for value in CaptureMode}
+
+_WRITE_ANSWERED: Final[dict[Answered, bytes]] = {value: TEXTS[value] for value in Answered}
+_READ_ANSWERED: Final[dict[str, Answered]] = {str(value): value for value in Answered}
 
 _WRITE_OPERATION: Final[dict[Operation, bytes]] = {value: TEXTS[value] for value in Operation}
 _READ_OPERATION: Final[dict[str, Operation]] = {str(value): value for value in Operation}
@@ -1096,6 +1103,115 @@ def _read_increment_received(data: bytes, text: str, end: int) -> tuple[Incremen
     return IncrementReceived(request_, body_mac_), end
 
 
+def _write_evidence_request(value: EvidenceRequest) -> bytes:
+    return b"".join((
+        TEXTS[value.merchant],
+        TEXTS[value.idempotency_key],
+        TEXTS[value.payment_id],
+        TEXTS[value.case_id],
+        _WRITE_ANSWERED[value.stage],
+        write_list([TEXTS[entry] for entry in value.documents]),
+        LONGS[value.occurred_at],
+        TEXTS[value.producer],
+        b"\x01" if value.simulated else b"\x00",
+    ))
+
+
+def _read_evidence_request(data: bytes, text: str, end: int) -> tuple[EvidenceRequest, int]:
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    merchant_ = text[start:end]
+    if not merchant_.isascii():
+        merchant_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    idempotency_key_ = text[start:end]
+    if not idempotency_key_.isascii():
+        idempotency_key_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    payment_id_ = text[start:end]
+    if not payment_id_.isascii():
+        payment_id_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    case_id_ = text[start:end]
+    if not case_id_.isascii():
+        case_id_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    stage_ = _READ_ANSWERED[text[start:end]]
+    documents_: list[str] = []
+    documents_count, end = read_count(data, end)
+    for _ in range(documents_count):
+        octet = data[end]
+        start = end + 1
+        end = start + (octet >> 1)
+        if octet & 129:
+            start, end = read_span(data, start - 1)
+        documents_entry = text[start:end]
+        if not documents_entry.isascii():
+            documents_entry = read_utf8(data, start, end)
+        documents_.append(documents_entry)
+    if documents_count:
+        end = read_end(data, end)
+    instant = INSTANTS.get(data[end:end + 8])
+    if instant is None:
+        occurred_at_, end = read_instant(data, end)
+    else:
+        occurred_at_ = instant
+        end += 8
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    producer_ = text[start:end]
+    if not producer_.isascii():
+        producer_ = read_utf8(data, start, end)
+    octet = data[end]
+    if octet > 1:
+        raise not_a_boolean(octet)
+    simulated_ = octet == 1
+    end += 1
+    return EvidenceRequest(merchant_, idempotency_key_, payment_id_, case_id_, stage_, documents_, occurred_at_, producer_, simulated_), end
+
+
+def _write_evidence_received(value: EvidenceReceived) -> bytes:
+    return b"".join((
+        _write_evidence_request(value.request),
+        TEXTS[value.body_mac],
+    ))
+
+
+def _read_evidence_received(data: bytes, text: str, end: int) -> tuple[EvidenceReceived, int]:
+    request_, end = _read_evidence_request(data, text, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    body_mac_ = text[start:end]
+    if not body_mac_.isascii():
+        body_mac_ = read_utf8(data, start, end)
+    return EvidenceReceived(request_, body_mac_), end
+
+
 def _write_request_forwarded(value: RequestForwarded) -> bytes:
     return b"".join((
         _write_request_received_request(value.request),
@@ -1148,6 +1264,33 @@ def _read_increment_forwarded(data: bytes, text: str, end: int) -> tuple[Increme
     else:
         home_partition_, end = read_long(data, end)
     return IncrementForwarded(request_, body_mac_, home_partition_), end
+
+
+def _write_evidence_forwarded(value: EvidenceForwarded) -> bytes:
+    return b"".join((
+        _write_evidence_request(value.request),
+        TEXTS[value.body_mac],
+        LONGS[value.home_partition],
+    ))
+
+
+def _read_evidence_forwarded(data: bytes, text: str, end: int) -> tuple[EvidenceForwarded, int]:
+    request_, end = _read_evidence_request(data, text, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    body_mac_ = text[start:end]
+    if not body_mac_.isascii():
+        body_mac_ = read_utf8(data, start, end)
+    octet = data[end]
+    if octet < 128:
+        home_partition_ = SMALL[octet]
+        end += 1
+    else:
+        home_partition_, end = read_long(data, end)
+    return EvidenceForwarded(request_, body_mac_, home_partition_), end
 
 
 def _write_request_accepted(value: RequestAccepted) -> bytes:
@@ -6604,6 +6747,7 @@ def _write_dispute_evidence_requested(value: DisputeEvidenceRequested) -> bytes:
         TEXTS[value.idempotency_key],
         TEXTS[value.case_id],
         write_list([TEXTS[entry] for entry in value.documents]),
+        b"\x00" if value.stage is None else b"\x02" + (_WRITE_ANSWERED[value.stage]),
     ))
 
 
@@ -6654,7 +6798,20 @@ def _read_dispute_evidence_requested(data: bytes, text: str, end: int) -> tuple[
         documents_.append(documents_entry)
     if documents_count:
         end = read_end(data, end)
-    return DisputeEvidenceRequested(payment_id_, merchant_, idempotency_key_, case_id_, documents_), end
+    stage_: Answered | None = None
+    octet = data[end]
+    end += 1
+    if octet == 2:
+        octet = data[end]
+        start = end + 1
+        end = start + (octet >> 1)
+        if octet & 129:
+            start, end = read_span(data, start - 1)
+        stage_value = _READ_ANSWERED[text[start:end]]
+        stage_ = stage_value
+    elif octet != 0:
+        raise not_a_branch(octet)
+    return DisputeEvidenceRequested(payment_id_, merchant_, idempotency_key_, case_id_, documents_, stage_), end
 
 
 def _write_dispute_evidence_rejected(value: DisputeEvidenceRejected) -> bytes:
@@ -10877,6 +11034,7 @@ _WRITE_INPUT_ROW_ENTRY: Final[dict[type[Any], tuple[bytes, Callable[[Any], bytes
     RefundRequest: (b"\x06", _write_refund_request),
     ReferencePublished: (b"\x08", _write_reference_published),
     IncrementRequest: (b"\x0a", _write_increment_request),
+    EvidenceRequest: (b"\x0c", _write_evidence_request),
 }
 _READ_INPUT_ROW_ENTRY: Final[dict[int, Callable[[bytes, str, int], tuple[Any, int]]]] = {
     0: _read_payment_request,
@@ -10885,10 +11043,11 @@ _READ_INPUT_ROW_ENTRY: Final[dict[int, Callable[[bytes, str, int], tuple[Any, in
     6: _read_refund_request,
     8: _read_reference_published,
     10: _read_increment_request,
+    12: _read_evidence_request,
 }
 
 
-def _write_input_row_entry(value: PaymentRequest | CaptureRequest | VoidRequest | RefundRequest | ReferencePublished | IncrementRequest) -> bytes:
+def _write_input_row_entry(value: PaymentRequest | CaptureRequest | VoidRequest | RefundRequest | ReferencePublished | IncrementRequest | EvidenceRequest) -> bytes:
     branch, write = _WRITE_INPUT_ROW_ENTRY[type(value)]
     return branch + write(value)
 
@@ -10939,6 +11098,7 @@ _WRITE_HANDOVER_FACT: Final[dict[type[Any], tuple[bytes, Callable[[Any], bytes]]
     DebitAnnounced: (b"\x30", _write_debit_announced),
     MerchantDebitOutcomeReceived: (b"\x32", _write_merchant_debit_outcome_received),
     ClearingReturnReceived: (b"\x34", _write_clearing_return_received),
+    EvidenceReceived: (b"\x36", _write_evidence_received),
 }
 _READ_HANDOVER_FACT: Final[dict[int, Callable[[bytes, str, int], tuple[Any, int]]]] = {
     0: _read_request_received,
@@ -10968,10 +11128,11 @@ _READ_HANDOVER_FACT: Final[dict[int, Callable[[bytes, str, int], tuple[Any, int]
     48: _read_debit_announced,
     50: _read_merchant_debit_outcome_received,
     52: _read_clearing_return_received,
+    54: _read_evidence_received,
 }
 
 
-def _write_handover_fact(value: RequestReceived | PaymentRequested | CaptureRequested | VoidRequested | RefundRequested | NetworkReplyReceived | NetworkReplyTimedOut | NetworkNotSent | ClearingRecordAnswered | MerchantEntryReceived | PayoutOutcomeReceived | ClearingCycleTotalled | SchemePeriodTotalled | PayoutAnnounced | BankLineRecorded | NetworkSettlementAdvised | FraudReportReceived | RiskSignalled | HotlistAnnounced | ResolutionRequested | DisputeNoticeReceived | DisputeEvidenceRequested | IncrementReceived | IncrementRequested | DebitAnnounced | MerchantDebitOutcomeReceived | ClearingReturnReceived) -> bytes:
+def _write_handover_fact(value: RequestReceived | PaymentRequested | CaptureRequested | VoidRequested | RefundRequested | NetworkReplyReceived | NetworkReplyTimedOut | NetworkNotSent | ClearingRecordAnswered | MerchantEntryReceived | PayoutOutcomeReceived | ClearingCycleTotalled | SchemePeriodTotalled | PayoutAnnounced | BankLineRecorded | NetworkSettlementAdvised | FraudReportReceived | RiskSignalled | HotlistAnnounced | ResolutionRequested | DisputeNoticeReceived | DisputeEvidenceRequested | IncrementReceived | IncrementRequested | DebitAnnounced | MerchantDebitOutcomeReceived | ClearingReturnReceived | EvidenceReceived) -> bytes:
     branch, write = _WRITE_HANDOVER_FACT[type(value)]
     return branch + write(value)
 
@@ -11138,18 +11299,20 @@ read_meta: Final = _read_meta
 EVENT_WRITERS: Final[dict[type[Any], tuple[bytes, Callable[[Any], bytes]]]] = {
     RequestReceived: (b"\x00\x00\x00\x00\x8f", _write_request_received),
     IncrementReceived: (b"\x00\x00\x00\x00\x90", _write_increment_received),
+    EvidenceReceived: (b"\x00\x00\x00\x00\xc5", _write_evidence_received),
     RequestForwarded: (b"\x00\x00\x00\x00\x91", _write_request_forwarded),
     IncrementForwarded: (b"\x00\x00\x00\x00\x92", _write_increment_forwarded),
-    RequestAccepted: (b"\x00\x00\x00\x00\x93", _write_request_accepted),
+    EvidenceForwarded: (b"\x00\x00\x00\x00\xc6", _write_evidence_forwarded),
+    RequestAccepted: (b"\x00\x00\x00\x00\xc7", _write_request_accepted),
     DuplicateRequestObserved: (b"\x00\x00\x00\x00\x04", _write_duplicate_request_observed),
     IdempotencyConflictObserved: (b"\x00\x00\x00\x00\x05", _write_idempotency_conflict_observed),
-    RequestRejected: (b"\x00\x00\x00\x00\x94", _write_request_rejected),
+    RequestRejected: (b"\x00\x00\x00\x00\xc8", _write_request_rejected),
     PaymentRequested: (b"\x00\x00\x00\x00\x07", _write_payment_requested),
     CaptureRequested: (b"\x00\x00\x00\x00\x08", _write_capture_requested),
     IncrementRequested: (b"\x00\x00\x00\x00\x95", _write_increment_requested),
     VoidRequested: (b"\x00\x00\x00\x00\x96", _write_void_requested),
-    OperationParked: (b"\x00\x00\x00\x00\x97", _write_operation_parked),
-    OperationRejected: (b"\x00\x00\x00\x00\x98", _write_operation_rejected),
+    OperationParked: (b"\x00\x00\x00\x00\xc9", _write_operation_parked),
+    OperationRejected: (b"\x00\x00\x00\x00\xca", _write_operation_rejected),
     IncrementAdmitted: (b"\x00\x00\x00\x00\x99", _write_increment_admitted),
     PaymentCaptured: (b"\x00\x00\x00\x00\x0c", _write_payment_captured),
     CaptureVoided: (b"\x00\x00\x00\x00\x0d", _write_capture_voided),
@@ -11213,8 +11376,8 @@ EVENT_WRITERS: Final[dict[type[Any], tuple[bytes, Callable[[Any], bytes]]]] = {
     DisputeFundsWithdrawn: (b"\x00\x00\x00\x00\x7e", _write_dispute_funds_withdrawn),
     DisputeMerchantDebited: (b"\x00\x00\x00\x00\x7f", _write_dispute_merchant_debited),
     DisputeFundsReturned: (b"\x00\x00\x00\x00\x80", _write_dispute_funds_returned),
-    DisputeEvidenceRequested: (b"\x00\x00\x00\x00\x81", _write_dispute_evidence_requested),
-    DisputeEvidenceRejected: (b"\x00\x00\x00\x00\x82", _write_dispute_evidence_rejected),
+    DisputeEvidenceRequested: (b"\x00\x00\x00\x00\xcb", _write_dispute_evidence_requested),
+    DisputeEvidenceRejected: (b"\x00\x00\x00\x00\xcc", _write_dispute_evidence_rejected),
     DisputeEvidenceSubmitted: (b"\x00\x00\x00\x00\x83", _write_dispute_evidence_submitted),
     DisputeEvidenceAccepted: (b"\x00\x00\x00\x00\x84", _write_dispute_evidence_accepted),
     DisputeEvidenceExpired: (b"\x00\x00\x00\x00\x85", _write_dispute_evidence_expired),
@@ -11284,18 +11447,20 @@ EVENT_WRITERS: Final[dict[type[Any], tuple[bytes, Callable[[Any], bytes]]]] = {
 EVENT_READERS: Final[dict[bytes, Callable[[bytes, str, int], tuple[Any, int]]]] = {
     b"\x00\x00\x00\x00\x8f": _read_request_received,
     b"\x00\x00\x00\x00\x90": _read_increment_received,
+    b"\x00\x00\x00\x00\xc5": _read_evidence_received,
     b"\x00\x00\x00\x00\x91": _read_request_forwarded,
     b"\x00\x00\x00\x00\x92": _read_increment_forwarded,
-    b"\x00\x00\x00\x00\x93": _read_request_accepted,
+    b"\x00\x00\x00\x00\xc6": _read_evidence_forwarded,
+    b"\x00\x00\x00\x00\xc7": _read_request_accepted,
     b"\x00\x00\x00\x00\x04": _read_duplicate_request_observed,
     b"\x00\x00\x00\x00\x05": _read_idempotency_conflict_observed,
-    b"\x00\x00\x00\x00\x94": _read_request_rejected,
+    b"\x00\x00\x00\x00\xc8": _read_request_rejected,
     b"\x00\x00\x00\x00\x07": _read_payment_requested,
     b"\x00\x00\x00\x00\x08": _read_capture_requested,
     b"\x00\x00\x00\x00\x95": _read_increment_requested,
     b"\x00\x00\x00\x00\x96": _read_void_requested,
-    b"\x00\x00\x00\x00\x97": _read_operation_parked,
-    b"\x00\x00\x00\x00\x98": _read_operation_rejected,
+    b"\x00\x00\x00\x00\xc9": _read_operation_parked,
+    b"\x00\x00\x00\x00\xca": _read_operation_rejected,
     b"\x00\x00\x00\x00\x99": _read_increment_admitted,
     b"\x00\x00\x00\x00\x0c": _read_payment_captured,
     b"\x00\x00\x00\x00\x0d": _read_capture_voided,
@@ -11359,8 +11524,8 @@ EVENT_READERS: Final[dict[bytes, Callable[[bytes, str, int], tuple[Any, int]]]] 
     b"\x00\x00\x00\x00\x7e": _read_dispute_funds_withdrawn,
     b"\x00\x00\x00\x00\x7f": _read_dispute_merchant_debited,
     b"\x00\x00\x00\x00\x80": _read_dispute_funds_returned,
-    b"\x00\x00\x00\x00\x81": _read_dispute_evidence_requested,
-    b"\x00\x00\x00\x00\x82": _read_dispute_evidence_rejected,
+    b"\x00\x00\x00\x00\xcb": _read_dispute_evidence_requested,
+    b"\x00\x00\x00\x00\xcc": _read_dispute_evidence_rejected,
     b"\x00\x00\x00\x00\x83": _read_dispute_evidence_submitted,
     b"\x00\x00\x00\x00\x84": _read_dispute_evidence_accepted,
     b"\x00\x00\x00\x00\x85": _read_dispute_evidence_expired,
@@ -11434,10 +11599,11 @@ MESSAGE_WRITERS: Final[dict[type[Any], tuple[bytes, Callable[[Any], bytes]]]] = 
     IncrementRequest: (b"\x00\x00\x00\x00\xa8", _write_increment_request),
     VoidRequest: (b"\x00\x00\x00\x00\xa9", _write_void_request),
     RefundRequest: (b"\x00\x00\x00\x00\x4b", _write_refund_request),
+    EvidenceRequest: (b"\x00\x00\x00\x00\xcd", _write_evidence_request),
     Tick: (b"\x00\x00\x00\x00\x4c", _write_tick),
     ReferencePublished: (b"\x00\x00\x00\x00\x4d", _write_reference_published),
-    InputRow: (b"\x00\x00\x00\x00\xaa", _write_input_row),
-    Handover: (b"\x00\x00\x00\x00\xc4", _write_handover),
+    InputRow: (b"\x00\x00\x00\x00\xce", _write_input_row),
+    Handover: (b"\x00\x00\x00\x00\xcf", _write_handover),
     Marker: (b"\x00\x00\x00\x00\x50", _write_marker),
     DeadLetter: (b"\x00\x00\x00\x00\x51", _write_dead_letter),
 }
@@ -11447,10 +11613,11 @@ MESSAGE_READERS: Final[dict[bytes, Callable[[bytes, str, int], tuple[Any, int]]]
     b"\x00\x00\x00\x00\xa8": _read_increment_request,
     b"\x00\x00\x00\x00\xa9": _read_void_request,
     b"\x00\x00\x00\x00\x4b": _read_refund_request,
+    b"\x00\x00\x00\x00\xcd": _read_evidence_request,
     b"\x00\x00\x00\x00\x4c": _read_tick,
     b"\x00\x00\x00\x00\x4d": _read_reference_published,
-    b"\x00\x00\x00\x00\xaa": _read_input_row,
-    b"\x00\x00\x00\x00\xc4": _read_handover,
+    b"\x00\x00\x00\x00\xce": _read_input_row,
+    b"\x00\x00\x00\x00\xcf": _read_handover,
     b"\x00\x00\x00\x00\x50": _read_marker,
     b"\x00\x00\x00\x00\x51": _read_dead_letter,
 }
@@ -11458,18 +11625,20 @@ MESSAGE_READERS: Final[dict[bytes, Callable[[bytes, str, int], tuple[Any, int]]]
 SCHEMA_IDS: Final[dict[type[Any], int]] = {
     RequestReceived: 143,
     IncrementReceived: 144,
+    EvidenceReceived: 197,
     RequestForwarded: 145,
     IncrementForwarded: 146,
-    RequestAccepted: 147,
+    EvidenceForwarded: 198,
+    RequestAccepted: 199,
     DuplicateRequestObserved: 4,
     IdempotencyConflictObserved: 5,
-    RequestRejected: 148,
+    RequestRejected: 200,
     PaymentRequested: 7,
     CaptureRequested: 8,
     IncrementRequested: 149,
     VoidRequested: 150,
-    OperationParked: 151,
-    OperationRejected: 152,
+    OperationParked: 201,
+    OperationRejected: 202,
     IncrementAdmitted: 153,
     PaymentCaptured: 12,
     CaptureVoided: 13,
@@ -11533,8 +11702,8 @@ SCHEMA_IDS: Final[dict[type[Any], int]] = {
     DisputeFundsWithdrawn: 126,
     DisputeMerchantDebited: 127,
     DisputeFundsReturned: 128,
-    DisputeEvidenceRequested: 129,
-    DisputeEvidenceRejected: 130,
+    DisputeEvidenceRequested: 203,
+    DisputeEvidenceRejected: 204,
     DisputeEvidenceSubmitted: 131,
     DisputeEvidenceAccepted: 132,
     DisputeEvidenceExpired: 133,
@@ -11605,10 +11774,11 @@ SCHEMA_IDS: Final[dict[type[Any], int]] = {
     IncrementRequest: 168,
     VoidRequest: 169,
     RefundRequest: 75,
+    EvidenceRequest: 205,
     Tick: 76,
     ReferencePublished: 77,
-    InputRow: 170,
-    Handover: 196,
+    InputRow: 206,
+    Handover: 207,
     Marker: 80,
     DeadLetter: 81,
 }
@@ -11651,7 +11821,15 @@ OLDER: Final[dict[int, tuple[type[Any], int]]] = {
     110: (Handover, 4),
     116: (OperationRejected, 2),
     117: (RefundRejected, 2),
+    129: (DisputeEvidenceRequested, 1),
+    130: (DisputeEvidenceRejected, 1),
     142: (Handover, 5),
+    147: (RequestAccepted, 2),
+    148: (RequestRejected, 2),
+    151: (OperationParked, 2),
+    152: (OperationRejected, 3),
+    170: (InputRow, 2),
     171: (Handover, 6),
     193: (Handover, 7),
+    196: (Handover, 8),
 }

@@ -15,6 +15,7 @@ from typing import ClassVar
 
 from events.base import Event
 from events.lifecycle import PAYMENT
+from events.requests import Answered
 
 
 class FraudProgram(StrEnum):
@@ -122,13 +123,17 @@ class EvidenceRejection(StrEnum):
     CASE_UNKNOWN = "case_unknown"
     """The payment has no dispute of this name."""
     MERCHANT_MISMATCH = "merchant_mismatch"
-    """The case is another merchant's; nothing more is said of it."""
+    """The payment is another merchant's; nothing more is said of it."""
     CASE_CLOSED = "case_closed"
     """The case has ended."""
     TOO_LATE = "too_late"
     """The time to answer is over."""
     ALREADY_SUBMITTED = "already_submitted"
     """Evidence was sent at this stage, and the other side has not answered yet."""
+    PAYMENT_UNKNOWN = "payment_unknown"
+    """There is no such payment, or it is too old to be disputed."""
+    STAGE_MISMATCH = "stage_mismatch"
+    """The case does not stand where the evidence says that it answers: it has gone on, or has not come so far."""
 
 
 class FraudReportReceived(Event, frozen=True):
@@ -315,21 +320,27 @@ class DisputeFundsReturned(Event, frozen=True):
 
 
 class DisputeEvidenceRequested(Event, frozen=True):
-    """The merchant answers an inquiry or a dispute. ``documents`` are SHA-256 of what it sends, in hex."""
+    """The merchant answers an inquiry or a dispute. ``documents`` are SHA-256 of what it sends, in hex.
+
+    ``stage`` came with version 2; where there is none, whatever is asked of the merchant is answered.
+    """
 
     KEY: ClassVar[tuple[str, ...]] = PAYMENT
+    VERSION: ClassVar[int] = 2
 
     payment_id: str
     merchant: str
     idempotency_key: str
     case_id: str
     documents: list[str]
+    stage: Answered | None = None
 
 
 class DisputeEvidenceRejected(Event, frozen=True):
     """Evidence that goes nowhere."""
 
     KEY: ClassVar[tuple[str, ...]] = PAYMENT
+    VERSION: ClassVar[int] = 2
 
     payment_id: str
     merchant: str

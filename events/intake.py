@@ -6,6 +6,7 @@ from typing import ClassVar, TypeAlias
 from events.base import Event
 from events.requests import (
     CaptureRequest,
+    EvidenceRequest,
     IncrementRequest,
     Operation,
     PaymentRequest,
@@ -35,6 +36,8 @@ class RequestRejection(StrEnum):
     """Not given: such a request becomes a dead letter before anything of it is recorded."""
     PAYMENT_ID_MALFORMED = "payment_id_malformed"
     """The payment that a follow-up names cannot be the id of one."""
+    DOCUMENTS_MALFORMED = "documents_malformed"
+    """Evidence of nothing, of too much, of one document twice, or of what is no SHA-256 in lower-case hexadecimal."""
     IDENTIFIER_MALFORMED = "identifier_malformed"
     """A name, key, note or reference is missing, too long, or not printable ASCII."""
     MERCHANT_UNKNOWN = "merchant_unknown"
@@ -83,6 +86,15 @@ class IncrementReceived(Event, frozen=True):
     body_mac: str
 
 
+class EvidenceReceived(Event, frozen=True):
+    """Evidence as it was taken."""
+
+    KEY: ClassVar[tuple[str, ...]] = REQUEST_KEY
+
+    request: EvidenceRequest
+    body_mac: str
+
+
 class RequestForwarded(Event, frozen=True):
     """A request that a foreign partitioner brought here, handed to the partition that holds its claim."""
 
@@ -101,31 +113,47 @@ class IncrementForwarded(Event, frozen=True):
     home_partition: int
 
 
-Received: TypeAlias = RequestReceived | IncrementReceived
+class EvidenceForwarded(Event, frozen=True):
+    """Evidence that a foreign partitioner brought here, handed to the partition that holds its claim."""
+
+    request: EvidenceRequest
+    body_mac: str
+    home_partition: int
+
+
+Received: TypeAlias = RequestReceived | IncrementReceived | EvidenceReceived
 """A request of any kind where its claim is."""
-Forwarded: TypeAlias = RequestForwarded | IncrementForwarded
+Forwarded: TypeAlias = RequestForwarded | IncrementForwarded | EvidenceForwarded
 """A request of any kind on its way to where its claim is."""
 
 
 def received(request: Request, body_mac: str) -> Received:
     """The event of a request that was taken."""
-    if isinstance(request, IncrementRequest):
-        return IncrementReceived(request, body_mac)
-    return RequestReceived(request, body_mac)
+    match request:
+        case IncrementRequest():
+            return IncrementReceived(request, body_mac)
+        case EvidenceRequest():
+            return EvidenceReceived(request, body_mac)
+        case _:
+            return RequestReceived(request, body_mac)
 
 
 def forwarded(request: Request, body_mac: str, home_partition: int) -> Forwarded:
     """The event of a request that belongs to another partition."""
-    if isinstance(request, IncrementRequest):
-        return IncrementForwarded(request, body_mac, home_partition)
-    return RequestForwarded(request, body_mac, home_partition)
+    match request:
+        case IncrementRequest():
+            return IncrementForwarded(request, body_mac, home_partition)
+        case EvidenceRequest():
+            return EvidenceForwarded(request, body_mac, home_partition)
+        case _:
+            return RequestForwarded(request, body_mac, home_partition)
 
 
 class RequestAccepted(Event, frozen=True):
     """The first delivery of a good request: the claim on its key."""
 
     KEY: ClassVar[tuple[str, ...]] = MERCHANT_KEY
-    VERSION: ClassVar[int] = 2
+    VERSION: ClassVar[int] = 3
 
     merchant: str
     idempotency_key: str
@@ -162,7 +190,7 @@ class RequestRejected(Event, frozen=True):
     """A request that no payment can come of; ``field`` names the offender."""
 
     KEY: ClassVar[tuple[str, ...]] = MERCHANT_KEY
-    VERSION: ClassVar[int] = 2
+    VERSION: ClassVar[int] = 3
 
     merchant: str
     idempotency_key: str

@@ -17,7 +17,7 @@ from events.clearing import (
 from events.corrections import ResolutionRequested
 from events.disputes import DisputeEvidenceRequested, DisputeNoticeReceived, FraudReportReceived
 from events.hotlist import HotlistAnnounced, RiskSignalled
-from events.intake import IncrementReceived, RequestReceived
+from events.intake import EvidenceReceived, IncrementReceived, RequestReceived
 from events.lifecycle import CaptureRequested, IncrementRequested, PaymentRequested, VoidRequested
 from events.partitions import DeadLetterReason
 from events.payouts import DebitAnnounced, MerchantDebitOutcomeReceived
@@ -29,7 +29,7 @@ from events.settlement import MerchantEntryReceived, PayoutOutcomeReceived
 class Handover(Message, frozen=True):
     """A fact for another log: the receiver records ``fact`` as its own event, once."""
 
-    VERSION: ClassVar[int] = 8
+    VERSION: ClassVar[int] = 9
 
     sender: str
     causation_id: str
@@ -65,6 +65,7 @@ class Handover(Message, frozen=True):
         | DebitAnnounced
         | MerchantDebitOutcomeReceived
         | ClearingReturnReceived
+        | EvidenceReceived
     )
 
 

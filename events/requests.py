@@ -47,6 +47,19 @@ class Operation(StrEnum):
     """Let the whole payment go, or one capture of it."""
     REFUND = "refund"
     """Give back all or part of what was captured."""
+    EVIDENCE = "evidence"
+    """Answer an inquiry or a dispute."""
+
+
+class Answered(StrEnum):
+    """What of an issuer evidence answers."""
+
+    INQUIRY = "inquiry"
+    """Its question what the payment was."""
+    CHARGEBACK = "chargeback"
+    """Its dispute."""
+    PRE_ARBITRATION = "pre_arbitration"
+    """Its insisting, after evidence was sent."""
 
 
 class PaymentRequest(Message, frozen=True):
@@ -132,7 +145,27 @@ class RefundRequest(Message, frozen=True):
     simulated: bool
 
 
-Request: TypeAlias = PaymentRequest | CaptureRequest | VoidRequest | RefundRequest | IncrementRequest
+class EvidenceRequest(Message, frozen=True):
+    """Answer what the issuer says in the case ``case_id``, before its time is up.
+
+    ``documents`` are the SHA-256 of what is sent, in lower-case hexadecimal: the documents themselves never come here.
+    ``stage`` is what they answer, so that evidence made for one is not taken for another that came meanwhile.
+    """
+
+    merchant: str
+    idempotency_key: str
+    payment_id: str
+    case_id: str
+    stage: Answered
+    documents: list[str]
+    occurred_at: int
+    producer: str
+    simulated: bool
+
+
+Request: TypeAlias = (
+    PaymentRequest | CaptureRequest | VoidRequest | RefundRequest | IncrementRequest | EvidenceRequest
+)
 """What a producer may ask for."""
 
 
@@ -164,9 +197,15 @@ class ReferencePublished(Message, frozen=True):
 class InputRow(Message, frozen=True):
     """One row of an input file: what to publish, and the transport's stamp in virtual time."""
 
-    VERSION: ClassVar[int] = 2
+    VERSION: ClassVar[int] = 3
 
     ingested_at: int
     entry: (
-        PaymentRequest | CaptureRequest | VoidRequest | RefundRequest | ReferencePublished | IncrementRequest
+        PaymentRequest
+        | CaptureRequest
+        | VoidRequest
+        | RefundRequest
+        | ReferencePublished
+        | IncrementRequest
+        | EvidenceRequest
     )

@@ -12,6 +12,8 @@ from events.authorization import NetworkReplyReceived, NetworkReplyTimedOut, Net
 from events.envelope import Meta
 from events.intake import (
     DuplicateRequestObserved,
+    EvidenceForwarded,
+    EvidenceReceived,
     IdempotencyConflictObserved,
     IncrementForwarded,
     IncrementReceived,
@@ -40,6 +42,8 @@ _OBSERVATIONS: Final = tuple(
         NetworkReplyUnmatched,
         OperationParked,
         RequestAccepted,
+        EvidenceForwarded,
+        EvidenceReceived,
         IncrementForwarded,
         IncrementReceived,
         RequestForwarded,

@@ -13,6 +13,8 @@ PHRASES: Final[dict[str, str]] = {
     "RequestReceived": "request taken",
     "RequestForwarded": "request handed to partition {home_partition}, which holds its claim",
     "IncrementReceived": "request taken",
+    "EvidenceReceived": "request taken",
+    "EvidenceForwarded": "request handed to partition {home_partition}, which holds its claim",
     "IncrementForwarded": "request handed to partition {home_partition}, which holds its claim",
     "RequestAccepted": "{operation} accepted under key {idempotency_key}",
     "DuplicateRequestObserved": "the same request again: {outcome} before, nothing done",

@@ -348,20 +348,20 @@ def _evidence(state: State, waiting: Waiting) -> list[Event]:
 def _unfit(
     state: State, case: Case | None, wanted: DisputeEvidenceRequested, ingested_at: int
 ) -> EvidenceRejection | None:
-    """Why evidence goes nowhere. Another merchant learns of a case only that it is not its own."""
-    payment = state.payments.get(wanted.payment_id)
+    """Why evidence goes nowhere. Another merchant learns of a payment only that it is not its own."""
     if case is None or case.payment_id != wanted.payment_id:
-        closed = state.docket.closed.get(wanted.payment_id, {})
-        if payment is None or wanted.case_id not in closed:
-            return EvidenceRejection.CASE_UNKNOWN
+        payment = state.payments.get(wanted.payment_id)
+        if payment is None:
+            return EvidenceRejection.PAYMENT_UNKNOWN
         if payment.merchant != wanted.merchant:
             return EvidenceRejection.MERCHANT_MISMATCH
+        closed = state.docket.closed.get(wanted.payment_id, {})
+        if wanted.case_id not in closed:
+            return EvidenceRejection.CASE_UNKNOWN
         return EvidenceRejection.TOO_LATE if closed[wanted.case_id] else EvidenceRejection.CASE_CLOSED
     if case.merchant != wanted.merchant:
         return EvidenceRejection.MERCHANT_MISMATCH
-    if not case.turn:
-        return EvidenceRejection.ALREADY_SUBMITTED
-    return EvidenceRejection.TOO_LATE if ingested_at >= case.due_at > 0 else None
+    return cases.unfit(case, wanted.stage, ingested_at)
 
 
 # --- remembering ----------------------------------------------------------------------------------------

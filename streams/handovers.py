@@ -15,12 +15,13 @@ from events.clearing import (
     ClearingCycleTotalled,
     SchemePeriodTotalled,
 )
-from events.disputes import DisputeMerchantDebited, DisputeWon
+from events.disputes import DisputeEvidenceRequested, DisputeMerchantDebited, DisputeWon
 from events.envelope import Recorded
 from events.fees import DisputeFeeCharged, ProcessingFeeCharged
 from events.hotlist import Dimension, HotlistAnnounced, RiskSignalled, VelocityLimitReached
 from events.identity import operation_id, partition_of_name, partition_of_slot, slot_of_payment
 from events.intake import (
+    EvidenceForwarded,
     Forwarded,
     IncrementForwarded,
     Received,
@@ -50,6 +51,7 @@ from events.reconciliation import PayoutAnnounced, PayoutPaid, PayoutReturned
 from events.refunds import RefundApproved, RefundFailed, RefundRequested
 from events.requests import (
     CaptureRequest,
+    EvidenceRequest,
     IncrementRequest,
     PaymentRequest,
     RefundRequest,
@@ -143,6 +145,15 @@ def _fact_of(request: Request, payment_id: str) -> Event:
                 request.amount,
                 request.currency,
                 request.note,
+            )
+        case EvidenceRequest():
+            return DisputeEvidenceRequested(
+                payment_id,
+                request.merchant,
+                request.idempotency_key,
+                request.case_id,
+                request.documents,
+                request.stage,
             )
 
 
@@ -276,6 +287,7 @@ def announced_key(_: Recorded | None, recorded: Recorded, partitions: int) -> li
 INTAKE: Final[Mapping[type[Event], HandoverFunction]] = {
     RequestForwarded: forwarded_request,
     IncrementForwarded: forwarded_request,
+    EvidenceForwarded: forwarded_request,
     RequestAccepted: accepted_request,
 }
 PAYMENTS: Final[Mapping[type[Event], HandoverFunction]] = {

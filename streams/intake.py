@@ -22,6 +22,7 @@ from events.errors import ValidationError
 from events.identity import looks_like_pan, luhn_ok, payment_id, slot_of, slot_of_payment
 from events.intake import (
     DuplicateRequestObserved,
+    EvidenceReceived,
     IdempotencyConflictObserved,
     IncrementReceived,
     Outcome,
@@ -36,6 +37,7 @@ from events.partitions import ReferenceApplied
 from events.reference import MerchantTerms, decode_reference
 from events.requests import (
     CaptureRequest,
+    EvidenceRequest,
     IncrementRequest,
     Operation,
     PaymentRequest,
@@ -53,7 +55,7 @@ HEARS: Final[tuple[type[Event], ...]] = (
     IdempotencyConflictObserved,
     ReferenceApplied,
 )
-DECIDES: Final[tuple[type[Event], ...]] = (RequestReceived, IncrementReceived)
+DECIDES: Final[tuple[type[Event], ...]] = (RequestReceived, IncrementReceived, EvidenceReceived)
 
 CLAIM_DAYS: Final = 30
 """How long a claim, a conflict or a refusal is remembered, in days of logical time."""
@@ -71,6 +73,9 @@ LONGEST_KEY: Final = 128
 LONGEST_NAME: Final = 64
 LONGEST_NOTE: Final = 256
 
+MOST_DOCUMENTS: Final = 20
+"""Networks take a dozen or two with one case; more is a mistake."""
+
 Problem = tuple[RequestRejection, str]
 
 _OPERATIONS: Final[dict[type[Request], Operation]] = {
@@ -79,10 +84,13 @@ _OPERATIONS: Final[dict[type[Request], Operation]] = {
     IncrementRequest: Operation.INCREMENT,
     VoidRequest: Operation.VOID,
     RefundRequest: Operation.REFUND,
+    EvidenceRequest: Operation.EVIDENCE,
 }
 _DIGITS: Final = "0123456789"
 _NAME_LETTERS: Final = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_."
 _BIN_LENGTHS: Final = (6, 8)
+_HEXADECIMAL: Final = "0123456789abcdef"
+_SHA256_LETTERS: Final = 64
 _SHORTEST_PAN: Final = 13
 
 
@@ -145,7 +153,9 @@ def decide(state: State, recorded: Recorded) -> list[Event]:
     if problem is None:
         return [RequestAccepted(merchant, key, operation, _payment_named(request), mac)]
     reason, field = problem
-    amount, currency = (0, "") if isinstance(request, VoidRequest) else (request.amount, request.currency)
+    amount, currency = (
+        (0, "") if isinstance(request, VoidRequest | EvidenceRequest) else (request.amount, request.currency)
+    )
     return [
         RequestRejected(
             merchant,
@@ -222,13 +232,13 @@ def card_number_in_clear(request: Request) -> bool:
         if len(parts) >= _SHORTEST_PAN and looks_like_pan(parts):
             return True
     if (
-        not isinstance(request, VoidRequest)
+        not isinstance(request, VoidRequest | EvidenceRequest)
         and request.amount > LARGEST_AMOUNT
         and luhn_ok(str(request.amount))
     ):
         return True
-    for text in msgspec.structs.astuple(request):
-        if not isinstance(text, str) or len(text) < _SHORTEST_PAN:
+    for text in _texts(request):
+        if len(text) < _SHORTEST_PAN:
             continue
         if _is_own_id(text):
             if luhn_ok(text[-16:]):
@@ -236,6 +246,15 @@ def card_number_in_clear(request: Request) -> bool:
         elif looks_like_pan(text):
             return True
     return False
+
+
+def _texts(request: Request) -> Iterator[str]:
+    """Every text of a request."""
+    for value in msgspec.structs.astuple(request):
+        if isinstance(value, str):
+            yield value
+        elif isinstance(value, list):
+            yield from value
 
 
 # --- what makes no sense --------------------------------------------------------------------------------
@@ -269,6 +288,11 @@ def _problem(request: Request, terms: Terms | None, meta: Meta) -> Problem | Non
             if request.capture_id and not _is_text(request.capture_id, 1, LONGEST_NAME):
                 return RequestRejection.IDENTIFIER_MALFORMED, "capture_id"
             return _operation_problem(request.payment_id)
+        case EvidenceRequest():
+            # A blocked merchant is disputed as well, and may answer.
+            if not _is_text(request.case_id, 1, LONGEST_NAME):
+                return RequestRejection.IDENTIFIER_MALFORMED, "case_id"
+            return _operation_problem(request.payment_id) or _documents_problem(request.documents)
 
 
 def _payment_problem(request: PaymentRequest, terms: Terms) -> Problem | None:
@@ -313,6 +337,13 @@ def _money_problem(amount: int, currency: str) -> Problem | None:
     if not payable(currency):
         return RequestRejection.CURRENCY_UNKNOWN, "currency"
     return None
+
+
+def _documents_problem(documents: list[str]) -> Problem | None:
+    named = 1 <= len(documents) <= MOST_DOCUMENTS and len(documents) == len(frozenset(documents))
+    if named and all(len(name) == _SHA256_LETTERS and not name.strip(_HEXADECIMAL) for name in documents):
+        return None
+    return RequestRejection.DOCUMENTS_MALFORMED, "documents"
 
 
 def _is_text(text: str, shortest: int, longest: int) -> bool:

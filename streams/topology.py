@@ -20,7 +20,7 @@ from events.clearing import (
 from events.corrections import ResolutionRequested
 from events.disputes import DisputeEvidenceRequested, DisputeNoticeReceived, FraudReportReceived
 from events.hotlist import HotlistAnnounced, RiskSignalled
-from events.intake import IncrementReceived, RequestReceived
+from events.intake import EvidenceReceived, IncrementReceived, RequestReceived
 from events.lifecycle import CaptureRequested, IncrementRequested, PaymentRequested, VoidRequested
 from events.payouts import DebitAnnounced, MerchantDebitOutcomeReceived
 from events.reconciliation import BankLineRecorded, NetworkSettlementAdvised, PayoutAnnounced
@@ -109,7 +109,7 @@ class EngineSpec:
 INTAKE: Final = EngineSpec(
     name="intake",
     inputs=("reference", "intake.inbox", "payments.requests"),
-    facts={"intake.inbox": frozenset({RequestReceived, IncrementReceived})},
+    facts={"intake.inbox": frozenset({RequestReceived, IncrementReceived, EvidenceReceived})},
     upstreams=(Upstream("requests", Scope.SAME), Upstream("intake", Scope.ALL)),
     processors=(intake,),
     handovers=handovers.INTAKE,

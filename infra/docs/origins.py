@@ -26,6 +26,8 @@ ADMITTED: Final = {
     "RequestForwarded": "payments.requests",
     "IncrementReceived": "payments.requests",
     "IncrementForwarded": "payments.requests",
+    "EvidenceReceived": "payments.requests",
+    "EvidenceForwarded": "payments.requests",
     "ReferenceApplied": "reference",
 }
 

@@ -48,7 +48,7 @@ DAYS_TO_INQUIRY: Final = (1, 2)
 DAYS_TO_CHARGEBACK: Final = (1, 4)
 DAYS_FROM_INQUIRY: Final = 3
 DAYS_TO_LET_GO: Final = 2
-REPLY_DAYS: Final = 5
+REPLY_DAYS: Final = 3
 DAYS_TO_CREDIT: Final = 1
 DAYS_TO_ANSWER: Final = (2, 3)
 DAYS_TO_RULE: Final = (2, 3)
@@ -166,7 +166,21 @@ def plan(seed: int, record: ClearingRecordCreated, accepted_on: int) -> list[Pla
     planned = []
     if about.fraud and chance(seed, "warned first", capture) < WARNED_FIRST:
         planned.append(_warning(seed, record, accepted_on))
-    return planned + _dispute(seed, record, about, accepted_on)
+    case = _Case(
+        record.payment_id, record.network, about.case_id, about.reason_code, record.arn, record.currency
+    )
+    return planned + _dispute(seed, case, about.amount, accepted_on)
+
+
+def foreseen(
+    seed: int, network: str, payment_id: str, capture: str, amount: int, currency: str, accepted_on: int
+) -> list[Planned]:
+    """What will be said in the case of a capture, before there is a record of it: for a merchant to be ready."""
+    about = complaint(seed, network, capture, amount)
+    if about is None:
+        return []
+    case = _Case(payment_id, network, about.case_id, about.reason_code, "", currency)
+    return _dispute(seed, case, about.amount, accepted_on)
 
 
 def _warning(seed: int, record: ClearingRecordCreated, accepted_on: int) -> Planned:
@@ -184,26 +198,23 @@ def _warning(seed: int, record: ClearingRecordCreated, accepted_on: int) -> Plan
     return Planned(accepted_on + between(chance(seed, "warned after", capture), *DAYS_TO_WARNING), report)
 
 
-def _dispute(seed: int, record: ClearingRecordCreated, about: Complaint, accepted_on: int) -> list[Planned]:
+def _dispute(seed: int, case: "_Case", amount: int, accepted_on: int) -> list[Planned]:
     """An inquiry where there is one, the chargeback unless the answer was enough, and second thoughts."""
-    draw = _Draw(seed, about.case_id)
-    case = _Case(
-        record.payment_id, record.network, about.case_id, about.reason_code, record.arn, record.currency
-    )
+    draw = _Draw(seed, case.case_id)
     planned = []
     day_on = accepted_on
     if draw.asked_first():
         day_on += draw.days("asked after", DAYS_TO_INQUIRY)
-        planned.append(case.says(day_on, 1, DisputeStep.INQUIRY_OPENED, about.amount, reply=True))
+        planned.append(case.says(day_on, 1, DisputeStep.INQUIRY_OPENED, amount, reply=True))
         day_on += DAYS_FROM_INQUIRY
         if draw("asked only") < ASKED_ONLY:
             return [*planned, case.says(day_on, 2, DisputeStep.INQUIRY_CLOSED, 0)]
     day_on += draw.days("disputed after", DAYS_TO_CHARGEBACK)
     number = len(planned) + 1
-    planned.append(case.says(day_on, number, DisputeStep.CHARGEBACK, about.amount, reply=True))
+    planned.append(case.says(day_on, number, DisputeStep.CHARGEBACK, amount, reply=True))
     if draw("let go") < LET_GO:
         let_go_on = day_on + DAYS_TO_LET_GO
-        planned.append(case.says(let_go_on, number + 1, DisputeStep.WITHDRAWN, about.amount))
+        planned.append(case.says(let_go_on, number + 1, DisputeStep.WITHDRAWN, amount))
     return planned
 
 

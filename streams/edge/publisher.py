@@ -3,9 +3,10 @@
 Virtual time is made here: tick t stands in every partition of ``payments.requests`` behind the requests that
 belong to it. Ticks come on every quarter-hour while the input lasts, and once more before a card's second payment
 within one of them (what a limit decides about the second may depend on the first, so they must not share an
-interval). Behind the last row the hours tick on for some days, then every sixth of them, until every obligation that
-the input can have made is over: holds run out, refused records are presented again, reserves and monthly payouts come,
-payouts come back and are paid again, invoices are paid, disputes are decided.
+interval). Where more than a day lies between two rows there are four a day. Behind the last row the hours tick on for
+some days, then every sixth of them, until every obligation that the input can have made is over: holds run out, refused
+records are presented again, reserves and monthly payouts come, payouts come back and are paid again, invoices are paid,
+disputes are decided.
 
 How many ticks that makes is a function of the input alone. :func:`schedule` finds it in one pass beforehand, for
 the first record of every log holds it; :class:`Publisher` then does the same walk and publishes.
@@ -50,6 +51,8 @@ TICK: Final = 15 * MINUTE
 TAIL_TICK: Final = HOUR
 #: Far behind the input only days matter: between two ticks of a day lie its cut-offs, its run and its statement.
 COARSE_TICK: Final = 6 * HOUR
+LULL: Final = DAY
+"""Between two rows that are further apart than this, microseconds, only days matter, too."""
 FINE_DAYS: Final = 2
 """How many whole days behind the day of the last row have all their hours."""
 
@@ -111,10 +114,12 @@ class Published(NamedTuple):
 class PublisherState(msgspec.Struct):
     """Where the publisher stands; commits together with what it published.
 
-    ``cards`` are the cards since the last tick, each with the request it was first used for.
+    ``row_at`` is the stamp of the last row; ``cards`` are the cards since the last tick, each with the request it was
+    first used for.
     """
 
     rows: int = 0
+    row_at: int = 0
     tick: int = 0
     at: int = 0
     next_at: int = 0
@@ -135,7 +140,9 @@ class Walk:
         if state.next_at == 0:
             state.next_at = self._next(row.ingested_at)
         if state.next_at <= row.ingested_at:
-            return state.next_at
+            coarse = -(-state.next_at // COARSE_TICK) * COARSE_TICK
+            lull = state.row_at and row.ingested_at - state.row_at > LULL
+            return coarse if lull and coarse <= row.ingested_at else state.next_at
         entry = row.entry
         if isinstance(entry, PaymentRequest):
             # A repeat of the same request is no second payment, wherever it is taken.
@@ -157,6 +164,7 @@ class Walk:
         """Count a row that has been placed."""
         state = self.state
         state.rows += 1
+        state.row_at = row.ingested_at
         entry = row.entry
         if isinstance(entry, PaymentRequest):
             state.cards.setdefault(entry.card_id, f"{entry.merchant}/{entry.idempotency_key}")

@@ -1,9 +1,9 @@
 """A day of card payments at a dozen merchants, made up from a seed.
 
 The day is Monday, 2026-03-02, UTC. Everything that producers send is in it: payments with their captures, voids
-and refunds (up to five days later), requests delivered twice or late, keys used again for something else,
-requests that no payment can come of, follow-ups from merchants who do not own the payment, a card that a thief
-tries out, and a network that is slow for an hour.
+and refunds (up to five days later), evidence in disputes, requests delivered twice or late, keys used again for
+something else, requests that no payment can come of, follow-ups from merchants who do not own the payment, a card that
+a thief tries out, and a network that is slow for an hour.
 
 Exactly the number of payments asked for can be accepted; what is bad, repeated or in conflict comes on top. A
 merchant knows whether its payment was approved before it captures or refunds it, so follow-ups are made with the
@@ -39,6 +39,8 @@ from events.requests import (
     VoidRequest,
 )
 from streams.edge import networks, reference
+from streams.edge.answering import Charge, answers, cleared_on
+from streams.edge.dice import MILLION, chance
 from streams.edge.inputs import write_rows
 from streams.edge.market import TRADES, Card, Cards, Trade, amount_of, channel_of, seconds_of_day
 from streams.edge.reference import Entry
@@ -90,6 +92,8 @@ FAR_ABOVE_HOLD: Final = (
 )
 ABOVE_PERCENT: Final = 15
 
+EVIDENCE_DUPLICATED: Final = 30_000  # in millionths: what is sent by hand is sent again more often
+
 _T = TypeVar("_T")
 
 
@@ -137,6 +141,7 @@ class _Day:
             for brand in profile.brands
             for currency in profile.currencies
         }
+        self.cut_offs = {profile.network: profile.cut_off_minute for profile in reference.starter_networks()}
         self.used: dict[str, int] = {}
         self.waiting: list[_Waiting] = []
         self.pushed = 0
@@ -331,11 +336,15 @@ class _Day:
         if request.capture_mode is CaptureMode.MANUAL:
             if trade.open_ended and self._chance(INCREMENTED):
                 amount += self._increments(at, trade, request, payment)
-            self._capture_by_hand(at, trade, request, payment, amount)
-        elif self._chance(AUTOMATIC_VOIDED):
+            self._capture_by_hand(at, trade, card, request, payment, amount)
+            return
+        if self._chance(AUTOMATIC_VOIDED):
             self._void(at + 5 * MINUTE + self._up_to(85 * MINUTE), request, payment)
-        elif self._chance(REFUNDED):
+            return
+        if self._chance(REFUNDED):
             self._refund_some(at + HOUR, request, payment, amount)
+        capture = operation_id("cap", request.merchant, request.idempotency_key)
+        self._answer_disputes(at, card, request, payment, capture, amount)
 
     def _heard(self, at: int, brand: str, payment: str, request: PaymentRequest) -> networks.Answer:
         """What the merchant will have been told: the networks' answer, as far as it can be told beforehand."""
@@ -365,7 +374,7 @@ class _Day:
         return more
 
     def _capture_by_hand(
-        self, at: int, trade: Trade, request: PaymentRequest, payment: str, amount: int
+        self, at: int, trade: Trade, card: Card, request: PaymentRequest, payment: str, amount: int
     ) -> None:
         drawn = self.draw()
         later = at + (trade.capture_hours * HOUR) // 2 + self._up_to(trade.capture_hours * HOUR)
@@ -384,25 +393,53 @@ class _Day:
                 self._void(later + HOUR, request, payment, capture)
                 captured = amount - first
             later += 3 * HOUR + self._up_to(20 * HOUR)
-            self._capture(later, request, payment, amount - first, final=True)
+            capture = self._capture(later, request, payment, amount - first, final=True)
         elif drawn < MANUAL_IN_PARTS + MANUAL_LESS:
             captured = max(1, amount * (6 + int(self.draw() * 4)) // 10)
-            self._capture(later, request, payment, captured, final=True)
+            capture = self._capture(later, request, payment, captured, final=True)
         elif trade.open_ended and self._chance(ABOVE_HOLD):
-            captured = self._capture_above(later, request, payment, amount)
+            captured, capture = self._capture_above(later, request, payment, amount)
         else:
-            self._capture(later, request, payment, captured, final=True)
+            capture = self._capture(later, request, payment, captured, final=True)
+        self._answer_disputes(later, card, request, payment, capture, captured)
         if self._chance(REFUNDED):
             self._refund_some(later + HOUR, request, payment, captured)
 
-    def _capture_above(self, at: int, request: PaymentRequest, payment: str, held: int) -> int:
-        """Take what is held and what came after; what there will be."""
+    def _capture_above(self, at: int, request: PaymentRequest, payment: str, held: int) -> tuple[int, str]:
+        """Take what is held and what came after; what there will be, and the capture's id."""
         above = held + held * (1 + int(self.draw() * (ABOVE_PERCENT - 1))) // 100
         if self._chance(FAR_ABOVE_HOLD):
             self._capture(at, request, payment, 2 * held, final=True)
             above, at = held, at + HOUR
-        self._capture(at, request, payment, above, final=True)
-        return above
+        return above, self._capture(at, request, payment, above, final=True)
+
+    def _answer_disputes(
+        self, at: int, card: Card, request: PaymentRequest, payment: str, capture: str, amount: int
+    ) -> None:
+        """What the merchant says to whoever disputes a capture, as far as the days of follow-ups go."""
+        cut_off = self.cut_offs.get(card.brand)
+        if cut_off is None or (card.brand, request.currency) not in self.carried:
+            return
+        charge = Charge(
+            request.merchant,
+            request.producer,
+            payment,
+            card.brand,
+            capture,
+            amount,
+            request.currency,
+            cleared_on(at, cut_off),
+        )
+        others = [trade.merchant for trade in TRADES if trade.merchant != request.merchant]
+        stranger = others[chance(self.seed, "stranger", capture) * len(others) // MILLION]
+        for evidence in answers(self.seed, charge, stranger):
+            if evidence.occurred_at <= LAST_FOLLOW_UP_AT:
+                # Without a draw of the day's own: whoever disputes changes nothing else of the day.
+                drawn = chance(self.seed, "delivered", evidence.merchant, evidence.idempotency_key)
+                arrived = evidence.occurred_at + 40 * MILLISECOND + drawn  # up to a second more
+                self._push(arrived, evidence)
+                if drawn < EVIDENCE_DUPLICATED:
+                    self._push(arrived + 5 * MINUTE, evidence)
 
     def _refund_some(self, at: int, request: PaymentRequest, payment: str, captured: int) -> None:
         at += self._up_to(max(1, LAST_FOLLOW_UP_AT - at))

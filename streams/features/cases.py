@@ -30,12 +30,14 @@ from events.disputes import (
     DisputeStep,
     DisputeWithdrawn,
     DisputeWon,
+    EvidenceRejection,
     FraudConfirmed,
     Label,
     LabelSource,
     NoticeRefusal,
 )
 from events.reconciliation import DiscrepancyResolved
+from events.requests import Answered
 from events.settlement import ClearingResidualAged
 
 LAPSE_DAYS: Final = 45
@@ -60,12 +62,22 @@ STEPS: Final[Mapping[str, frozenset[DisputeStep]]] = {
 }
 _OPENING: Final = STEPS[""]
 
+#: What the merchant is asked at a stage, or was asked before it was the other side's turn.
+_ASKED: Final[Mapping[DisputeStage, Answered]] = {
+    DisputeStage.INQUIRY: Answered.INQUIRY,
+    DisputeStage.CHARGEBACK: Answered.CHARGEBACK,
+    DisputeStage.REPRESENTMENT: Answered.CHARGEBACK,
+    DisputeStage.PRE_ARBITRATION: Answered.PRE_ARBITRATION,
+    DisputeStage.ARBITRATION: Answered.PRE_ARBITRATION,
+}
+
 
 class Case(msgspec.Struct):
     """One dispute of one payment, minor units of ``currency``.
 
     ``notices`` counts what the network has said. ``turn`` is whether our merchant may answer; ``due_at`` is when the
-    time of whose turn it is ends (0: never). ``contested`` is a charge that, by our books, was given back before.
+    time of whose turn it is ends (0: never); ``missed`` that it has let an inquiry's time run out. ``contested`` is a
+    charge that, by our books, was given back before.
     """
 
     payment_id: str
@@ -81,6 +93,7 @@ class Case(msgspec.Struct):
     turn: bool = True
     due_at: int = 0
     contested: bool = False
+    missed: bool = False
 
 
 def is_fraud(network: str, reason_code: str) -> bool:
@@ -220,6 +233,18 @@ def _return_of(case: Case, said: DisputeNoticeReceived) -> list[Event]:
             said.payment_id, said.network, said.case_id, case.stage, said.amount, said.currency, said.cycle
         )
     ]
+
+
+# --- what a merchant says ---------------------------------------------------------------------------------
+
+
+def unfit(case: Case, stage: Answered | None, ingested_at: int) -> EvidenceRejection | None:
+    """Why evidence that came at ``ingested_at`` (microseconds UTC) is not what the case waits for; None where it is."""
+    if stage is not None and stage is not _ASKED[case.stage]:
+        return EvidenceRejection.STAGE_MISMATCH
+    if case.missed or (case.turn and ingested_at >= case.due_at > 0):
+        return EvidenceRejection.TOO_LATE
+    return None if case.turn else EvidenceRejection.ALREADY_SUBMITTED
 
 
 # --- how it goes on, and ends ---------------------------------------------------------------------------

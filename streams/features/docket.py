@@ -66,6 +66,7 @@ def begin(docket: Docket, body: DisputeInquiryOpened | DisputeOpened, card_id: s
         case.amount = body.amount
     case.notices += 1
     case.turn = True
+    case.missed = False
     _until(docket, body.case_id, body.reply_by_at)
 
 
@@ -92,6 +93,7 @@ def go_on(docket: Docket, body: Event, today: int) -> None:
         case DisputeEscalated():
             docket.cases[body.case_id].stage = body.stage
         case DisputeEvidenceExpired(stage=DisputeStage.INQUIRY):
+            docket.cases[body.case_id].missed = True
             _over_to_the_other_side(docket, body.case_id, today)
         case DisputeEvidenceExpired():
             _close(docket, body.case_id, too_late=True)

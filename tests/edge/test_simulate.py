@@ -21,6 +21,7 @@ from events.intake import (
 from events.partitions import ReferenceApplied
 from events.requests import (
     CaptureRequest,
+    EvidenceRequest,
     IncrementRequest,
     InputRow,
     Operation,
@@ -196,7 +197,7 @@ def test_the_same_seed_gives_the_same_file(tmp_path: Path) -> None:
     assert hash_of(tmp_path / "a") == hash_of(tmp_path / "b") != hash_of(tmp_path / "c")
     assert heard == sorted(heard)
     assert 1_500 == heard[-1]
-    asked = requests(list(simulate(200, seed=7)))
+    asked = [one for one in requests(list(simulate(200, seed=7))) if not isinstance(one[1], EvidenceRequest)]
     assert "36ca7126c3eacd82" == sha256(msgspec.json.encode(asked)).hexdigest()[:16]
 
 

@@ -8,6 +8,7 @@ from typing import Any, Final, get_args
 import pytest
 
 import events.authorization
+import events.disputes
 import events.intake
 import events.lifecycle
 import events.refunds
@@ -15,7 +16,7 @@ import schemas
 from events.avro import fields_of
 from events.identity import operation_id, payment_id
 from events.partitions import DeadLetterReason
-from events.requests import PaymentRequest, Request
+from events.requests import EvidenceRequest, PaymentRequest, Request
 from events.wire import encode_message, schema_id
 from streams.hosts.admission import REQUEST_LIMIT
 from streams.intake import (
@@ -24,6 +25,7 @@ from streams.intake import (
     LONGEST_KEY,
     LONGEST_NAME,
     LONGEST_NOTE,
+    MOST_DOCUMENTS,
     PAST_TOLERANCE,
 )
 
@@ -32,6 +34,8 @@ PAGE: Final = (Path(__file__).resolve().parents[2] / "docs" / "producers.md").re
 #: Events of a payment that are none of its producer's business: steps on the way, and what the network said.
 STEPS: Final = frozenset(
     "RequestReceived PaymentRequested CaptureRequested VoidRequested RefundRequested AuthorizationSubmitted"
+    " EvidenceReceived EvidenceForwarded DisputeEvidenceRequested FraudReportReceived FraudReportRefused"
+    " FraudConfirmed DisputeNoticeReceived DisputeNoticeRefused DisputeFundsWithdrawn DisputeFundsReturned"
     " IncrementReceived IncrementForwarded IncrementRequested IncrementAdmitted IncrementSubmitted"
     " ReversalSubmitted NetworkReplyReceived NetworkReplyTimedOut NetworkNotSent NetworkReplyUnmatched"
     " LateApprovalReceived".split()
@@ -86,7 +90,7 @@ def test_every_answer_stands_there() -> None:
     named = {
         found for row in rows(section("What the answers mean")) for found in re.findall(r"^\[(\w+)\]", row[0])
     }
-    families = (events.intake, events.lifecycle, events.authorization, events.refunds)
+    families = (events.intake, events.lifecycle, events.authorization, events.refunds, events.disputes)
     possible = {
         cls.__name__
         for family in families
@@ -117,14 +121,20 @@ def test_the_bounds_of_the_page_are_ours() -> None:
         f"1 to {LONGEST_KEY} characters",
         f"up to {LONGEST_NAME} letters",
         f"up to {LONGEST_NOTE} characters",
+        f"1 to {MOST_DOCUMENTS} of them",
         f"a request of more than {PAST_TOLERANCE // day} days ago",
     ):
         assert sentence in text, sentence
 
 
 def test_the_largest_fields_stay_far_below_the_limit() -> None:
-    """Many times, as the page says."""
+    """Four times, as the page says; a payment's many times."""
     name = "n" * LONGEST_NAME
+    evidence = EvidenceRequest(
+        name, "k" * LONGEST_KEY, "pay-0372-0123456789abcdef", name, next(iter(events.requests.Answered)),
+        ["f" * 64] * MOST_DOCUMENTS, 2**62, name, True,
+    )  # fmt: skip
+    assert 4 * len(encode_message(evidence)) < REQUEST_LIMIT
     asked = PaymentRequest(
         name, "k" * LONGEST_KEY, "card-0372-0123456789abcdef", "41111111", "0042", 10**12, "USD",
         next(iter(events.requests.Channel)), next(iter(events.requests.CaptureMode)),

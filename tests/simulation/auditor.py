@@ -650,11 +650,15 @@ class Risks:
 
 
 class Disputes:
-    """The money of each case: what the network holds of it, and whose it is in the end."""
+    """The money of each case: what the network holds of it, and whose it is in the end; and that nothing is sent to an
+    issuer that its merchant has not asked for, in time and for that stage."""
 
     def __init__(self) -> None:
         self._cases: dict[str, Counter[str]] = {}
         self._reply_by: dict[str, int] = {}
+        self._merchants: dict[str, str] = {}
+        self._wanted: dict[str, Event] = {}
+        self._unanswered: dict[str, str] = {}
 
     def take(self, event: Event) -> Findings:
         """Follow a case from its opening to its end."""
@@ -662,6 +666,11 @@ class Disputes:
         if not name.startswith("Dispute") or name in {"DisputeNoticeReceived", "DisputeNoticeRefused"}:
             return
         case_id = body["case_id"]
+        if name in {"DisputeEvidenceRequested", "DisputeEvidenceSubmitted", "DisputeEvidenceRejected"}:
+            yield from self._evidence(event, case_id)
+            return
+        if name in {"DisputeInquiryOpened", "DisputeOpened"}:
+            self._merchants[case_id] = body["merchant"]
         if body.get("reply_by_at"):
             self._reply_by[case_id] = body["reply_by_at"]
         if name == "DisputeEvidenceExpired" and event.meta["recorded_at"] < self._reply_by[case_id]:
@@ -676,6 +685,26 @@ class Disputes:
             case[_OF_CASES[name]] += body["amount"]
             yield from self._balance(where, case_id, case)
 
+    def _evidence(self, event: Event, case_id: str) -> Findings:
+        name, body, where = event.name, event.body, event.where
+        if name == "DisputeEvidenceRequested":
+            self._wanted[event.event_id] = event
+            self._unanswered[event.event_id] = where
+            return
+        cause = event.meta["causation_id"]
+        if self._unanswered.pop(cause, None) is None:
+            yield f"{where}: {name} of {case_id}, which nobody has asked for, or not again"
+            return
+        if name == "DisputeEvidenceRejected":
+            return
+        asked, stamp = self._wanted[cause].body, self._wanted[cause].meta["ingested_at"]
+        if asked["merchant"] != self._merchants.get(case_id) or asked["payment_id"] != body["payment_id"]:
+            yield f"{where}: {asked['merchant']} answers for {case_id}, which is not its own"
+        if asked["documents"] != body["documents"] or asked["stage"] not in (None, body["stage"]):
+            yield f"{where}: what is sent for {case_id} is not what its merchant has sent"
+        if stamp >= self._reply_by[case_id]:
+            yield f"{where}: evidence for {case_id} came when its time had ended"
+
     def _balance(self, where: str, case_id: str, case: Counter[str]) -> Findings:
         held, closed = case["withdrawn"] - case["returned"], case["won"] + case["lost"]
         if not 0 <= held <= case["disputed"]:
@@ -687,11 +716,14 @@ class Disputes:
         if case["debited"] not in (0, case["disputed"]):
             yield f"{where}: {case['debited']} of {case['disputed']} was debited in {case_id}"
 
-    def close(self, ended: bool) -> Findings:
-        """In the end every case is decided: won and lost make up what was disputed."""
+    def close(self, ended: bool, put_aside: set[str]) -> Findings:
+        """In the end every case is decided: won and lost make up what was disputed; and all evidence is answered."""
         for case_id, case in sorted(self._cases.items()):
             if ended and case["won"] + case["lost"] != case["disputed"]:
                 yield f"{case_id}: {case['won']} won and {case['lost']} lost of {case['disputed']}"
+        for where in self._unanswered.values():
+            if ended and where not in put_aside:
+                yield f"{where}: the evidence has no answer"
 
 
 _OF_CASES = {
@@ -977,7 +1009,7 @@ class Counts:
                 yield f"{event.where}: {name} of {'/'.join(map(str, what))} happens again"
             self._seen[name].add(what)
         match name:
-            case "RequestReceived" | "IncrementReceived":
+            case "RequestReceived" | "IncrementReceived" | "EvidenceReceived":
                 self._requests[event.event_id] = event.where
             case _ if name in ANSWERS:
                 self._answers[event.meta["causation_id"]] += 1
@@ -1164,6 +1196,14 @@ def _keys(payment: Body) -> list[str]:
 # --- inputs ---------------------------------------------------------------------------------------------
 
 
+#: Requests that came into the contract later, by the events that hold one kind each.
+ALONE = {
+    f"{kind}{what}": f"{kind}Request"
+    for kind in ("Increment", "Evidence")
+    for what in ("Received", "Forwarded")
+}
+
+
 class Inputs:
     """What stands on the topics against what the logs say they took: all of it, once, unchanged, in order."""
 
@@ -1213,10 +1253,8 @@ class Inputs:
             if name in {"RequestReceived", "RequestForwarded"} and source["topic"] == "payments.requests":
                 kind, request = body["request"]
                 yield from self._note(event, source, _digest(kind.rpartition(".")[2], request))
-            elif (
-                name in {"IncrementReceived", "IncrementForwarded"} and source["topic"] == "payments.requests"
-            ):
-                yield from self._note(event, source, _digest("IncrementRequest", body["request"]))
+            elif name in ALONE and source["topic"] == "payments.requests":
+                yield from self._note(event, source, _digest(ALONE[name], body["request"]))
             else:
                 yield from self._note(event, source, _digest(name, body))
 
@@ -1331,7 +1369,7 @@ class Audit:
         self._find(self._reviews.close(ended))
         if inputs.given:
             self._find(inputs.close(ended))
-        self._find(self._disputes.close(ended))
+        self._find(self._disputes.close(ended, self._inputs.put_aside))
         self._find(self._books.close(ended, inputs.stated if inputs.given and ended else None))
         return self.findings
 

@@ -31,6 +31,7 @@ from streams.hosts.admission import Keys
 from streams.hosts.index import Run
 from streams.hosts.memory import Crashed, CrashPoint, MemoryLog
 from tests.simulation.auditor import TOPICS, Record, audit
+from tests.simulation.workload import QUARRELSOME
 from tests.simulation.workload import rows as workload
 
 EVERY, TAIL = 15 * MINUTE, 6 * HOUR
@@ -45,8 +46,6 @@ HARSH = {
     "REFUSED_FIRST": 150_000,
     "REFUSED_AGAIN": 300_000,
 }
-#: Issuers who report and dispute far more than the believable ones.
-QUARRELSOME = {"WARNED": 200_000, "DISPUTED": 400_000}
 MOST_TURNS = 5_000_000
 
 

@@ -40,7 +40,6 @@ from events.base import Event, Message
 from events.calendar import DAY, HOUR, SECOND, day_number, iso_day, next_business_day, parse_day, start_of
 from events.clearing import ClearingRecordCreated, ClearingRejection
 from events.disputes import (
-    DisputeEvidenceRequested,
     DisputeEvidenceSubmitted,
     DisputeNoticeReceived,
     DisputeStage,
@@ -56,9 +55,11 @@ from events.postings import postings
 from events.reconciliation import BankLineRecorded, NetworkSettlementAdvised
 from events.reference import MerchantTerms
 from events.requests import (
+    Answered,
     CaptureMode,
     CaptureRequest,
     Channel,
+    EvidenceRequest,
     IncrementRequest,
     PaymentRequest,
     RefundRequest,
@@ -292,6 +293,21 @@ class Story:
         self.ask(RefundRequest(merchant, key, payment, amount, currency, "", self.now, "story", True))
         return operation_id("ref", merchant, key)
 
+    def evidence(
+        self,
+        payment: str,
+        case_id: str,
+        stage: Answered = Answered.CHARGEBACK,
+        *,
+        merchant: str = SHOP,
+        key: str = "",
+        documents: Sequence[str] = ("ab" * 32,),
+    ) -> None:
+        """The merchant answers an issuer, with one document unless told."""
+        key = key or self._key("evidence")
+        at = self.now
+        self.ask(EvidenceRequest(merchant, key, payment, case_id, stage, list(documents), at, "story", True))
+
     def ask(self, request: Request) -> None:
         """Any request, as a producer sends it. One comes a second after the other."""
         home = partition_of_name(f"{request.merchant}/{request.idempotency_key}", self.partitions)
@@ -364,13 +380,6 @@ class Story:
             word.planned(submitted_on, number, about, submitted.currency)
             for number, word in enumerate(words, said + 1)
         ]
-
-    def evidence(self, payment: str, case_id: str, *, merchant: str = SHOP, key: str = "") -> None:
-        """The merchant answers a dispute with one document."""
-        wanted = DisputeEvidenceRequested(
-            payment, merchant, key or self._key("evidence"), case_id, ["ab" * 32]
-        )
-        self.says("payments.inbox", wanted, sender="intake/0")
 
     def settles(self, cycle: str, *, records: int, presented: int, interchange: int) -> None:
         """A network's cycle of which the simulated one knows nothing: its advice, and the line that pays it."""

@@ -26,6 +26,13 @@ from events.balances import (
 )
 from events.base import Event
 from events.clearing import ClearingRecordAccepted, RefundCleared
+from events.disputes import (
+    DisputeEvidenceRejected,
+    DisputeEvidenceRequested,
+    DisputeEvidenceSubmitted,
+    DisputeOpened,
+    DisputeStage,
+)
 from events.envelope import Recorded
 from events.fees import InterchangeAssessed, ProcessingFeeCharged
 from events.hotlist import HotlistApplied, HotlistReleased, VelocityLimitReached
@@ -237,6 +244,13 @@ def lapsed(one: ReviewOpened) -> bool:
     )
 
 
+def answered(one: DisputeEvidenceRequested | DisputeOpened) -> bool:
+    """About the case whose evidence was the first to be submitted."""
+    submitted = decoded()[first(DisputeEvidenceSubmitted)].body
+    assert isinstance(submitted, DisputeEvidenceSubmitted)
+    return one.case_id == submitted.case_id
+
+
 PLANTED: dict[str, tuple[Change, str]] = {
     # postings and limits
     "legs": (body(FundsMadeAvailable, amount=more(1)), "do not sum to zero"),
@@ -280,6 +294,16 @@ PLANTED: dict[str, tuple[Change, str]] = {
         "was measured as [2, 1, 1, 1, 1, ",
     ),
     "sent though blocked": (body(RiskAssessed, verdict=Verdict.BLOCK), "was blocked, and is submitted"),
+    # evidence
+    "other evidence": (
+        body(DisputeEvidenceSubmitted, documents=["00" * 32]),
+        "not what its merchant has sent",
+    ),
+    "other stage": (body(DisputeEvidenceSubmitted, stage=DisputeStage.INQUIRY), "not what its merchant has"),
+    "another's case": (body(DisputeEvidenceRequested, answered, merchant="other"), "which is not its own"),
+    "evidence too late": (body(DisputeOpened, answered, reply_by_at=1), "came when its time had ended"),
+    "evidence unheard": (gone(DisputeEvidenceRejected), "the evidence has no answer"),
+    "evidence heard twice": (twice(DisputeEvidenceRejected), "which nobody has asked for, or not again"),
     # once, and why
     "no outcome": (gone(PaymentDeclined), "has 0 outcomes"),
     "two outcomes": (twice(PaymentAuthorized), "has 2 outcomes"),

@@ -22,9 +22,13 @@ from events.authorization import (
     ReversalSubmitted,
 )
 from events.clearing import ClearingRejection
+from events.disputes import DisputeStage, DisputeStep
+from events.identity import operation_id
 from events.intake import RequestRejected, RequestRejection
 from events.lifecycle import PaymentRequested
-from tests.simulation.stories import SHOP, Answer, Story, declined, not_sent, partly, reply, silence
+from events.requests import Answered
+from streams.edge import issuers
+from tests.simulation.stories import SHOP, Answer, Story, Word, declined, not_sent, partly, reply, silence
 
 HOUSES: Final = int(os.environ.get("LIVES", "25"))
 MERCHANTS: Final = (SHOP, "other")
@@ -43,7 +47,8 @@ class Step:
 
 @dataclass(frozen=True)
 class Life:
-    """A payment and what becomes of it. ``networks`` are the answers to its attempts, by name."""
+    """A payment and what becomes of it. ``networks`` are the answers to its attempts, by name; ``issuer`` is what its
+    issuer makes of evidence when it disputes the payment, which only one that is captured at once can see coming."""
 
     amount: int
     manual: bool
@@ -52,6 +57,7 @@ class Life:
     networks: tuple[str, ...]
     reversal: str
     refused: tuple[bool, bool]
+    issuer: str
     steps: tuple[Step, ...]
 
 
@@ -64,13 +70,30 @@ ANSWERS: Final[dict[str, Callable[[int], Answer]]] = {
     "not sent": lambda amount: not_sent,
 }
 
+#: What an issuer says to evidence, in days behind it, of a disputed amount; and whether it lets go of its own accord.
+ISSUERS: Final[dict[str, Callable[[int], tuple[Word, ...]]]] = {
+    "content": lambda amount: (),
+    "gives in": lambda amount: (
+        Word(1, DisputeStep.EVIDENCE_CREDITED, amount),
+        Word(3, DisputeStep.EVIDENCE_ACCEPTED),
+    ),
+    "insists": lambda amount: (
+        Word(1, DisputeStep.EVIDENCE_CREDITED, amount),
+        Word(2, DisputeStep.PRE_ARBITRATION, amount, reply_days=3),
+    ),
+    "refuses": lambda amount: (Word(2, DisputeStep.EVIDENCE_REFUSED),),
+    "lets go": lambda amount: (),
+}
+
 STEPS: Final = st.builds(
     Step,
-    st.sampled_from(["capture", "final capture", "void", "refund"]),
+    st.sampled_from(["capture", "final capture", "void", "refund", "evidence", "last evidence"]),
     st.integers(0, 60),
     st.sampled_from([0, 1, 30, 50, 100, 101, 250]),
     st.sampled_from([*MERCHANTS[:1] * 5, MERCHANTS[1]]),
 )
+#: Evidence in time, for an issuer who insists, and then for the last time.
+LAST_WORDS: Final = (Step("evidence", 80, 0, SHOP), Step("last evidence", 60, 0, SHOP))
 LIVES: Final = st.builds(
     Life,
     st.integers(1, 90_000),
@@ -80,37 +103,61 @@ LIVES: Final = st.builds(
     st.lists(st.sampled_from(sorted(ANSWERS)), min_size=1, max_size=3).map(tuple),
     st.sampled_from(["approved", "silence", "not sent"]),
     st.tuples(st.booleans(), st.booleans()),
+    st.sampled_from(sorted(ISSUERS)),
     st.lists(STEPS, max_size=6).map(tuple),
 )
 
 
 def live(story: Story, lives: list[Life]) -> None:
     """Ask for the payments, then for what follows, in the order of time."""
-    agenda: list[tuple[int, int, Step, Life, str]] = []
+    agenda: list[tuple[int, int, Step, Life, str, str]] = []
     for number, life in enumerate(lives):
-        payment = story.pay(life.amount, manual=life.manual, merchant=life.merchant, currency=life.currency)
+        key = f"life-{number}"
+        payment = story.pay(
+            life.amount, manual=life.manual, merchant=life.merchant, currency=life.currency, key=key
+        )
+        capture = operation_id("cap", life.merchant, key)
+        quarrel(story, life, capture)
         for attempt, name in enumerate(life.networks, 1):
             story.answers(payment, ANSWERS[name](life.amount), attempt=attempt)
         story.answers(payment, ANSWERS[life.reversal](life.amount), to=ReversalSubmitted)
         at = 0
         for step in life.steps:
             at += step.hours
-            agenda.append((at, number, step, life, payment))
+            agenda.append((at, number, step, life, payment, issuers.case_of("visa", capture)))
     agenda.sort(key=lambda entry: entry[:2])
     passed = 0
-    for at, _, step, life, payment in agenda:
+    for at, _, step, life, payment, case_id in agenda:
         story.wait(hours=at - passed)
         passed = at
-        ask(story, step, life, payment)
+        ask(story, step, life, payment, case_id)
 
 
-def ask(story: Story, step: Step, life: Life, payment: str) -> None:
+def quarrel(story: Story, life: Life, capture: str) -> None:
+    """Write down what the issuer will say: of a third of the amount, for no more may be approved of it."""
+    if life.issuer == "content":
+        return
+    amount = max(1, life.amount // 3)
+    words = [Word(2, DisputeStep.CHARGEBACK, amount, reply_days=4)]
+    if life.issuer == "lets go":
+        words.append(Word(5, DisputeStep.WITHDRAWN, amount))
+    story.disputes(capture, *words)
+    story.replies(capture, DisputeStage.CHARGEBACK, *ISSUERS[life.issuer](amount))
+    story.replies(capture, DisputeStage.PRE_ARBITRATION, Word(2, DisputeStep.RULED, amount // 2))
+
+
+def ask(story: Story, step: Step, life: Life, payment: str, case_id: str) -> None:
     """One request. What it names is refused by the networks where the life says so: once, or for good."""
     amount = life.amount * step.share // 100
     by = life.merchant if step.by == SHOP else MERCHANTS[life.merchant == SHOP]
     match step.what:
         case "void":
             story.void(payment, merchant=by)
+            return
+        case "evidence" | "last evidence":
+            # The case of a capture that the payment made itself, if there ever was one.
+            stage = Answered.CHARGEBACK if step.what == "evidence" else Answered.PRE_ARBITRATION
+            story.evidence(payment, case_id, stage, merchant=by)
             return
         case "refund":
             source = story.refund(payment, amount, merchant=by, currency=life.currency)
@@ -137,7 +184,8 @@ def outcomes(story: Story) -> dict[str, set[str]]:
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
 @given(st.lists(LIVES, min_size=1, max_size=6), st.integers(2, 3))
-@example([Life(300, True, SHOP, "USD", ("silence",), "silence", (False, False), ())], 2)
+@example([Life(300, True, SHOP, "USD", ("silence",), "silence", (False, False), "content", ())], 2)
+@example([Life(300, False, SHOP, "USD", ("approved",), "approved", (False, False), "insists", LAST_WORDS)], 2)
 def test_no_cent_is_lost_whatever_is_asked_for(lives: list[Life], partitions: int) -> None:
     """Every invariant holds, every item closes, every payment has an outcome, on one partition as on several."""
     balances = []

@@ -4,6 +4,7 @@ Three hours of requests at three merchants, with terms short enough that every o
 """
 
 from random import Random
+from unittest.mock import patch
 
 import msgspec
 
@@ -27,9 +28,11 @@ from events.reference import (
     WriteOffInstruction,
 )
 from events.requests import (
+    Answered,
     CaptureMode,
     CaptureRequest,
     Channel,
+    EvidenceRequest,
     IncrementRequest,
     InputRow,
     PaymentRequest,
@@ -37,6 +40,7 @@ from events.requests import (
     VoidRequest,
 )
 from events.review import ReviewDecision
+from streams.edge import issuers
 from streams.edge.reference import Entry, health, published, starter
 
 START = start_of(day_number(2026, 3, 2)) + 18 * HOUR
@@ -44,6 +48,10 @@ MERCHANTS = ("inn", "kiosk", "till")
 #: Few slots, so that cards share them and some partitions stay idle.
 SLOTS = (37, 300, 520, 555, 900)
 BINS = ("41111122", "52111133", "41111144")
+#: Issuers who report and dispute far more than the believable ones.
+QUARRELSOME = {"WARNED": 200_000, "DISPUTED": 400_000}
+#: Hours after the beginning. Further apart than a day, so that the time between them passes in large steps.
+ANSWERED_AFTER = (33, 60, 90, 125)
 SETTLEMENT = (
     SettlementTerms("inn", reserve_ppm=200_000, reserve_days=3, negative_limit=0),
     SettlementTerms("inn", "JPY", reserve_ppm=50_000, reserve_days=1),
@@ -138,6 +146,7 @@ def instructions() -> list[tuple[int, Entry]]:
 
 class _Maker:
     def __init__(self, seed: int) -> None:
+        self.seed = seed
         self.random = Random(seed)
         self.entries: list[tuple[int, Entry]] = []
         self.rows: list[tuple[int, int, object]] = []
@@ -231,6 +240,42 @@ class _Maker:
                 case _:
                     pass
 
+    def dispute(self, random: Random) -> None:
+        """Answer issuers who dispute captures, and a few who do not: some days later, in time, too late, twice, to
+        another stage and by another merchant."""
+        paid = {
+            payment_id(request.merchant, request.idempotency_key, request.card_id): request
+            for _, _, request in self.rows
+            if isinstance(request, PaymentRequest)
+        }
+        for _, number, request in list(self.rows):
+            match request:
+                case PaymentRequest(capture_mode=CaptureMode.AUTOMATIC):
+                    payment = payment_id(request.merchant, request.idempotency_key, request.card_id)
+                case CaptureRequest():
+                    payment = request.payment_id
+                case _:
+                    continue
+            capture = operation_id("cap", request.merchant, request.idempotency_key)
+            network = "mastercard" if paid[payment].bin.startswith("5") else "visa"
+            about = issuers.complaint(self.seed, network, capture, request.amount)
+            if about is None and random.random() < 0.9:
+                continue
+            for again in range(random.choice((1, 2, 3))):
+                at = START + (random.choice(ANSWERED_AFTER) * 60 + random.randrange(20)) * MINUTE
+                evidence = EvidenceRequest(
+                    request.merchant if random.random() < 0.95 else random.choice(MERCHANTS),
+                    f"e{number}-{again}",
+                    payment,
+                    issuers.case_of(network, capture),
+                    Answered.INQUIRY if random.random() < 0.1 else Answered.CHARGEBACK,
+                    [f"{number:064x}"],
+                    at,
+                    "simulation",
+                    True,
+                )
+                self.add(at, evidence)
+
     def grow(self, random: Random, at: int, name: str, paid: PaymentRequest) -> None:
         """One increment or two, and seldom a capture of a fifth more than all of it."""
         total = paid.amount
@@ -262,6 +307,8 @@ def rows(seed: int) -> list[InputRow]:
             if maker.random.random() < 0.22:
                 maker.payment(START + step * 5 * MINUTE, card)
     maker.enlarge(Random(f"{seed}/more"))
+    with patch.multiple(issuers, **QUARRELSOME):
+        maker.dispute(Random(f"{seed}/disputes"))
     later = (
         *instructions(),
         (40 * MINUTE, listed("dev-1", Standing.BLOCK, START + 160 * MINUTE)),

@@ -30,9 +30,11 @@ from events.reference import (
     encode_reference,
 )
 from events.requests import (
+    Answered,
     CaptureMode,
     CaptureRequest,
     Channel,
+    EvidenceRequest,
     IncrementRequest,
     PaymentRequest,
     RefundRequest,
@@ -186,6 +188,16 @@ def increment_request(**fields: Any) -> IncrementRequest:
     """10.00 more on hold."""
     return changed(
         IncrementRequest(SHOP, "increment-9", PAYMENT, 1000, "USD", NOON, "till-1", True), **fields
+    )
+
+
+def evidence_request(**fields: Any) -> EvidenceRequest:
+    """One document in a case of the payment."""
+    return changed(
+        EvidenceRequest(
+            SHOP, "evidence-9", PAYMENT, "dsp-1", Answered.CHARGEBACK, ["ab" * 32], NOON, "till-1", True
+        ),
+        **fields,
     )
 
 

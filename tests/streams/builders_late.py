@@ -14,7 +14,7 @@ from events.envelope import Recorded
 from events.partitions import TickPassed
 from events.payouts import DebitOutcome, PayoutFailure
 from events.refunds import RefundFailure
-from events.requests import CaptureMode, Channel
+from events.requests import Answered, CaptureMode, Channel
 from events.settlement import EntryCause, PayoutOutcome
 from streams.processor import Work
 from tests.streams.builders_early import CARD, KEY, NOON, PAYMENT, SHOP, Bench, recorded
@@ -131,6 +131,7 @@ _DULL_OF: dict[str, dict[str, Any]] = {
     "SuspenseWrittenOff": {"amount": 5, "approved_by": "grace"},
     "SuspenseOffset": {"amount": 5, "by_statement_id": "bank-usd-2026-03-11", "by_line": 2},
     "IncrementDeclined": {"reason": DeclineReason.DO_NOT_HONOUR, "response_code": "05"},
+    "DisputeEvidenceRequested": {"stage": Answered.CHARGEBACK},
     "VoidRequested": {"capture_id": ""},
     "ClearingRecordReturned": {"reason": ClearingRejection.DUPLICATE_PRESENTMENT, "representable": False},
     "ClearingReturnReceived": {"reason": ClearingRejection.INVALID_DATA},

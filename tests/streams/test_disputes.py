@@ -13,6 +13,7 @@ from events.disputes import (
     DisputeLost,
     DisputeNoticeReceived,
     DisputeNoticeRefused,
+    DisputeStage,
     DisputeStep,
     EarlyFraudWarningReceived,
     EvidenceRejection,
@@ -25,6 +26,7 @@ from events.disputes import (
     NoticeRefusal,
 )
 from events.lifecycle import PaymentRequested
+from events.requests import Answered
 from events.settlement import ClearingResidualAged
 from streams import disputes
 from tests.streams.builders_early import CARD, NOON, PAYMENT, SHOP
@@ -118,6 +120,9 @@ REPLY_BY = NOON + 20 * DAY
 CASE = "dsp-1"
 
 
+A = Answered
+
+
 def notice(step: DisputeStep = S.CHARGEBACK, number: int = 1, **fields: object) -> DisputeNoticeReceived:
     """The network on a case of the whole payment."""
     told = {"reply_by_at": REPLY_BY, "amount": 1_000}
@@ -142,6 +147,9 @@ OPEN = [notice()]
 ANSWERED = [notice(), evidence()]
 CREDITED = [*ANSWERED, notice(S.EVIDENCE_CREDITED, 2)]
 INSISTED = [*CREDITED, notice(S.PRE_ARBITRATION, 3)]
+AGAIN = evidence(stage=A.PRE_ARBITRATION)
+#: The time to answer ends before somebody else's evidence is decided.
+MISSED = [notice(S.INQUIRY_OPENED, reply_by_at=NOON + 3 * HOUR), evidence(merchant="other")]
 WON = [*CREDITED, notice(S.EVIDENCE_ACCEPTED, 3, amount=0)]
 
 # fmt: off
@@ -207,10 +215,16 @@ E = EvidenceRejection
 # fmt: off
 REJECTIONS: list[tuple[str, list[Event], DisputeEvidenceRequested, EvidenceRejection]] = [
     ("no dispute",           [], evidence(),                                   E.CASE_UNKNOWN),
-    ("another payment's",    OPEN, evidence(payment_id="pay-x"),               E.CASE_UNKNOWN),
+    ("no such payment",      OPEN, evidence(payment_id="pay-x"),               E.PAYMENT_UNKNOWN),
+    ("no such case",         OPEN, evidence(case_id="dsp-x"),                  E.CASE_UNKNOWN),
     ("another merchant's",   OPEN, evidence(merchant="other"),                 E.MERCHANT_MISMATCH),
+    ("nobody's, another's",  [], evidence(merchant="other"),                   E.MERCHANT_MISMATCH),
+    ("not asked any more",   OPEN, evidence(stage=A.INQUIRY),                  E.STAGE_MISMATCH),
+    ("not asked yet",        OPEN, evidence(stage=A.PRE_ARBITRATION),          E.STAGE_MISMATCH),
+    ("to what was answered", INSISTED, evidence(),                             E.STAGE_MISMATCH),
+    ("missed",               MISSED, evidence(stage=A.INQUIRY),                E.TOO_LATE),
     ("twice",                ANSWERED, evidence(idempotency_key="again"),      E.ALREADY_SUBMITTED),
-    ("again, before ruling", [*INSISTED, evidence()], evidence(),              E.ALREADY_SUBMITTED),
+    ("again, before ruling", [*INSISTED, AGAIN], AGAIN,                        E.ALREADY_SUBMITTED),
     ("when it is won",       WON, evidence(),                                  E.CASE_CLOSED),
     ("another's, when won",  WON, evidence(merchant="other"),                  E.MERCHANT_MISMATCH),
 ]
@@ -229,7 +243,20 @@ def test_bad_evidence_has_one_reason_and_no_effect(
 
 
 def _names(wanted: DisputeEvidenceRequested) -> dict[str, str]:
-    return {name: getattr(wanted, name) for name in ("payment_id", "merchant", "idempotency_key")}
+    return {name: getattr(wanted, name) for name in ("payment_id", "merchant", "idempotency_key", "case_id")}
+
+
+def test_every_rejection_has_a_row() -> None:
+    """All that a merchant may be answered."""
+    assert set(E) == {reason for *_, reason in REJECTIONS}
+
+
+@pytest.mark.parametrize("stage", [None, A.CHARGEBACK])
+def test_evidence_without_a_stage_answers_whatever_is_asked(stage: Answered | None) -> None:
+    """As all did before stages were named."""
+    (found,) = told(*OPEN, evidence(stage=stage))
+    assert isinstance(found, DisputeEvidenceSubmitted)
+    assert DisputeStage.CHARGEBACK is found.stage
 
 
 def test_evidence_in_time_is_never_overtaken_by_its_deadline() -> None:

@@ -12,7 +12,7 @@ from events.intake import (
     RequestRejected,
     RequestRejection,
 )
-from events.requests import CaptureRequest, Operation, PaymentRequest, RefundRequest, VoidRequest
+from events.requests import EvidenceRequest, Operation, Request, VoidRequest
 from streams import intake
 from tests.streams.builders_early import (
     CARD,
@@ -23,6 +23,8 @@ from tests.streams.builders_early import (
     SHOP,
     Bench,
     capture_request,
+    evidence_request,
+    increment_request,
     merchant_terms,
     payment_request,
     received,
@@ -30,7 +32,6 @@ from tests.streams.builders_early import (
     void_request,
 )
 
-Request = PaymentRequest | CaptureRequest | VoidRequest | RefundRequest
 R = RequestRejection
 
 GOOD, OTHER, BAD = payment_request(), payment_request(card_id=OTHER_CARD), payment_request(amount=0)
@@ -110,6 +111,8 @@ def test_each_delivery_has_one_answer(deliveries: list[tuple[Request, str]], fol
         (capture_request(), Operation.CAPTURE),
         (void_request(), Operation.VOID),
         (refund_request(note="wrong size"), Operation.REFUND),
+        (increment_request(), Operation.INCREMENT),
+        (evidence_request(), Operation.EVIDENCE),
     ],
 )
 def test_every_operation_names_its_payment(request_: Request, operation: Operation) -> None:
@@ -151,6 +154,15 @@ REFUSALS: list[tuple[Request, RequestRejection, str]] = [
     (payment_request(ip_ref="\x00"), R.IDENTIFIER_MALFORMED, "ip_ref"),
     (payment_request(email_ref="\u00e9"), R.IDENTIFIER_MALFORMED, "email_ref"),
     (refund_request(note="n" * 257), R.IDENTIFIER_MALFORMED, "note"),
+    (evidence_request(case_id=""), R.IDENTIFIER_MALFORMED, "case_id"),
+    (evidence_request(case_id="c" * 65), R.IDENTIFIER_MALFORMED, "case_id"),
+    (evidence_request(payment_id="pay-1"), R.PAYMENT_ID_MALFORMED, "payment_id"),
+    (evidence_request(documents=[]), R.DOCUMENTS_MALFORMED, "documents"),
+    (evidence_request(documents=[f"{n:064x}" for n in range(21)]), R.DOCUMENTS_MALFORMED, "documents"),
+    (evidence_request(documents=["ab" * 32, "cd" * 32, "ab" * 32]), R.DOCUMENTS_MALFORMED, "documents"),
+    (evidence_request(documents=["ab" * 31]), R.DOCUMENTS_MALFORMED, "documents"),
+    (evidence_request(documents=["AB" * 32]), R.DOCUMENTS_MALFORMED, "documents"),
+    (evidence_request(documents=["invoice.pdf"]), R.DOCUMENTS_MALFORMED, "documents"),
     (payment_request(merchant="shop-2"), R.MERCHANT_UNKNOWN, "merchant"),
     (void_request(merchant="shop-2"), R.MERCHANT_UNKNOWN, "merchant"),
     (payment_request(merchant="m"), R.MERCHANT_UNKNOWN, "merchant"),
@@ -175,7 +187,7 @@ def test_a_refusal_names_reason_and_field(request_: Request, reason: RequestReje
         event.idempotency_key,
         event.body_mac,
     )
-    if not isinstance(request_, VoidRequest):
+    if not isinstance(request_, VoidRequest | EvidenceRequest):
         assert (request_.amount, request_.currency) == (event.amount, event.currency)
 
 
@@ -198,6 +210,8 @@ def test_every_reason_has_a_row() -> None:
         payment_request(occurred_at=NOON - 7 * DAY),
         refund_request(currency="JPY"),
         refund_request(merchant="closed"),
+        evidence_request(merchant="closed"),
+        evidence_request(documents=[f"{n:064x}" for n in range(20)]),
         void_request(merchant="closed"),
     ],
 )
@@ -309,6 +323,9 @@ PAN = "4111111111111111"
         refund_request(note="paid with 4111.1111.1111.1111, sorry"),
         refund_request(amount=4_222_222_222_222),
         refund_request(currency=PAN),
+        evidence_request(case_id=PAN),
+        evidence_request(documents=["ab" * 32, PAN]),
+        evidence_request(documents=[PAN + "a" * 48]),
     ],
 )
 def test_a_card_number_is_found_in_every_field(request_: Request) -> None:
@@ -325,6 +342,7 @@ def test_a_card_number_is_found_in_every_field(request_: Request) -> None:
         refund_request(note="order 4111111111111112"),
         refund_request(amount=int(PAN) + 1),
         refund_request(amount=intake.LARGEST_AMOUNT),
+        evidence_request(documents=["a4111111111111111b9" + "c" * 45]),
         void_request(payment_id="pay-0372-123456785abcdefg"),
         payment_request(card_id="card-0372-123456785abcdefg"),
         void_request(payment_id="pay-0001-4111111111111112"),

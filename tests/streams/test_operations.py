@@ -1,4 +1,4 @@
-"""Captures, increments, voids and refunds: taken once each, and one answer to each that is wrong.
+"""Captures, increments, voids, refunds and evidence: taken once each, and one answer to each that is wrong.
 
 Every wrong operation is asked of a whole house, as a producer asks: request in, event out.
 """
@@ -14,7 +14,14 @@ from events.authorization import (
     ReversalSubmitted,
 )
 from events.base import Event
-from events.calendar import HOUR
+from events.calendar import HOUR, SECOND
+from events.disputes import (
+    DisputeEvidenceRejected,
+    DisputeEvidenceSubmitted,
+    DisputeStage,
+    DisputeStep,
+    EvidenceRejection,
+)
 from events.intake import (
     DuplicateRequestObserved,
     IdempotencyConflictObserved,
@@ -29,8 +36,18 @@ from events.lifecycle import (
     PaymentVoided,
 )
 from events.refunds import RefundApproved, RefundRejected
-from events.requests import CaptureRequest, IncrementRequest, Operation, RefundRequest, Request, VoidRequest
-from tests.simulation.stories import SHOP, Story, declined, silence
+from events.requests import (
+    Answered,
+    CaptureRequest,
+    EvidenceRequest,
+    IncrementRequest,
+    Operation,
+    RefundRequest,
+    Request,
+    VoidRequest,
+)
+from streams.edge.issuers import case_of
+from tests.simulation.stories import SHOP, Story, Word, declined, silence
 
 R = OperationRejection
 AMOUNT = 1_000
@@ -308,3 +325,131 @@ def test_each_operation_is_done_once_however_often_it_comes() -> None:
         assert 1_500 == story.the(AuthorizationIncremented).total
         assert 600 == story.the(PaymentCaptured).amount
         assert 38 == len(story.all(DuplicateRequestObserved))
+
+
+# --- evidence -------------------------------------------------------------------------------------------
+
+
+def nobody_disputes(story: Story) -> tuple[str, str]:
+    """Captured and cleared, and the cardholder is content."""
+    payment = story.pay(AMOUNT)
+    story.wait(days=2)
+    return payment, case_of("visa", story.the(PaymentCaptured, payment_id=payment).capture_id)
+
+
+def complained(story: Story, *more: Word) -> tuple[str, str]:
+    """Disputed the day before yesterday; the merchant has six days left."""
+    payment = story.pay(AMOUNT)
+    story.wait(hours=1)
+    capture = story.the(PaymentCaptured, payment_id=payment).capture_id
+    case = story.disputes(capture, Word(1, DisputeStep.CHARGEBACK, AMOUNT, reply_days=8), *more)
+    story.wait(days=3)
+    return payment, case
+
+
+def answered(story: Story) -> tuple[str, str]:
+    """Disputed, and the merchant's evidence is with the issuer."""
+    payment, case = complained(story)
+    story.evidence(payment, case)
+    story.wait(hours=1)
+    return payment, case
+
+
+def withdrawn(story: Story) -> tuple[str, str]:
+    """Disputed, and let go of."""
+    return complained(story, Word(2, DisputeStep.WITHDRAWN, AMOUNT))
+
+
+def lost(story: Story) -> tuple[str, str]:
+    """Disputed, and nobody answered in time."""
+    payment, case = complained(story)
+    story.wait(days=7, every=6 * HOUR)
+    return payment, case
+
+
+def no_payment(story: Story) -> tuple[str, str]:
+    """Nobody ever asked for it."""
+    return STRANGE, "dsp-0"
+
+
+E = EvidenceRejection
+# fmt: off
+#: Whose case is answered, as what, by whom, and the one answer.
+WRONG_EVIDENCE = [
+    (no_payment,      Answered.CHARGEBACK,      SHOP,    E.PAYMENT_UNKNOWN),
+    (nobody_disputes, Answered.CHARGEBACK,      SHOP,    E.CASE_UNKNOWN),
+    (complained,      Answered.CHARGEBACK,      "other", E.MERCHANT_MISMATCH),
+    (nobody_disputes, Answered.CHARGEBACK,      "other", E.MERCHANT_MISMATCH),
+    (complained,      Answered.INQUIRY,         SHOP,    E.STAGE_MISMATCH),
+    (complained,      Answered.PRE_ARBITRATION, SHOP,    E.STAGE_MISMATCH),
+    (answered,        Answered.CHARGEBACK,      SHOP,    E.ALREADY_SUBMITTED),
+    (withdrawn,       Answered.CHARGEBACK,      SHOP,    E.CASE_CLOSED),
+    (lost,            Answered.CHARGEBACK,      SHOP,    E.TOO_LATE),
+]
+# fmt: on
+
+
+@pytest.mark.parametrize(("given", "stage", "merchant", "reason"), WRONG_EVIDENCE)
+def test_wrong_evidence_has_one_answer(
+    given: Callable[[Story], tuple[str, str]], stage: Answered, merchant: str, reason: E
+) -> None:
+    """And nothing goes to the issuer; asked again, it is the same request and nothing more is said of the case."""
+    with Story() as story:
+        payment, case = given(story)
+        before = len(story.all(DisputeEvidenceSubmitted))
+        request = EvidenceRequest(
+            merchant, "the-evidence", payment, case, stage, ["cd" * 32], story.now, "story", True
+        )
+        for _ in range(2):
+            story.ask(request)
+            story.wait(hours=2)
+        rejected = story.all(DisputeEvidenceRejected, idempotency_key="the-evidence")
+        assert [(merchant, case, reason)] == [(one.merchant, one.case_id, one.reason) for one in rejected]
+        assert before == len(story.all(DisputeEvidenceSubmitted))
+        assert 1 == len(story.all(DuplicateRequestObserved))
+        assert story.findings(ended=False) == []
+
+
+def test_every_wrong_evidence_has_a_row() -> None:
+    """Asked of a whole house."""
+    assert set(E) == {reason for *_, reason in WRONG_EVIDENCE}
+
+
+def test_evidence_is_sent_once_as_it_came() -> None:
+    """Twenty deliveries, one of them with another document under the same key: the first is what the issuer gets."""
+    with Story() as story:
+        payment, case = complained(story)
+        capture = story.the(PaymentCaptured).capture_id
+        story.replies(capture, DisputeStage.CHARGEBACK, Word(1, DisputeStep.EVIDENCE_ACCEPTED))
+        for number in range(20):
+            documents = ("ef" * 32,) if number == 7 else ("ab" * 32, "cd" * 32)
+            story.ask(
+                EvidenceRequest(
+                    SHOP,
+                    "the-evidence",
+                    payment,
+                    case,
+                    Answered.CHARGEBACK,
+                    list(documents),
+                    story.now - number * SECOND,
+                    "story",
+                    True,
+                )
+            )
+        story.wait(hours=1)
+        assert ["ab" * 32, "cd" * 32] == story.the(DisputeEvidenceSubmitted).documents
+        assert payment == story.the(IdempotencyConflictObserved).payment_id
+        assert 18 == len(story.all(DuplicateRequestObserved))
+        story.end()
+
+
+@pytest.mark.parametrize("documents", [(), ("ab" * 31,), ("ab" * 32, "ab" * 32)])
+def test_evidence_of_nothing(documents: tuple[str, ...]) -> None:
+    """Refused before any case is looked at."""
+    with Story() as story:
+        payment, case = complained(story)
+        story.evidence(payment, case, documents=documents)
+        story.wait(hours=1)
+        refused = story.the(RequestRejected)
+        assert (RequestRejection.DOCUMENTS_MALFORMED, "documents") == (refused.reason, refused.field)
+        assert [] == story.all(DisputeEvidenceSubmitted)

@@ -29,6 +29,7 @@ from events.fees import DisputeFeeCharged
 from events.lifecycle import OperationRejection, PaymentCaptured
 from events.reconciliation import DiscrepancyDetected, DiscrepancyResolved
 from events.refunds import RefundApproved, RefundRejected
+from events.requests import Answered
 from tests.simulation.stories import SHOP, Story, Word, entries, terms
 
 S = DisputeStep
@@ -126,7 +127,7 @@ def test_taken_twice_and_ruled() -> None:
         story.wait(days=4)
         story.evidence(payment, case)
         story.wait(days=6)
-        story.evidence(payment, case)
+        story.evidence(payment, case, Answered.PRE_ARBITRATION)
         story.end(days=28)
         assert [1_000, 0, 1_000, 600, 0] == story.path("DR", case)
         assert [-1_000, -600, 0] == story.path("DH", case)
@@ -191,7 +192,7 @@ def test_asked_only() -> None:
             capture, Word(1, S.INQUIRY_OPENED, 1_000, reply_days=5), Word(5, S.INQUIRY_CLOSED)
         )
         story.wait(days=3)
-        story.evidence(payment, case)
+        story.evidence(payment, case, Answered.INQUIRY)
         story.end()
         assert ["DisputeInquiryOpened", "DisputeEvidenceSubmitted", "DisputeInquiryClosed"] == (
             story.told(payment, *LIFE)

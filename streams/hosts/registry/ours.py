@@ -31,6 +31,7 @@ _REQUESTS: Final = (
     "VoidRequest",
     "RefundRequest",
     "IncrementRequest",
+    "EvidenceRequest",
     "Tick",
 )
 _MESSAGES: Final[Mapping[str, tuple[str, ...]]] = {

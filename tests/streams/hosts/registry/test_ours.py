@@ -17,7 +17,9 @@ from streams.hosts.registry.state import State
 from streams.topology import TOPICS
 
 OURS: Final = Ours("house")
-REQUESTS: Final = "PaymentRequest CaptureRequest VoidRequest RefundRequest IncrementRequest".split()
+REQUESTS: Final = (
+    "PaymentRequest CaptureRequest VoidRequest RefundRequest IncrementRequest EvidenceRequest".split()
+)
 
 
 def text(name: str) -> str:
