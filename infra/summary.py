@@ -177,6 +177,11 @@ def _books(report: Report) -> Group:
             f"{counts.open_clearing_residuals:,} open items",
         ),
         (
+            "every cent asked for is at one place",
+            counts.money_unplaced == 0,
+            f"{counts.money_unplaced:,} amounts out of place",
+        ),
+        (
             "networks and bank agree with our books",
             counts.discrepancies == 0,
             f"{counts.discrepancies:,} open of {detected:,} discrepancies found",

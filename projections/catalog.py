@@ -5,7 +5,18 @@ The order matters to views alone: a view may read what stands above it.
 
 from typing import Final
 
-from projections import audit, disputes, hotlist, ledger, merchants, payments, reconciliation, review, risk
+from projections import (
+    audit,
+    disputes,
+    hotlist,
+    ledger,
+    merchants,
+    payments,
+    places,
+    reconciliation,
+    review,
+    risk,
+)
 from projections.port import Projection
 
 CATALOG: Final[tuple[Projection, ...]] = (
@@ -18,6 +29,7 @@ CATALOG: Final[tuple[Projection, ...]] = (
     hotlist,
     review,
     reconciliation,
+    places,
 )
 
 

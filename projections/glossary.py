@@ -364,6 +364,41 @@ COLUMNS: Final[Mapping[str, Mapping[str, str]]] = MappingProxyType(
             "resolved_at": "logical time at which it was settled, UTC",
             "resolution": "the event that settled it; empty while it is open",
         },
+        "places": {
+            "division": "request, capture or merchant: the amount that it is a place of",
+            "number": "its order among the places of its division",
+            "place": "name of the place",
+            "record": "what it is read off: the ledger, what was decided, or both",
+            "meaning": "what money there is",
+        },
+        "money_asked": {
+            "request": "the payment; of a request that was refused the event that says so",
+            "requested": "the request's own amount, minor units",
+            "increments": "increments that the network was to be asked for, minor units",
+            "above_hold": "what captures took above the hold, minor units",
+            "asked": "all of it, minor units",
+        },
+        "money_places": {
+            "request": "the payment; of a request that was refused the event that says so",
+            "place": "where the money is; `places` explains each",
+            "amount": "minor units; below zero only at the merchant",
+        },
+        "capture_places": {
+            "place": "how far its network is with paying it; `places` explains each",
+            "amount": "minor units",
+        },
+        "merchant_places": {
+            "merchant": "merchant id",
+            "place": "where the money is; `places` explains each",
+            "amount": "minor units; below zero what is the merchant's to pay",
+        },
+        "money_unplaced": {
+            "division": "request, capture or merchant",
+            "name": "the request, the payment or the merchant",
+            "currency": "ISO 4217",
+            "amount": "what there is to place, minor units",
+            "placed": "what its places add up to, minor units",
+        },
     }
 )
 

@@ -21,7 +21,8 @@ class Counts(msgspec.Struct, frozen=True):
     ``authorized`` includes partial approvals, ``captured`` and ``refunded`` what was undone later; ``settled`` are
     payments whose every capture was made available, ``paid_out`` those whose every capture a payout carried that
     was paid. ``discrepancies`` are open ones, ``open_clearing_residuals`` items (with their account and currency)
-    that are not back at zero, ``ledger_imbalance`` the sum of the absolute imbalances of all currencies.
+    that are not back at zero, ``ledger_imbalance`` the sum of the absolute imbalances of all currencies,
+    ``money_unplaced`` amounts that are not at exactly one place.
     """
 
     payments: int
@@ -39,6 +40,7 @@ class Counts(msgspec.Struct, frozen=True):
     events: int
     ledger_imbalance: int
     open_clearing_residuals: int
+    money_unplaced: int
     discrepancies: int
     discrepancies_detected: int
     requests_refused: int
@@ -157,6 +159,7 @@ def counts(db: Database) -> Counts:
         """
         SELECT (SELECT coalesce(sum(abs(imbalance)), 0)::BIGINT FROM ledger_imbalance) AS ledger_imbalance,
                (SELECT count(*) FROM ledger_residuals) AS open_clearing_residuals,
+               (SELECT count(*) FROM money_unplaced) AS money_unplaced,
                (SELECT count(*) FROM discrepancies WHERE NOT resolved) AS discrepancies,
                (SELECT count(*) FROM discrepancies) AS discrepancies_detected
         """,

@@ -143,5 +143,5 @@ def demo(
 
 
 def holds(counts: "Counts") -> bool:
-    """Whether the books balance and every obligation has ended."""
-    return counts.ledger_imbalance == 0 and counts.open_clearing_residuals == 0
+    """Whether the books balance, every obligation has ended, and no cent is anywhere but at its one place."""
+    return counts.ledger_imbalance == counts.open_clearing_residuals == counts.money_unplaced == 0

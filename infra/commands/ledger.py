@@ -5,12 +5,14 @@ from typing import Final
 import click
 from msgspec import to_builtins
 
-from events.errors import Broken
+from events.errors import Broken, Refused
+from events.money import EXPONENTS
 from infra.freshness import beside, field, remark_freshness
 from infra.options import as_of_option, json_option, store_option
 from infra.output import console, instant, money, table, to_json
 from infra.stores import StoreAddress, reading
 from projections.books import BUCKETS, aged_residuals, balances_of, entries_of
+from projections.conservation import DIVISIONS, Conservation, Placed, conservation
 from projections.period import parse
 from projections.reading import Reader, records
 
@@ -182,6 +184,64 @@ def residuals(aged: bool, store: StoreAddress, as_of: str | None, as_json: bool)
     else:
         console().print("Every item on every clearing account is back at zero.")
     remark_freshness(fresh)
+
+
+@ledger.command()
+@click.option("--merchant", default="", metavar="MERCHANT", help="Of this merchant alone.")
+@click.option("--payment", default="", metavar="ID", help="Of this payment alone.")
+@store_option
+@as_of_option
+@json_option
+def places(merchant: str, payment: str, store: StoreAddress, as_of: str | None, as_json: bool) -> None:
+    """Where every cent is that was asked for. Exit code 1 where one is at no place, or at two.
+
+    \b
+    tallystick ledger places --as-of 2026-11-03
+    tallystick ledger places --merchant harbour-coffee
+    """
+    if merchant and payment:
+        raise Refused("a payment has one merchant: give --merchant or --payment")
+    with reading(store, as_of) as db:
+        found = conservation(db, merchant=merchant, payment=payment)
+        fresh = beside(db)
+    if as_json:
+        click.echo(to_json({**to_builtins(found), "freshness": field(fresh)}))
+    else:
+        _show_places(found)
+        remark_freshness(fresh)
+    if found.unplaced:
+        first = found.unplaced[0]
+        there_is, at_places = (money(amount, first.currency) for amount in (first.amount, first.placed))
+        raise Broken(
+            f"not every cent is at one place: of {first.name} there is {there_is}, at places are {at_places}"
+            f' ({len(found.unplaced):,} in all; `tallystick query "FROM money_unplaced"` has them all)'
+        )
+
+
+def _show_places(found: Conservation) -> None:
+    screen = console()
+    columns = ("place", "of", "amount", "meaning")
+    currencies = dict.fromkeys(one.currency for one in found.places)
+    for currency in (name for name in currencies if name in EXPONENTS):
+        held = [one for one in found.places if one.currency == currency]
+        for division, title in DIVISIONS.items():
+            parts = [one for one in held if one.division == division]
+            if parts:
+                total = sum(one.amount for one in parts)
+                lines = [*map(_line, parts), ("total", "", money(total, currency), "")]
+                screen.print(table(f"{title}, {currency}", columns, lines, right=("of", "amount")))
+                screen.print()
+    # A request is refused for a currency that does not exist, too: nobody can say what it would have been worth.
+    nameless = [one for one in found.places if one.currency not in EXPONENTS]
+    if nameless:
+        requests = sum(one.names for one in nameless)
+        screen.print(f"{requests:,} more were refused for currencies that do not exist.")
+    if not found.places:
+        screen.print("Nothing was asked for.")
+
+
+def _line(one: Placed) -> tuple[str, str, str, str]:
+    return one.place, f"{one.names:,}", money(one.amount, one.currency), one.meaning
 
 
 def _show_aged(db: Reader, *, as_json: bool) -> None:

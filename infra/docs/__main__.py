@@ -1,4 +1,4 @@
-"""Writes ``docs/events.md``, ``reasons.md``, ``topics.md``, ``rules.md`` and ``metrics.md`` from the code.
+"""Writes ``docs/events.md``, ``reasons.md``, ``topics.md``, ``rules.md``, ``metrics.md``, ``places.md`` from the code.
 
 ``python -m infra.docs`` (``make docs``) is run by whoever changed an event, a reason or the topology; with
 ``--check`` it writes nothing and exits 1 when a page is stale. It exits 2 where the code does not say enough: an
@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from events.errors import Refused
-from infra.docs import event_page, metric_page, reason_page, rule_page, topic_page
+from infra.docs import event_page, metric_page, place_page, reason_page, rule_page, topic_page
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 
@@ -23,6 +23,7 @@ PAGES: Final[dict[Path, Callable[[], str]]] = {
     Path("docs/topics.md"): topic_page.text,
     Path("docs/rules.md"): rule_page.text,
     Path("docs/metrics.md"): metric_page.text,
+    Path("docs/places.md"): place_page.text,
     Path("infra/prometheus/alerts.yml"): metric_page.rules,
 }
 

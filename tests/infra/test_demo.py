@@ -40,6 +40,7 @@ KEYS = {
     "events",
     "ledger_imbalance",
     "open_clearing_residuals",
+    "money_unplaced",
     "discrepancies",
     "duplicates_absorbed",
     "dead_letters",
@@ -179,16 +180,17 @@ def test_for_people(again: Place, capsys: pytest.CaptureFixture[str]) -> None:
         assert words in said
 
 
-def test_books_that_do_not_agree(again: Place, monkeypatch: pytest.MonkeyPatch, demo: Demo) -> None:
+@pytest.mark.parametrize("figure", ["open_clearing_residuals", "money_unplaced", "ledger_imbalance"])
+def test_books_that_do_not_agree(
+    again: Place, monkeypatch: pytest.MonkeyPatch, demo: Demo, figure: str
+) -> None:
     """Exit code 1, and the figures all the same."""
     from projections import report
 
     counts = report.counts
-    monkeypatch.setattr(
-        report, "counts", lambda db: msgspec.structs.replace(counts(db), open_clearing_residuals=1)
-    )
+    monkeypatch.setattr(report, "counts", lambda db: msgspec.structs.replace(counts(db), **{figure: 1}))
     done = demo(again, *ARGUMENTS)
-    assert (done.code, done.told["open_clearing_residuals"]) == (1, 1)
+    assert (done.code, done.told[figure]) == (1, 1)
 
 
 def test_the_job_tells_what_it_does(place: Place) -> None:

@@ -11,7 +11,10 @@ import duckdb
 import pytest
 
 from events.calendar import parse_day
+from events.intake import RequestReceived
+from events.requests import PaymentRequest
 from events.settlement import EntryCause, MerchantEntryReceived
+from events.wire import decode_event
 from infra.freshness import behind, line
 from infra.settings import Value
 from projections.freshness import Freshness, taken
@@ -21,7 +24,7 @@ from streams.topology import LOGS
 from tests.infra.asking import Tallystick, told
 from tests.infra.conftest import settled_in
 from tests.postgres import Server
-from tests.projections.stores import DuckStores, PostgresStores, Stores, change, day
+from tests.projections.stores import DuckStores, PostgresStores, Stores, change, day, rows
 from tests.projections.story import FEE, Story
 
 BEFORE = "2026-03-02T09:30:00Z"
@@ -102,6 +105,7 @@ def test_nothing_says_that_it_is_nothing(ask: Tallystick) -> None:
         ("merchant statement shop-9 --period 2026-03", "no merchant is called 'shop-9'"),
         ("merchant statement shop-1 --format csv", "say which with --period"),
         ("export . --only nothing", "there is no table or view 'nothing' to export"),
+        ("ledger places --merchant shop-1 --payment pay-1", "a payment has one merchant"),
     ],
 )
 def test_what_is_wrong_says_what_would_be_right(ask: Tallystick, arguments: str, complaint: str) -> None:
@@ -157,6 +161,94 @@ def test_a_statement_that_does_not_add_up_fails(houses: Stores, capsys: pytest.C
 def _lost_cent(houses: Stores) -> str:
     schema = "" if isinstance(houses, DuckStores) else "tallystick_store."
     return f"UPDATE {schema}merchant_facts_v1 SET amount = amount + 1 WHERE kind = 'paid_out' AND merchant = 'shop-0'"
+
+
+# --- where every cent is ------------------------------------------------------------------------------
+
+
+def test_every_cent_of_the_simulated_day_is_at_one_place(
+    ask_simulated: Tallystick, simulated_day: str, simulated_log: Path
+) -> None:
+    """At its end and at the end of each day of it: what was asked for is the sum over the places."""
+    days = ask_simulated(
+        "query",
+        "SELECT DISTINCT CAST(CAST(recorded_at AS DATE) AS VARCHAR) AS day FROM events ORDER BY day",
+        "--json",
+    ).told["rows"]
+    assert len(days) > 30
+    asked = requested(simulated_log)
+    been = set()
+    for moment in [*(row["day"] for row in days[:20:2]), days[-1]["day"]]:
+        found = ask_simulated("ledger", "places", "--as-of", moment, "--json").told
+        assert found["unplaced"] == []
+        been |= {(one["division"], one["place"]) for one in found["places"]}
+        if moment >= "2026-03-03":
+            sums: dict[str, int] = {}
+            for one in found["places"]:
+                if one["division"] == "request":
+                    sums[one["currency"]] = sums.get(one["currency"], 0) + one["amount"]
+            more = {
+                row["currency"]: row["more"]
+                for row in ask_simulated(
+                    "query",
+                    "SELECT currency, sum(increments + above_hold) AS more FROM money_asked GROUP BY currency",
+                    "--as-of",
+                    moment,
+                    "--json",
+                ).told["rows"]
+            }
+            assert sums == {currency: amount + int(more[currency]) for currency, amount in asked.items()}
+    assert {("request", "on_hold"), ("capture", "in_cycle"), ("merchant", "in_payout")} < been
+    assert len(been) >= 20
+
+
+def requested(log: Path) -> dict[str, int]:
+    """What the day's requests for payments ask for by currency, read off the log; each delivery that counts."""
+    claimed: set[tuple[str, str, str]] = set()
+    asked: dict[str, int] = {}
+    with closing(EmbeddedLog(log, read_only=True)) as held:
+        for partition in range(partitions_of(held)):
+            for stored in held.read("intake", partition, 0, 1_000_000):
+                body = decode_event(stored.value).body
+                if isinstance(body, RequestReceived) and isinstance(body.request, PaymentRequest):
+                    one = body.request
+                    if (one.merchant, one.idempotency_key, body.body_mac) not in claimed:
+                        claimed.add((one.merchant, one.idempotency_key, body.body_mac))
+                        asked[one.currency] = asked.get(one.currency, 0) + one.amount
+    return asked
+
+
+def test_places_of_a_merchant_and_of_a_payment(ask: Tallystick) -> None:
+    """Its tables add up, and each says what it is a sum of."""
+    shown = ask("ledger", "places", "--merchant", "shop-0").shown
+    assert "What was asked for, EUR" in shown
+    assert "Of that the merchants', EUR" in shown
+    [total, captured, merchants] = [
+        line.split()[1:] for line in shown.splitlines() if line.startswith("total")
+    ]
+    assert (total, captured, merchants) == (["40.18", "EUR"], ["30.15", "EUR"], ["29.25", "EUR"])
+    name = ask("payment", "show", "shop-1/order-1", "--json").told["payment"]["payment_id"]
+    found = ask("ledger", "places", "--payment", name, "--json").told
+    assert {(one["division"], one["place"]): one["amount"] for one in found["places"]} == {
+        ("request", "fees"): FEE,
+        ("request", "merchant"): 1_001 - FEE,
+        ("capture", "in_cycle"): 1_001,
+    }
+    assert ask("ledger", "places", "--payment", "pay-none").shown == "Nothing was asked for.\n"
+
+
+def test_a_posting_that_is_lost_is_an_error(houses: Stores, capsys: pytest.CaptureFixture[str]) -> None:
+    """Exit code 1 and the payment's name; the books themselves balance as well as before."""
+    store = houses.filled(day())
+    change(store, f"DELETE FROM {store.dialect.tables}ledger_entries_v1 WHERE type = 'PaymentAuthorized'"
+           " AND event_id = (SELECT min(event_id) FROM payment_steps WHERE step = 'authorized')")  # fmt: skip
+    assert rows(store, "SELECT * FROM ledger_imbalance") == []
+    store.close()
+    answer = Tallystick(capsys, houses.address(store))("ledger", "places", "--store", houses.address(store))
+    assert answer.code == 1
+    assert "What was asked for, EUR" in answer.out
+    assert "not every cent is at one place: of pay-" in answer.err
+    assert "there is 10.00 EUR, at places are 0.00 EUR (1 in all;" in answer.err
 
 
 # --- what is open, and what is to come ----------------------------------------------------------------

@@ -132,6 +132,8 @@ def _books(job: ClusterJob, calm: Calm | None) -> Iterator[str]:
 def _of_counts(counts: Counts, *, ended: bool) -> Iterator[str]:
     if counts.ledger_imbalance:
         yield f"the ledger is {counts.ledger_imbalance} out of balance"
+    if counts.money_unplaced:
+        yield f"{counts.money_unplaced} amounts are at no place, or at two"
     if counts.dead_letters:
         yield f"{counts.dead_letters} dead letters, and every record was good"
     if ended and counts.open_clearing_residuals:
