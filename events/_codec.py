@@ -148,6 +148,9 @@ from events.intake import RequestForwarded
 from events.intake import RequestReceived
 from events.intake import RequestRejected
 from events.intake import RequestRejection
+from events.labels import LabelApplied
+from events.labels import LabelSignalled
+from events.labels import PaymentLabelled
 from events.lifecycle import AuthorizationExpired
 from events.lifecycle import AuthorizationRemainderReleased
 from events.lifecycle import CaptureRequested
@@ -6038,6 +6041,7 @@ def _write_fraud_confirmed(value: FraudConfirmed) -> bytes:
         TEXTS[value.reference],
         LONGS[value.amount],
         TEXTS[value.currency],
+        LONGS[value.paid_at],
     ))
 
 
@@ -6100,7 +6104,13 @@ def _read_fraud_confirmed(data: bytes, text: str, end: int) -> tuple[FraudConfir
     currency_ = text[start:end]
     if not currency_.isascii():
         currency_ = read_utf8(data, start, end)
-    return FraudConfirmed(payment_id_, merchant_, card_id_, source_, label_, reference_, amount_, currency_), end
+    instant = INSTANTS.get(data[end:end + 8])
+    if instant is None:
+        paid_at_, end = read_instant(data, end)
+    else:
+        paid_at_ = instant
+        end += 8
+    return FraudConfirmed(payment_id_, merchant_, card_id_, source_, label_, reference_, amount_, currency_, paid_at_), end
 
 
 def _write_fraud_report_refused(value: FraudReportRefused) -> bytes:
@@ -7284,6 +7294,293 @@ def _read_dispute_lost(data: bytes, text: str, end: int) -> tuple[DisputeLost, i
     if not currency_.isascii():
         currency_ = read_utf8(data, start, end)
     return DisputeLost(payment_id_, merchant_, network_, case_id_, amount_, currency_), end
+
+
+def _write_payment_labelled(value: PaymentLabelled) -> bytes:
+    return b"".join((
+        TEXTS[value.payment_id],
+        LONGS[value.number],
+        _WRITE_LABEL[value.label],
+        TEXTS[value.merchant],
+        TEXTS[value.card_id],
+        TEXTS[value.ip_ref],
+        TEXTS[value.device_ref],
+        TEXTS[value.email_ref],
+        LONGS[value.paid_at],
+        b"\x01" if value.ordinary else b"\x00",
+        LONGS[value.replaced_at],
+    ))
+
+
+def _read_payment_labelled(data: bytes, text: str, end: int) -> tuple[PaymentLabelled, int]:
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    payment_id_ = text[start:end]
+    if not payment_id_.isascii():
+        payment_id_ = read_utf8(data, start, end)
+    octet = data[end]
+    if octet < 128:
+        number_ = SMALL[octet]
+        end += 1
+    else:
+        number_, end = read_long(data, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    label_ = _READ_LABEL[text[start:end]]
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    merchant_ = text[start:end]
+    if not merchant_.isascii():
+        merchant_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    card_id_ = text[start:end]
+    if not card_id_.isascii():
+        card_id_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    ip_ref_ = text[start:end]
+    if not ip_ref_.isascii():
+        ip_ref_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    device_ref_ = text[start:end]
+    if not device_ref_.isascii():
+        device_ref_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    email_ref_ = text[start:end]
+    if not email_ref_.isascii():
+        email_ref_ = read_utf8(data, start, end)
+    instant = INSTANTS.get(data[end:end + 8])
+    if instant is None:
+        paid_at_, end = read_instant(data, end)
+    else:
+        paid_at_ = instant
+        end += 8
+    octet = data[end]
+    if octet > 1:
+        raise not_a_boolean(octet)
+    ordinary_ = octet == 1
+    end += 1
+    instant = INSTANTS.get(data[end:end + 8])
+    if instant is None:
+        replaced_at_, end = read_instant(data, end)
+    else:
+        replaced_at_ = instant
+        end += 8
+    return PaymentLabelled(payment_id_, number_, label_, merchant_, card_id_, ip_ref_, device_ref_, email_ref_, paid_at_, ordinary_, replaced_at_), end
+
+
+def _write_label_signalled(value: LabelSignalled) -> bytes:
+    return b"".join((
+        TEXTS[value.payment_id],
+        LONGS[value.number],
+        _WRITE_LABEL[value.label],
+        TEXTS[value.merchant],
+        TEXTS[value.ip_ref],
+        TEXTS[value.device_ref],
+        TEXTS[value.email_ref],
+        LONGS[value.paid_at],
+        b"\x01" if value.ordinary else b"\x00",
+        LONGS[value.known_at],
+        LONGS[value.replaced_at],
+    ))
+
+
+def _read_label_signalled(data: bytes, text: str, end: int) -> tuple[LabelSignalled, int]:
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    payment_id_ = text[start:end]
+    if not payment_id_.isascii():
+        payment_id_ = read_utf8(data, start, end)
+    octet = data[end]
+    if octet < 128:
+        number_ = SMALL[octet]
+        end += 1
+    else:
+        number_, end = read_long(data, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    label_ = _READ_LABEL[text[start:end]]
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    merchant_ = text[start:end]
+    if not merchant_.isascii():
+        merchant_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    ip_ref_ = text[start:end]
+    if not ip_ref_.isascii():
+        ip_ref_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    device_ref_ = text[start:end]
+    if not device_ref_.isascii():
+        device_ref_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    email_ref_ = text[start:end]
+    if not email_ref_.isascii():
+        email_ref_ = read_utf8(data, start, end)
+    instant = INSTANTS.get(data[end:end + 8])
+    if instant is None:
+        paid_at_, end = read_instant(data, end)
+    else:
+        paid_at_ = instant
+        end += 8
+    octet = data[end]
+    if octet > 1:
+        raise not_a_boolean(octet)
+    ordinary_ = octet == 1
+    end += 1
+    instant = INSTANTS.get(data[end:end + 8])
+    if instant is None:
+        known_at_, end = read_instant(data, end)
+    else:
+        known_at_ = instant
+        end += 8
+    instant = INSTANTS.get(data[end:end + 8])
+    if instant is None:
+        replaced_at_, end = read_instant(data, end)
+    else:
+        replaced_at_ = instant
+        end += 8
+    return LabelSignalled(payment_id_, number_, label_, merchant_, ip_ref_, device_ref_, email_ref_, paid_at_, ordinary_, known_at_, replaced_at_), end
+
+
+def _write_label_applied(value: LabelApplied) -> bytes:
+    return b"".join((
+        TEXTS[value.payment_id],
+        LONGS[value.number],
+        _WRITE_LABEL[value.label],
+        TEXTS[value.merchant],
+        TEXTS[value.ip_ref],
+        TEXTS[value.device_ref],
+        TEXTS[value.email_ref],
+        LONGS[value.paid_at],
+        b"\x01" if value.ordinary else b"\x00",
+        LONGS[value.known_at],
+        LONGS[value.replaced_at],
+    ))
+
+
+def _read_label_applied(data: bytes, text: str, end: int) -> tuple[LabelApplied, int]:
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    payment_id_ = text[start:end]
+    if not payment_id_.isascii():
+        payment_id_ = read_utf8(data, start, end)
+    octet = data[end]
+    if octet < 128:
+        number_ = SMALL[octet]
+        end += 1
+    else:
+        number_, end = read_long(data, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    label_ = _READ_LABEL[text[start:end]]
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    merchant_ = text[start:end]
+    if not merchant_.isascii():
+        merchant_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    ip_ref_ = text[start:end]
+    if not ip_ref_.isascii():
+        ip_ref_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    device_ref_ = text[start:end]
+    if not device_ref_.isascii():
+        device_ref_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    email_ref_ = text[start:end]
+    if not email_ref_.isascii():
+        email_ref_ = read_utf8(data, start, end)
+    instant = INSTANTS.get(data[end:end + 8])
+    if instant is None:
+        paid_at_, end = read_instant(data, end)
+    else:
+        paid_at_ = instant
+        end += 8
+    octet = data[end]
+    if octet > 1:
+        raise not_a_boolean(octet)
+    ordinary_ = octet == 1
+    end += 1
+    instant = INSTANTS.get(data[end:end + 8])
+    if instant is None:
+        known_at_, end = read_instant(data, end)
+    else:
+        known_at_ = instant
+        end += 8
+    instant = INSTANTS.get(data[end:end + 8])
+    if instant is None:
+        replaced_at_, end = read_instant(data, end)
+    else:
+        replaced_at_ = instant
+        end += 8
+    return LabelApplied(payment_id_, number_, label_, merchant_, ip_ref_, device_ref_, email_ref_, paid_at_, ordinary_, known_at_, replaced_at_), end
 
 
 def _write_interchange_assessed(value: InterchangeAssessed) -> bytes:
@@ -11099,6 +11396,7 @@ _WRITE_HANDOVER_FACT: Final[dict[type[Any], tuple[bytes, Callable[[Any], bytes]]
     MerchantDebitOutcomeReceived: (b"\x32", _write_merchant_debit_outcome_received),
     ClearingReturnReceived: (b"\x34", _write_clearing_return_received),
     EvidenceReceived: (b"\x36", _write_evidence_received),
+    LabelSignalled: (b"\x38", _write_label_signalled),
 }
 _READ_HANDOVER_FACT: Final[dict[int, Callable[[bytes, str, int], tuple[Any, int]]]] = {
     0: _read_request_received,
@@ -11129,10 +11427,11 @@ _READ_HANDOVER_FACT: Final[dict[int, Callable[[bytes, str, int], tuple[Any, int]
     50: _read_merchant_debit_outcome_received,
     52: _read_clearing_return_received,
     54: _read_evidence_received,
+    56: _read_label_signalled,
 }
 
 
-def _write_handover_fact(value: RequestReceived | PaymentRequested | CaptureRequested | VoidRequested | RefundRequested | NetworkReplyReceived | NetworkReplyTimedOut | NetworkNotSent | ClearingRecordAnswered | MerchantEntryReceived | PayoutOutcomeReceived | ClearingCycleTotalled | SchemePeriodTotalled | PayoutAnnounced | BankLineRecorded | NetworkSettlementAdvised | FraudReportReceived | RiskSignalled | HotlistAnnounced | ResolutionRequested | DisputeNoticeReceived | DisputeEvidenceRequested | IncrementReceived | IncrementRequested | DebitAnnounced | MerchantDebitOutcomeReceived | ClearingReturnReceived | EvidenceReceived) -> bytes:
+def _write_handover_fact(value: RequestReceived | PaymentRequested | CaptureRequested | VoidRequested | RefundRequested | NetworkReplyReceived | NetworkReplyTimedOut | NetworkNotSent | ClearingRecordAnswered | MerchantEntryReceived | PayoutOutcomeReceived | ClearingCycleTotalled | SchemePeriodTotalled | PayoutAnnounced | BankLineRecorded | NetworkSettlementAdvised | FraudReportReceived | RiskSignalled | HotlistAnnounced | ResolutionRequested | DisputeNoticeReceived | DisputeEvidenceRequested | IncrementReceived | IncrementRequested | DebitAnnounced | MerchantDebitOutcomeReceived | ClearingReturnReceived | EvidenceReceived | LabelSignalled) -> bytes:
     branch, write = _WRITE_HANDOVER_FACT[type(value)]
     return branch + write(value)
 
@@ -11366,7 +11665,7 @@ EVENT_WRITERS: Final[dict[type[Any], tuple[bytes, Callable[[Any], bytes]]]] = {
     SchemePeriodTotalled: (b"\x00\x00\x00\x00\x2b", _write_scheme_period_totalled),
     FraudReportReceived: (b"\x00\x00\x00\x00\x53", _write_fraud_report_received),
     EarlyFraudWarningReceived: (b"\x00\x00\x00\x00\x54", _write_early_fraud_warning_received),
-    FraudConfirmed: (b"\x00\x00\x00\x00\x77", _write_fraud_confirmed),
+    FraudConfirmed: (b"\x00\x00\x00\x00\xd0", _write_fraud_confirmed),
     FraudReportRefused: (b"\x00\x00\x00\x00\x78", _write_fraud_report_refused),
     DisputeNoticeReceived: (b"\x00\x00\x00\x00\x79", _write_dispute_notice_received),
     DisputeNoticeRefused: (b"\x00\x00\x00\x00\x7a", _write_dispute_notice_refused),
@@ -11385,6 +11684,9 @@ EVENT_WRITERS: Final[dict[type[Any], tuple[bytes, Callable[[Any], bytes]]]] = {
     DisputeWithdrawn: (b"\x00\x00\x00\x00\x87", _write_dispute_withdrawn),
     DisputeWon: (b"\x00\x00\x00\x00\x88", _write_dispute_won),
     DisputeLost: (b"\x00\x00\x00\x00\x89", _write_dispute_lost),
+    PaymentLabelled: (b"\x00\x00\x00\x00\xd1", _write_payment_labelled),
+    LabelSignalled: (b"\x00\x00\x00\x00\xd2", _write_label_signalled),
+    LabelApplied: (b"\x00\x00\x00\x00\xd3", _write_label_applied),
     InterchangeAssessed: (b"\x00\x00\x00\x00\x2c", _write_interchange_assessed),
     InterchangeReturned: (b"\x00\x00\x00\x00\x2d", _write_interchange_returned),
     SchemeFeeAssessed: (b"\x00\x00\x00\x00\x2e", _write_scheme_fee_assessed),
@@ -11514,7 +11816,7 @@ EVENT_READERS: Final[dict[bytes, Callable[[bytes, str, int], tuple[Any, int]]]] 
     b"\x00\x00\x00\x00\x2b": _read_scheme_period_totalled,
     b"\x00\x00\x00\x00\x53": _read_fraud_report_received,
     b"\x00\x00\x00\x00\x54": _read_early_fraud_warning_received,
-    b"\x00\x00\x00\x00\x77": _read_fraud_confirmed,
+    b"\x00\x00\x00\x00\xd0": _read_fraud_confirmed,
     b"\x00\x00\x00\x00\x78": _read_fraud_report_refused,
     b"\x00\x00\x00\x00\x79": _read_dispute_notice_received,
     b"\x00\x00\x00\x00\x7a": _read_dispute_notice_refused,
@@ -11533,6 +11835,9 @@ EVENT_READERS: Final[dict[bytes, Callable[[bytes, str, int], tuple[Any, int]]]] 
     b"\x00\x00\x00\x00\x87": _read_dispute_withdrawn,
     b"\x00\x00\x00\x00\x88": _read_dispute_won,
     b"\x00\x00\x00\x00\x89": _read_dispute_lost,
+    b"\x00\x00\x00\x00\xd1": _read_payment_labelled,
+    b"\x00\x00\x00\x00\xd2": _read_label_signalled,
+    b"\x00\x00\x00\x00\xd3": _read_label_applied,
     b"\x00\x00\x00\x00\x2c": _read_interchange_assessed,
     b"\x00\x00\x00\x00\x2d": _read_interchange_returned,
     b"\x00\x00\x00\x00\x2e": _read_scheme_fee_assessed,
@@ -11603,7 +11908,7 @@ MESSAGE_WRITERS: Final[dict[type[Any], tuple[bytes, Callable[[Any], bytes]]]] = 
     Tick: (b"\x00\x00\x00\x00\x4c", _write_tick),
     ReferencePublished: (b"\x00\x00\x00\x00\x4d", _write_reference_published),
     InputRow: (b"\x00\x00\x00\x00\xce", _write_input_row),
-    Handover: (b"\x00\x00\x00\x00\xcf", _write_handover),
+    Handover: (b"\x00\x00\x00\x00\xd4", _write_handover),
     Marker: (b"\x00\x00\x00\x00\x50", _write_marker),
     DeadLetter: (b"\x00\x00\x00\x00\x51", _write_dead_letter),
 }
@@ -11617,7 +11922,7 @@ MESSAGE_READERS: Final[dict[bytes, Callable[[bytes, str, int], tuple[Any, int]]]
     b"\x00\x00\x00\x00\x4c": _read_tick,
     b"\x00\x00\x00\x00\x4d": _read_reference_published,
     b"\x00\x00\x00\x00\xce": _read_input_row,
-    b"\x00\x00\x00\x00\xcf": _read_handover,
+    b"\x00\x00\x00\x00\xd4": _read_handover,
     b"\x00\x00\x00\x00\x50": _read_marker,
     b"\x00\x00\x00\x00\x51": _read_dead_letter,
 }
@@ -11692,7 +11997,7 @@ SCHEMA_IDS: Final[dict[type[Any], int]] = {
     SchemePeriodTotalled: 43,
     FraudReportReceived: 83,
     EarlyFraudWarningReceived: 84,
-    FraudConfirmed: 119,
+    FraudConfirmed: 208,
     FraudReportRefused: 120,
     DisputeNoticeReceived: 121,
     DisputeNoticeRefused: 122,
@@ -11711,6 +12016,9 @@ SCHEMA_IDS: Final[dict[type[Any], int]] = {
     DisputeWithdrawn: 135,
     DisputeWon: 136,
     DisputeLost: 137,
+    PaymentLabelled: 209,
+    LabelSignalled: 210,
+    LabelApplied: 211,
     InterchangeAssessed: 44,
     InterchangeReturned: 45,
     SchemeFeeAssessed: 46,
@@ -11778,7 +12086,7 @@ SCHEMA_IDS: Final[dict[type[Any], int]] = {
     Tick: 76,
     ReferencePublished: 77,
     InputRow: 206,
-    Handover: 207,
+    Handover: 212,
     Marker: 80,
     DeadLetter: 81,
 }
@@ -11821,6 +12129,7 @@ OLDER: Final[dict[int, tuple[type[Any], int]]] = {
     110: (Handover, 4),
     116: (OperationRejected, 2),
     117: (RefundRejected, 2),
+    119: (FraudConfirmed, 2),
     129: (DisputeEvidenceRequested, 1),
     130: (DisputeEvidenceRejected, 1),
     142: (Handover, 5),
@@ -11832,4 +12141,5 @@ OLDER: Final[dict[int, tuple[type[Any], int]]] = {
     171: (Handover, 6),
     193: (Handover, 7),
     196: (Handover, 8),
+    207: (Handover, 9),
 }

@@ -169,11 +169,12 @@ class EarlyFraudWarningReceived(Event, frozen=True):
 class FraudConfirmed(Event, frozen=True):
     """What a payment turned out to be, by ``source``; ``reference`` is its report or case.
 
-    A later one replaces an earlier one.
+    A later one replaces an earlier one. ``paid_at`` is the event time of the payment; 0 where an older version of
+    this event did not say it.
     """
 
     KEY: ClassVar[tuple[str, ...]] = PAYMENT
-    VERSION: ClassVar[int] = 2
+    VERSION: ClassVar[int] = 3
 
     payment_id: str
     merchant: str
@@ -183,6 +184,7 @@ class FraudConfirmed(Event, frozen=True):
     reference: str
     amount: int
     currency: str
+    paid_at: int = 0
 
 
 class FraudReportRefused(Event, frozen=True):

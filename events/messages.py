@@ -18,6 +18,7 @@ from events.corrections import ResolutionRequested
 from events.disputes import DisputeEvidenceRequested, DisputeNoticeReceived, FraudReportReceived
 from events.hotlist import HotlistAnnounced, RiskSignalled
 from events.intake import EvidenceReceived, IncrementReceived, RequestReceived
+from events.labels import LabelSignalled
 from events.lifecycle import CaptureRequested, IncrementRequested, PaymentRequested, VoidRequested
 from events.partitions import DeadLetterReason
 from events.payouts import DebitAnnounced, MerchantDebitOutcomeReceived
@@ -29,7 +30,7 @@ from events.settlement import MerchantEntryReceived, PayoutOutcomeReceived
 class Handover(Message, frozen=True):
     """A fact for another log: the receiver records ``fact`` as its own event, once."""
 
-    VERSION: ClassVar[int] = 9
+    VERSION: ClassVar[int] = 10
 
     sender: str
     causation_id: str
@@ -66,6 +67,7 @@ class Handover(Message, frozen=True):
         | MerchantDebitOutcomeReceived
         | ClearingReturnReceived
         | EvidenceReceived
+        | LabelSignalled
     )
 
 

@@ -43,7 +43,10 @@ def print_back_test(found: BackTest, *, labelled: bool) -> None:
         f"missed: {found.missed.payments:,} ({_sums(found.missed) or '0'})."
     )
     if not labelled:
-        remark("No labels were given (--labels): a payment that was authorized counts as good.")
+        remark(
+            f"No labels were given (--labels): the log itself says of {found.labels:,} payments what they were, "
+            "and any other that was authorized counts as good."
+        )
 
 
 def _sums(money: Money) -> str:

@@ -39,7 +39,7 @@ def print_explained(found: Explained) -> None:
             one.what,
             instant(_EPOCH + timedelta(microseconds=one.at)),
             one.merchant,
-            money(one.amount, one.currency),
+            money(one.amount, one.currency) if one.currency else "",
         )
         for one in found.origins
     ]

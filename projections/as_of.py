@@ -42,6 +42,7 @@ _EXPLAIN: Final = re.compile(rf"{_BLANK}EXPLAIN\b", re.IGNORECASE | re.DOTALL)
 _LOG: Final[Mapping[str, str]] = {
     "payment_steps": "'payments'",
     "risk_verdicts": "'payments'",
+    "risk_labels": "'payments'",
     "fraud_labels": "'payments'",
     "velocity_crossings": "'velocity'",
     "hotlist_steps": "'payments'",

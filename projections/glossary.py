@@ -272,6 +272,10 @@ COLUMNS: Final[Mapping[str, Mapping[str, str]]] = MappingProxyType(
             "blocked": "how many were blocked",
             "highest_score": "0 harmless to 100",
         },
+        "known_frauds": {
+            "known_at": "logical time since when verdicts on payments with its card know of it, UTC",
+            "known_everywhere_at": "logical time since when all others do, UTC; NULL where it is still on its way",
+        },
         "risk_rule_hits": {
             "rule": "name of the rule",
             "hits": "how many payments it matched",

@@ -1,13 +1,14 @@
-"""Risk: every verdict with what it was made of."""
+"""Risk: every verdict with what it was made of, and what verdicts knew of earlier payments from when on."""
 
 from typing import Final
 
+from events.labels import LabelApplied, PaymentLabelled
 from events.risk import RiskAssessed
 from projections.batch import Batch
 from projections.port import Column, Rows, Table, View
 
 NAME: Final = "risk"
-VERSION: Final = 2
+VERSION: Final = 3
 
 VERDICTS: Final = Table(
     "risk_verdicts",
@@ -48,9 +49,59 @@ VERDICTS: Final = Table(
         "texts",
     ),
 )
-TABLES: Final = (VERDICTS,)
+LABELS: Final = Table(
+    "risk_labels",
+    "One time from which a label counts: under the payment's card, or in one partition under all that cards share.",
+    (
+        Column("payment_id", "TEXT", "the payment that is labelled"),
+        Column("number", "INTEGER", "which of its labels, from 1; each takes back the one before it"),
+        Column("label", "TEXT", "fraud or genuine"),
+        Column(
+            "counts", "TEXT", "where: own (the card, and the card at the merchant) or shared (all other keys)"
+        ),
+        Column("merchant", "TEXT", "merchant id"),
+        Column("ip_ref", "TEXT", "surrogate of its address; empty where none, or where no window reaches it"),
+        Column("device_ref", "TEXT", "surrogate of its device; empty likewise"),
+        Column("email_ref", "TEXT", "surrogate of its e-mail address; empty likewise"),
+        Column("ordinary", "BOOLEAN", "whether its amount was none that is unusual for its card"),
+        Column("paid_at", "TIMESTAMP", "event time of the payment, UTC"),
+        Column("recorded_at", "TIMESTAMP", "logical time from which it counts, UTC"),
+        Column("partition", "INTEGER", "partition of the payments log; shared labels stand in all of them"),
+        Column("event_id", "TEXT", "the event; join with events.event_id"),
+    ),
+    business=(
+        "payment_id",
+        "number",
+        "label",
+        "counts",
+        "merchant",
+        "ip_ref",
+        "device_ref",
+        "email_ref",
+        "ordinary",
+        "paid_at",
+    ),
+    where="counts = 'own' OR partition = 0",
+)
+TABLES: Final = (VERDICTS, LABELS)
 
 VIEWS: Final = (
+    View(
+        "known_frauds",
+        "Payments that count as fraud now: since when under their card, and since when everywhere.",
+        """
+        SELECT own.payment_id, own.merchant, own.ordinary, own.paid_at, own.recorded_at AS known_at,
+               shared.recorded_at AS known_everywhere_at
+        FROM risk_labels AS own
+        LEFT JOIN risk_labels AS shared
+            ON shared.payment_id = own.payment_id AND shared.number = own.number
+               AND shared.counts = 'shared' AND shared.partition = 0
+        WHERE own.counts = 'own' AND own.label = 'fraud' AND NOT EXISTS (
+            SELECT 1 FROM risk_labels AS later
+            WHERE later.payment_id = own.payment_id AND later.counts = 'own' AND later.number > own.number
+        )
+        """,
+    ),
     View(
         "risk_summary",
         "How each merchant's payments were judged.",
@@ -77,7 +128,11 @@ VIEWS: Final = (
 
 
 def apply(batch: Batch) -> list[Rows]:
-    """One row a verdict."""
+    """One row a verdict, one row a label for each place where it counts."""
+    return [_verdicts(batch), _labels(batch)]
+
+
+def _verdicts(batch: Batch) -> Rows:
     rows = Rows.of(VERDICTS)
     events = batch.of(RiskAssessed)
     bodies = events.bodies
@@ -98,4 +153,20 @@ def apply(batch: Batch) -> list[Rows]:
         recorded_at=events.recorded_at,
         event_id=events.event_ids,
     )
-    return [rows]
+    return rows
+
+
+def _labels(batch: Batch) -> Rows:
+    rows = Rows.of(LABELS)
+    own, shared = batch.of(PaymentLabelled), batch.of(LabelApplied)
+    for events, counts in ((own, "own"), (shared, "shared")):
+        fields = (field for field in LABELS.business if field != "counts")
+        rows.add(
+            len(events),
+            **{field: events.get(field) for field in fields},
+            counts=counts,
+            recorded_at=events.recorded_at,
+            partition=events.partitions,
+            event_id=events.event_ids,
+        )
+    return rows

@@ -68,6 +68,7 @@ from streams.features import cases, docket
 from streams.features.cases import Case
 from streams.features.days import Day, before, forget, put_aside
 from streams.features.docket import Docket
+from streams.features.windows import event_time
 from streams.processor import DEADLINES, FOLLOW_UPS, NOTICES, Work
 
 NAME: Final = "disputes"
@@ -112,7 +113,7 @@ class Payment(msgspec.Struct, gc=False):
     """What a notice about a payment is held against, minor units of ``currency``.
 
     ``network`` is empty while it is not authorized. ``cleared`` is what the network paid for it, ``refunded`` what was
-    given back, ``disputed`` what is held for disputes or was lost in them.
+    given back, ``disputed`` what is held for disputes or was lost in them. ``paid_at`` is its event time.
     """
 
     merchant: str
@@ -122,6 +123,7 @@ class Payment(msgspec.Struct, gc=False):
     cleared: int = 0
     refunded: int = 0
     disputed: int = 0
+    paid_at: int = 0
 
 
 class Waiting(msgspec.Struct, frozen=True, gc=False):
@@ -241,6 +243,7 @@ def _report(state: State, said: FraudReportReceived) -> list[Event]:
             said.report_id,
             said.amount,
             said.currency,
+            payment.paid_at,
         ),
     ]
 
@@ -298,7 +301,14 @@ def _open(state: State, said: DisputeNoticeReceived) -> list[Event]:
     if said.step is DisputeStep.INQUIRY_OPENED:
         return events
     if cases.is_fraud(said.network, said.reason_code):
-        label = (LabelSource.DISPUTE, Label.FRAUD, said.case_id, said.amount, said.currency)
+        label = (
+            LabelSource.DISPUTE,
+            Label.FRAUD,
+            said.case_id,
+            said.amount,
+            said.currency,
+            payment.paid_at,
+        )
         events.append(FraudConfirmed(said.payment_id, payment.merchant, payment.card_id, *label))
     left = payment.cleared - payment.disputed - payment.refunded
     if said.amount > left:
@@ -372,7 +382,10 @@ def evolve(state: State, recorded: Recorded) -> State:
     match recorded.body:
         case PaymentRequested() as body:
             state.payments[body.payment_id] = Payment(
-                _shared(body.merchant), body.card_id, _shared(body.currency)
+                _shared(body.merchant),
+                body.card_id,
+                _shared(body.currency),
+                paid_at=event_time(recorded.meta.occurred_at, recorded.meta.ingested_at),
             )
         case PaymentAuthorized() as body:
             state.payments[body.payment_id].network = _shared(body.network)
@@ -396,7 +409,7 @@ def evolve(state: State, recorded: Recorded) -> State:
             state.heard.setdefault(body.payment_id, []).append(body.report_id)
         case DisputeInquiryOpened() | DisputeOpened() as body:
             payment = state.payments[body.payment_id]
-            docket.begin(state.docket, body, payment.card_id)
+            docket.begin(state.docket, body, payment.card_id, payment.paid_at)
         case DisputeMerchantDebited() as body:
             state.payments[body.payment_id].disputed += body.amount
         case body:

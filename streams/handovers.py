@@ -29,6 +29,7 @@ from events.intake import (
     RequestForwarded,
     received,
 )
+from events.labels import LabelSignalled, PaymentLabelled
 from events.lifecycle import (
     CaptureRequested,
     CaptureVoided,
@@ -284,6 +285,32 @@ def announced_key(_: Recorded | None, recorded: Recorded, partitions: int) -> li
     return [Handed("risk.hotlist", partition, fact) for partition in range(partitions)]
 
 
+def signalled_label(_: Recorded | None, recorded: Recorded, partitions: int) -> list[Handed]:
+    """A label goes to where payments of its merchant are counted, from there to everybody."""
+    body = recorded.body
+    assert isinstance(body, PaymentLabelled)
+    fact = LabelSignalled(
+        body.payment_id,
+        body.number,
+        body.label,
+        body.merchant,
+        body.ip_ref,
+        body.device_ref,
+        body.email_ref,
+        body.paid_at,
+        body.ordinary,
+        recorded.meta.recorded_at,
+        body.replaced_at,
+    )
+    home = partition_of_name(item_of(Dimension.MERCHANT, body.merchant), partitions)
+    return [Handed("risk.signals", home, fact)]
+
+
+def announced_label(_: Recorded | None, recorded: Recorded, partitions: int) -> list[Handed]:
+    """A label is told to every partition: any of them may meet the next payment at this merchant."""
+    return [Handed("risk.hotlist", partition, recorded.body) for partition in range(partitions)]
+
+
 INTAKE: Final[Mapping[type[Event], HandoverFunction]] = {
     RequestForwarded: forwarded_request,
     IncrementForwarded: forwarded_request,
@@ -292,11 +319,15 @@ INTAKE: Final[Mapping[type[Event], HandoverFunction]] = {
 }
 PAYMENTS: Final[Mapping[type[Event], HandoverFunction]] = {
     PaymentRequested: signalled_payment,
+    PaymentLabelled: signalled_label,
     **dict.fromkeys(_CAUSES, merchant_entries),
     ClearingCycleTotalled: cycle_total,
     SchemePeriodTotalled: cycle_total,
 }
-VELOCITY: Final[Mapping[type[Event], HandoverFunction]] = {VelocityLimitReached: announced_key}
+VELOCITY: Final[Mapping[type[Event], HandoverFunction]] = {
+    VelocityLimitReached: announced_key,
+    LabelSignalled: announced_label,
+}
 SETTLEMENT: Final[Mapping[type[Event], HandoverFunction]] = {
     PayoutSubmitted: announced_payout,
     MerchantDebitApplied: announced_debit,

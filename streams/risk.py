@@ -8,6 +8,10 @@ log it is decided again, bit for bit.
 
 A partition counts what it has all of: the card, and the card at the merchant. A payment's vector is kept while the
 payment waits for its outcome. What no window reaches any more is forgotten by ticks.
+
+What a payment turned out to be is counted once for each label that changes it: under its card at once, in this
+partition alone, and under what other cards share with it in every partition at a tick, when the label has come back
+from the log ``velocity`` (:mod:`streams.features.labels`). Nothing that was decided before is decided again.
 """
 
 from collections.abc import Iterator
@@ -17,20 +21,24 @@ import msgspec
 
 from events.authorization import AuthorizationOutcomeUnknown, PaymentAuthorized, PaymentDeclined
 from events.base import Event
+from events.calendar import day_of
+from events.disputes import FraudConfirmed
 from events.envelope import Recorded
 from events.hotlist import HotlistApplied, HotlistReleased, Standing
+from events.labels import LabelApplied, LabelSignalled, PaymentLabelled
 from events.lifecycle import PaymentRequested
 from events.partitions import ReferenceApplied, ReferenceRefused
 from events.reference import FraudModel, decode_reference
 from events.risk import Phase, RiskAssessed, Verdict
-from streams.features import hotlists, measuring, modelling
+from streams.features import hotlists, labels, measuring, modelling, profiles, velocity
 from streams.features.hotlists import Hotlist
+from streams.features.labels import Book
 from streams.features.measuring import FEATURE_SET, HOME, Measured, Measures, Terms
 from streams.features.modelling import Models
 from streams.features.rules import in_force
 from streams.features.rules.catalogue import PLACES
 from streams.features.rules.in_force import HIGHEST_SCORE, InForce
-from streams.processor import DEADLINES, Work
+from streams.processor import DEADLINES, NOTICES, Work
 
 NAME: Final = "risk"
 HEARS: Final[tuple[type[Event], ...]] = (
@@ -40,9 +48,12 @@ HEARS: Final[tuple[type[Event], ...]] = (
     AuthorizationOutcomeUnknown,
     HotlistApplied,
     HotlistReleased,
+    PaymentLabelled,
+    LabelSignalled,
+    LabelApplied,
     ReferenceApplied,
 )
-DECIDES: Final[tuple[type[Event], ...]] = (PaymentRequested, ReferenceApplied)
+DECIDES: Final[tuple[type[Event], ...]] = (PaymentRequested, FraudConfirmed, ReferenceApplied)
 
 MERCHANT_MAX_AMOUNT: Final = "merchant_max_amount"
 MERCHANT_CARD_COUNT_24H: Final = "merchant_card_count_24h"
@@ -51,14 +62,25 @@ LISTED_POINTS: Final = 20
 """What each key adds to the score that is listed to be looked at."""
 
 FORGET: Final = "forget"
+FORGET_LABELS: Final = "forget_labels"
+LABEL: Final = "label"
 _COUNT_AT_MERCHANT: Final = PLACES["card_merchant.count_24h"]
 _NO_TERMS: Final = Terms()
+
+
+class Signalled(msgspec.Struct, frozen=True, gc=False):
+    """A label that counts here from the next tick on, and the event that said so."""
+
+    body: LabelSignalled
+    event_id: str
+    occurred_at: int
 
 
 class State(msgspec.Struct):
     """What payments are measured against, the rules and the hotlist in force, and the payments without an outcome.
 
-    ``refused`` is what was wrong with the reference data that came last.
+    ``book`` has the labels of payments whose cards are at home here, ``signalled`` those of all cards that the next
+    tick counts. ``refused`` is what was wrong with the reference data that came last.
     """
 
     measures: Measures
@@ -66,6 +88,8 @@ class State(msgspec.Struct):
     models: Models = msgspec.field(default_factory=Models)
     open: dict[str, Measured] = {}
     hotlist: Hotlist = msgspec.field(default_factory=Hotlist)
+    book: Book = msgspec.field(default_factory=Book)
+    signalled: dict[str, Signalled] = {}
     refused: list[str] = []
 
 
@@ -79,6 +103,8 @@ def decide(state: State, recorded: Recorded) -> list[Event]:
     match recorded.body:
         case PaymentRequested() as body:
             return [_assess(state, body)]
+        case FraudConfirmed() as body:
+            return _labelled(state, body)
         case ReferenceApplied() as body:
             return [
                 ReferenceRefused(body.kind, body.ref_id, body.version, reason) for reason in state.refused
@@ -123,8 +149,32 @@ def _assess(state: State, body: PaymentRequested) -> RiskAssessed:
     )
 
 
+def _labelled(state: State, body: FraudConfirmed) -> list[Event]:
+    """What counts of somebody's word: nothing where it says again what is known."""
+    following = labels.following(state.book, body.payment_id, body.label)
+    if following is None:
+        return []
+    number, replaced_at = following
+    _, ip_ref, device_ref, email_ref, _, _ = velocity.keys_of(state.measures.velocity, body.payment_id)
+    return [
+        PaymentLabelled(
+            body.payment_id,
+            number,
+            body.label,
+            body.merchant,
+            body.card_id,
+            ip_ref,
+            device_ref,
+            email_ref,
+            body.paid_at,
+            body.payment_id not in state.book.outliers,
+            replaced_at,
+        )
+    ]
+
+
 def evolve(state: State, recorded: Recorded) -> State:
-    """Measure and count a payment, take note of its outcome; put rules and limits into force."""
+    """Measure and count a payment, take note of its outcome and of labels; put rules and limits into force."""
     match recorded.body:
         case PaymentRequested() as body:
             _measure(state, recorded, body)
@@ -148,6 +198,17 @@ def evolve(state: State, recorded: Recorded) -> State:
             hotlists.put(state.hotlist, body)
         case HotlistReleased() as body:
             hotlists.remove(state.hotlist, body)
+        case PaymentLabelled() as body:
+            now = recorded.meta.recorded_at
+            labels.note(state.book, body, now, day_of(now))
+            measuring.label_own(state.measures, body, now)
+        case LabelSignalled() as body:
+            meta = recorded.meta
+            state.signalled[f"{body.payment_id} {body.number:06d}"] = Signalled(
+                body, meta.event_id, meta.occurred_at
+            )
+        case LabelApplied() as body:
+            measuring.label_shared(state.measures, body, recorded.meta.recorded_at)
         case _:
             pass
     return state
@@ -163,16 +224,35 @@ def _measure(state: State, recorded: Recorded, body: PaymentRequested) -> None:
     assert measured is not None, "a payment that is over was delivered again within its claim"
     measuring.ask(state.models, measured)
     state.open[body.payment_id] = measured
+    if not profiles.is_ordinary(measured.profile):
+        labels.note_outlier(state.book, body.payment_id, day_of(recorded.meta.recorded_at))
 
 
 def due(state: State, now: int) -> list[Work]:
-    """What no window reaches any more."""
-    return [Work(DEADLINES, FORGET, what) for what in measuring.stale(state.measures, now)]
+    """Labels that came since the last tick, and what no window reaches any more."""
+    works = [
+        Work(NOTICES, LABEL, key, signalled.event_id, signalled.occurred_at)
+        for key, signalled in state.signalled.items()
+    ]
+    works += [Work(DEADLINES, FORGET, what) for what in measuring.stale(state.measures, now)]
+    works += [
+        Work(DEADLINES, FORGET_LABELS, f"{kind} {day_on:08d}")
+        for kind, day_on in labels.stale_days(state.book, day_of(now))
+    ]
+    return works
 
 
 def fire(state: State, work: Work, now: int) -> list[Event]:
-    """Forget it. Nobody needs to hear of it."""
-    measuring.forget(state.measures, work.key)
+    """Let one label count, or forget something, of which nobody needs to hear."""
+    match work.kind:
+        case "label":
+            body = state.signalled.pop(work.key).body
+            return [LabelApplied(*msgspec.structs.astuple(body))]
+        case "forget":
+            measuring.forget(state.measures, work.key)
+        case _:
+            kind, day_on = work.key.split()
+            labels.forget_day(state.book, kind, int(day_on))
     return []
 
 
@@ -181,6 +261,7 @@ def summary(state: State) -> Iterator[str]:
     yield from measuring.summary(state.measures)
     yield from in_force.summary(state.rules)
     yield from modelling.summary(state.models)
+    yield from labels.summary(state.measures.frauds, state.book)
     for payment_id in sorted(state.open):
         yield f"assessed {payment_id}"
 

@@ -21,6 +21,7 @@ from events.corrections import ResolutionRequested
 from events.disputes import DisputeEvidenceRequested, DisputeNoticeReceived, FraudReportReceived
 from events.hotlist import HotlistAnnounced, RiskSignalled
 from events.intake import EvidenceReceived, IncrementReceived, RequestReceived
+from events.labels import LabelSignalled
 from events.lifecycle import CaptureRequested, IncrementRequested, PaymentRequested, VoidRequested
 from events.payouts import DebitAnnounced, MerchantDebitOutcomeReceived
 from events.reconciliation import BankLineRecorded, NetworkSettlementAdvised, PayoutAnnounced
@@ -122,7 +123,7 @@ PAYMENTS: Final = EngineSpec(
     inputs=("reference", "network.replies", "network.notices", "risk.hotlist", "payments.inbox"),
     facts={
         "network.replies": frozenset({NetworkReplyReceived, NetworkReplyTimedOut, NetworkNotSent}),
-        "risk.hotlist": frozenset({HotlistAnnounced}),
+        "risk.hotlist": frozenset({HotlistAnnounced, LabelSignalled}),
         "network.notices": frozenset(
             {
                 ClearingRecordAnswered,
@@ -158,7 +159,7 @@ PAYMENTS: Final = EngineSpec(
 VELOCITY: Final = EngineSpec(
     name="velocity",
     inputs=("reference", "risk.signals"),
-    facts={"risk.signals": frozenset({RiskSignalled})},
+    facts={"risk.signals": frozenset({RiskSignalled, LabelSignalled})},
     upstreams=(Upstream("payments", Scope.ALL),),
     processors=(limits,),
     handovers=handovers.VELOCITY,

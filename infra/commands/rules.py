@@ -194,7 +194,7 @@ def back_test(
     with _faults_shown(as_json):
         _, judge = _judge(file, house)
     between = (_instant("--from", first, ALWAYS[0]), _instant("--to", end, ALWAYS[1]))
-    known = read_labels(labels) if labels else {}
+    known = read_labels(labels) if labels else None
     model = _model(model_file) if model_file else None
     collect_rarely()
     started = time.monotonic()
@@ -214,10 +214,10 @@ def back_test(
         )
     seconds = time.monotonic() - started
     if as_json:
-        result = {"file": str(file), "labelled": bool(known), "seconds": round(seconds, 3)}
+        result = {"file": str(file), "labelled": known is not None, "seconds": round(seconds, 3)}
         click.echo(to_json(result | msgspec.to_builtins(found)))
         return 0
-    print_back_test(found, labelled=bool(known))
+    print_back_test(found, labelled=known is not None)
     if out is not None:
         remark(f"Every payment on which a rule fires stands in {out}.")
     remark(f"{found.events:,} events read in {seconds:.1f} s.")

@@ -77,7 +77,8 @@ class Case(msgspec.Struct):
 
     ``notices`` counts what the network has said. ``turn`` is whether our merchant may answer; ``due_at`` is when the
     time of whose turn it is ends (0: never); ``missed`` that it has let an inquiry's time run out. ``contested`` is a
-    charge that, by our books, was given back before.
+    charge that, by our books, was given back before; ``paid_at`` is the
+    event time of the payment.
     """
 
     payment_id: str
@@ -94,6 +95,7 @@ class Case(msgspec.Struct):
     due_at: int = 0
     contested: bool = False
     missed: bool = False
+    paid_at: int = 0
 
 
 def is_fraud(network: str, reason_code: str) -> bool:
@@ -293,6 +295,7 @@ def label(case: Case, case_id: str, said: Label) -> FraudConfirmed:
         case_id,
         case.amount,
         case.currency,
+        case.paid_at,
     )
 
 

@@ -47,7 +47,7 @@ def overdue(docket: Docket, now: int) -> Iterator[str]:
             yield from (case_id for case_id in names if docket.cases[case_id].due_at <= now)
 
 
-def begin(docket: Docket, body: DisputeInquiryOpened | DisputeOpened, card_id: str) -> None:
+def begin(docket: Docket, body: DisputeInquiryOpened | DisputeOpened, card_id: str, paid_at: int) -> None:
     """An inquiry or a dispute is opened; or the one becomes the other."""
     case = docket.cases.get(body.case_id)
     if case is None:
@@ -59,6 +59,7 @@ def begin(docket: Docket, body: DisputeInquiryOpened | DisputeOpened, card_id: s
             body.currency,
             body.reason_code,
             DisputeStage.INQUIRY,
+            paid_at=paid_at,
         )
     if isinstance(body, DisputeOpened):
         case.stage = DisputeStage.CHARGEBACK

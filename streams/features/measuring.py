@@ -6,7 +6,8 @@ back-test and in an explanation.
 
 ``mine`` says whose keys are counted here (:mod:`streams.features.velocity`). A partition of the stream holds all
 payments of its cards and some of everybody else's, so it counts :data:`HOME` alone; what would depend on how the
-payments are shared out is not known there. A back-test reads every partition and counts every key.
+payments are shared out is not known there. A back-test reads every partition and counts every key. Labels are told to
+every partition, so how many payments are known to be fraud is known under every key (:mod:`streams.features.labels`).
 
 What a verdict records of it are the whole numbers of :data:`RECORDED`, -1 for what is not known, and the texts of
 :data:`TEXTS`. What the request itself says stands in the request.
@@ -21,13 +22,16 @@ import msgspec
 
 from events.authorization import MessageKind, NetworkReplyReceived, PaymentAuthorized, PaymentDeclined
 from events.calendar import DAY, SECOND, weekday
+from events.disputes import Label
 from events.envelope import Recorded
+from events.labels import LabelApplied, PaymentLabelled
 from events.lifecycle import PaymentRequested
 from events.reference import BinTable, MerchantTerms, Reference
 from events.risk import Mode, ModelScore
-from streams.features import familiar, modelling, profiles, quantiles, velocity
+from streams.features import familiar, labels, modelling, profiles, quantiles, velocity
 from streams.features.bins import BinBlock, blocks_of, range_of
 from streams.features.familiar import Familiar, meet
+from streams.features.labels import Counts
 from streams.features.modelling import Models
 from streams.features.profiles import Profiles
 from streams.features.quantiles import Quantiles
@@ -36,7 +40,7 @@ from streams.features.rules.types import DOMAINS, WEEKDAYS
 from streams.features.velocity import CARD, CARD_MERCHANT, MERCHANT, Mark
 from streams.features.windows import event_time
 
-FEATURE_SET: Final = 2
+FEATURE_SET: Final = 3
 """Names :data:`RECORDED` and :data:`TEXTS`, their order and their meaning. Others are another set."""
 
 HOME: Final = CARD | CARD_MERCHANT
@@ -69,7 +73,11 @@ def _rule_name(column: str) -> str:
     return f"{key}.{measure}_{window}"
 
 
-_COLUMNS: Final = tuple(_rule_name(column) for column in velocity.columns(_PLAN))
+_COLUMNS: Final = tuple(
+    # Velocity's own count of fraud is for histories whose labels are never taken back.
+    "" if column.startswith("merchant_frauds_") else _rule_name(column)
+    for column in velocity.columns(_PLAN)
+)
 _GIVEN: Final = (
     "amount",
     "payment.currency",
@@ -95,6 +103,7 @@ _GIVEN: Final = (
     "card.outliers_7d",
     "merchant.p50",
     "merchant.p95",
+    *labels.COLUMNS,
 )
 """What is measured beside velocity, in the order in which :func:`pay` lists it."""
 
@@ -107,6 +116,7 @@ _OTHERS_RECORDED: Final = (
     "email.new",
     "card.amount_percent",
     "card.outliers_7d",
+    *labels.COLUMNS,
 )
 RECORDED: Final = (
     *_VELOCITY_RECORDED,
@@ -140,6 +150,7 @@ class Measures(msgspec.Struct):
 
     mine: int
     velocity: velocity.State
+    frauds: Counts
     profiles: Profiles = msgspec.field(default_factory=Profiles)
     familiar: Familiar = msgspec.field(default_factory=Familiar)
     amounts: dict[str, Quantiles] = {}
@@ -157,7 +168,7 @@ class Measured(msgspec.Struct, gc=False):
 
 def initial(mine: int) -> Measures:
     """Nothing has happened."""
-    return Measures(mine, velocity.initial(_PLAN))
+    return Measures(mine, velocity.initial(_PLAN), labels.initial())
 
 
 def refer(measures: Measures, content: Reference) -> None:
@@ -224,6 +235,7 @@ def pay(measures: Measures, recorded: Recorded, event_id: str) -> Measured | Non
         profile[_OUTLIERS_7D],
         half,
         most,
+        *labels.measure(measures.frauds, velocity.keys_of(measures.velocity, event_id), at),
     )
     return Measured(list(_spread(measures.mine)((*found.values, *given, None))), profile)
 
@@ -241,13 +253,43 @@ def decline(measures: Measures, payment_id: str, now: int) -> None:
     velocity.mark(measures.velocity, payment_id, Mark.DECLINED, now)
 
 
+def label_own(measures: Measures, body: PaymentLabelled, now: int) -> None:
+    """Take a label where the payment's card is at home; no vector that was measured before changes."""
+    _count(measures, body.label, labels.OWN, labels.own_keys(body), body.paid_at, now)
+
+
+def label_shared(measures: Measures, body: LabelApplied, now: int) -> None:
+    """Take a label under what payments of other cards share with its payment."""
+    _count(measures, body.label, labels.SHARED, labels.shared_keys(body), body.paid_at, now)
+    profiles.learn(
+        measures.profiles,
+        body.merchant,
+        body.paid_at,
+        body.known_at,
+        fraud=body.label is Label.FRAUD,
+        ordinary=body.ordinary,
+        replaced_at=body.replaced_at,
+    )
+
+
 def label(
     measures: Measures, payment_id: str, merchant: str, paid_at: int, now: int, *, fraud: bool, ordinary: bool
 ) -> None:
-    """Take what became known at ``now`` of a payment; no vector that was measured before changes."""
+    """Take what somebody knows of a payment from ``now`` on, under all of its keys at once; once for each payment."""
     if fraud:
-        velocity.mark(measures.velocity, payment_id, Mark.FRAUD, now)
+        keys = velocity.keys_of(measures.velocity, payment_id)
+        labels.count(measures.frauds, velocity.EVERY, keys, paid_at, now)
     profiles.learn(measures.profiles, merchant, paid_at, now, fraud=fraud, ordinary=ordinary)
+
+
+def _count(
+    measures: Measures, said: Label, dimensions: int, keys: labels.Keys, paid_at: int, now: int
+) -> None:
+    match said:
+        case Label.FRAUD:
+            labels.count(measures.frauds, dimensions, keys, paid_at, now)
+        case Label.GENUINE:
+            labels.take_back(measures.frauds, dimensions, keys, paid_at)
 
 
 def stale(measures: Measures, now: int) -> list[str]:
@@ -256,6 +298,7 @@ def stale(measures: Measures, now: int) -> list[str]:
         *(f"payments {hour:08d}" for hour in velocity.stale_hours(measures.velocity, now)),
         *(f"names {day_on:08d}" for day_on in familiar.stale_days(measures.familiar, now)),
         *(f"profiles {day_on:08d}" for day_on in profiles.stale_days(measures.profiles, now)),
+        *(f"frauds {hour:08d}" for hour in labels.stale_hours(measures.frauds, now)),
     ]
 
 
@@ -267,6 +310,8 @@ def forget(measures: Measures, what: str) -> None:
             velocity.forget(measures.velocity, int(number))
         case "names":
             familiar.forget_day(measures.familiar, int(number))
+        case "frauds":
+            labels.forget_hour(measures.frauds, int(number))
         case _:
             profiles.forget_day(measures.profiles, int(number))
 
@@ -318,7 +363,7 @@ def _spread(mine: int) -> Any:
     nobody = len(sources)
     bits = {dimension: 1 << place for place, dimension in enumerate(velocity.DIMENSIONS)}
     found = {name: place for place, name in enumerate(sources)}
-    for name in _COLUMNS:
+    for name in filter(None, _COLUMNS):
         if not bits[name.partition(".")[0]] & mine:
             found[name] = nobody
     return itemgetter(*(found.get(name, nobody) for name in NAMES))

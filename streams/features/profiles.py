@@ -17,7 +17,7 @@ the last payment that is known to be genuine. Runs go by the time of payments, s
 does not matter; counts go by the hour in which a label arrived, in 28 days of tiles, so a merchant's state is bounded.
 """
 
-from bisect import bisect_right, insort
+from bisect import bisect_left, bisect_right, insort
 from hashlib import sha256
 from typing import Final, NamedTuple
 
@@ -41,6 +41,9 @@ NEVER: Final = 400 * DAY // SECOND
 SHORT, LONG, KNOWN_HOURS = 7 * DAY, 14 * DAY, 28 * 24
 MOST_OUTLIERS: Final = 64
 """Outliers of a card that are kept; a count of them goes no further."""
+MOST_LATEST: Final = 64
+"""The latest payments of each kind of label that are kept at a merchant. Only labels that are taken back read further
+than the last of them, so the figures are exact until 64 later ones were taken back."""
 LONGEST_RUN: Final = 256
 """Frauds of a run that are kept: the first and the latest. Its length goes no further, its age stays exact."""
 KEPT: Final = 180 * DAY
@@ -96,13 +99,14 @@ class CardProfile(msgspec.Struct):
 class MerchantProfile(msgspec.Struct):
     """What is known of a merchant's payments.
 
-    ``frauds`` and ``ordinary`` are the times of the frauds behind ``genuine_at``, the ordinary ones among them;
-    ``fraud_at`` and ``ordinary_at`` the latest of all. Tiles count the labels that arrived in an hour.
+    The first three have the times of the latest payments that are known to be genuine, fraud, and fraud of an ordinary
+    amount; ``run`` are the times of the ordinary frauds behind the last genuine one. Tiles count the labels that
+    arrived in an hour.
     """
 
-    genuine_at: int | None = None
-    fraud_at: int | None = None
-    ordinary_at: int | None = None
+    genuine_times: list[int] = []
+    fraud_times: list[int] = []
+    ordinary_times: list[int] = []
     run: list[int] = []
     hours: list[int] = []
     tiles: list[tuple[int, int, int]] = []
@@ -154,13 +158,13 @@ def observe(profiles: Profiles, card: str, merchant: str, at: int, amount: int) 
         _expire(place, at // HOUR)
         run = place.run
         vector += (
-            _seconds(at, place.genuine_at),
-            _seconds(at, place.fraud_at),
+            _seconds(at, place.genuine_times),
+            _seconds(at, place.fraud_times),
             place.frauds,
             place.labels,
             len(run),
-            _seconds(at, run[0]) if run else NEVER,
-            _seconds(at, place.ordinary_at),
+            _seconds(at, run[:1]),
+            _seconds(at, place.ordinary_times),
             place.ordinary,
         )
     return vector
@@ -174,26 +178,38 @@ def is_ordinary(vector: list[int]) -> bool:
     return vector[RATIO] <= OUTLIER
 
 
-def learn(profiles: Profiles, merchant: str, paid_at: int, now: int, *, fraud: bool, ordinary: bool) -> None:
-    """Take the label of a payment made at ``paid_at``; ``now`` is the time of the label's own position."""
+def learn(
+    profiles: Profiles,
+    merchant: str,
+    paid_at: int,
+    now: int,
+    *,
+    fraud: bool,
+    ordinary: bool,
+    replaced_at: int = 0,
+) -> None:
+    """Take the label of a payment made at ``paid_at``; ``now`` is the time of the label's own position.
+
+    ``replaced_at`` is when the opposite was learned of it, which is taken back; 0 where nothing was.
+    """
     place = profiles.merchants.get(merchant)
     if place is None:
         place = profiles.merchants[merchant] = MerchantProfile()
+    if replaced_at:
+        _take_back(place, paid_at, replaced_at // HOUR, fraud=not fraud, ordinary=ordinary)
     counted = ordinary and fraud
     _count(place, now // HOUR, fraud, counted)
     if not fraud:
-        if place.genuine_at is None or paid_at > place.genuine_at:
-            place.genuine_at = paid_at
-            if place.run:
-                del place.run[: bisect_right(place.run, paid_at)]
+        latest = not place.genuine_times or paid_at > place.genuine_times[-1]
+        _keep(place.genuine_times, paid_at)
+        if latest and place.run:
+            del place.run[: bisect_right(place.run, paid_at)]
         return
-    if place.fraud_at is None or paid_at > place.fraud_at:
-        place.fraud_at = paid_at
+    _keep(place.fraud_times, paid_at)
     if not counted:
         return
-    if place.ordinary_at is None or paid_at > place.ordinary_at:
-        place.ordinary_at = paid_at
-    if place.genuine_at is None or paid_at > place.genuine_at:
+    _keep(place.ordinary_times, paid_at)
+    if not place.genuine_times or paid_at > place.genuine_times[-1]:
         insort(place.run, paid_at)
         if len(place.run) > LONGEST_RUN:
             del place.run[1]
@@ -217,19 +233,62 @@ def _file(days: list[Day], day_on: int, card: str) -> None:
     put_aside(days, max(day_on, days[-1].day_on) if days else day_on, card)
 
 
-def _seconds(at: int, since: int | None) -> int:
-    return NEVER if since is None else min(max(at - since, 0) // SECOND, NEVER)
+def _seconds(at: int, times: list[int]) -> int:
+    """How long ago the last of these times was."""
+    return min(max(at - times[-1], 0) // SECOND, NEVER) if times else NEVER
+
+
+def _keep(times: list[int], at: int) -> None:
+    if not times or at >= times[-1]:
+        times.append(at)
+    else:
+        insort(times, at)
+    if len(times) > MOST_LATEST:
+        del times[0]
+
+
+def _drop(times: list[int], at: int) -> None:
+    index = bisect_left(times, at)
+    if index < len(times) and times[index] == at:
+        del times[index]
+
+
+def _take_back(place: MerchantProfile, paid_at: int, hour: int, *, fraud: bool, ordinary: bool) -> None:
+    """Undo a label that was learned in an hour, as far as anything still counts it."""
+    index = bisect_left(place.hours, hour)
+    counted = fraud and ordinary
+    if index < len(place.hours) and place.hours[index] == hour:
+        labels, frauds, usual = place.tiles[index]
+        place.tiles[index] = (labels - 1, frauds - fraud, usual - counted)
+        place.labels -= 1
+        place.frauds -= fraud
+        place.ordinary -= counted
+    if not fraud:
+        _drop(place.genuine_times, paid_at)
+        # Frauds that this payment stood in front of are a run again.
+        since = place.genuine_times[-1] if place.genuine_times else None
+        place.run = [at for at in place.ordinary_times if since is None or at > since]
+        return
+    _drop(place.fraud_times, paid_at)
+    if counted:
+        _drop(place.ordinary_times, paid_at)
+        _drop(place.run, paid_at)
 
 
 def _count(place: MerchantProfile, hour: int, fraud: bool, ordinary: bool) -> None:
     hours, tiles = place.hours, place.tiles
-    if hours and hours[-1] >= hour:
-        # Positions advance, and so do their times; what lags by a little counts in the newest hour.
-        labels, frauds, usual = tiles[-1]
-        tiles[-1] = (labels + 1, frauds + fraud, usual + ordinary)
-    else:
+    index = len(hours) - 1
+    if not hours or hours[-1] < hour:
         hours.append(hour)
         tiles.append((1, int(fraud), int(ordinary)))
+    else:
+        if hours[-1] > hour:  # What was known in one partition before is heard of from another one later.
+            index = bisect_left(hours, hour)
+            if hours[index] != hour:
+                hours.insert(index, hour)
+                tiles.insert(index, (0, 0, 0))
+        labels, frauds, usual = tiles[index]
+        tiles[index] = (labels + 1, frauds + fraud, usual + ordinary)
     place.labels += 1
     place.frauds += fraud
     place.ordinary += ordinary

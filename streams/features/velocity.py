@@ -46,6 +46,7 @@ _LONGEST_NUMBER: Final = 9
 _KEYS: Final = 5
 _SHARED: Final = frozenset(DIMENSIONS.index(name) for name in SHARED)
 _MERCHANT: Final = DIMENSIONS.index("merchant")
+_NO_KEYS: Final = ("", "", "", "", "", "")
 
 
 class Mark(IntEnum):
@@ -251,6 +252,12 @@ def mark(state: State, event_id: str, said: Mark, at: int) -> Marked:
         return Marked.REPEATED
     _apply(state, payment, said)
     return Marked.COUNTED
+
+
+def keys_of(state: State, event_id: str) -> tuple[str, str, str, str, str, str]:
+    """The keys of a payment in the order of DIMENSIONS; all of them empty where it is not known any more."""
+    payment = state.payments.get(event_id)
+    return _NO_KEYS if payment is None else _keys(payment)
 
 
 def stale_hours(state: State, now: int) -> list[int]:

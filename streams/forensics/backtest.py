@@ -1,7 +1,8 @@
 """A back-test: what a pack of rules would have said of the payments of a log, and what that would have cost.
 
 Every payment is measured again from the log's beginning; those of the stretch asked for are judged, in all three
-phases, and what the rules say is held against what was decided and, as far as anybody knows, against what was fraud.
+phases, and what the rules say is held against what was decided and, as far as anybody knows, against what was fraud:
+by labels that somebody gives, otherwise by those of the log itself.
 
 A payment *would have been stopped* where a rule in force blocks it. That costs good money where the payment was
 authorized and is not known to be fraud, and prevents fraud where it was authorized and is. What was declined anyway
@@ -16,12 +17,15 @@ from typing import Final, NamedTuple
 import msgspec
 
 from events.authorization import NetworkReplyReceived, PaymentAuthorized, PaymentDeclined
+from events.base import Event
+from events.disputes import Label as Said
 from events.envelope import Recorded
 from events.errors import LogDamaged, WireError
+from events.labels import PaymentLabelled
 from events.lifecycle import PaymentRequested
 from events.reference import Action
 from events.risk import Phase, RiskAssessed, Verdict
-from events.wire import decode_event
+from events.wire import decode_event, type_of
 from streams.features.measuring import answered, is_answer
 from streams.features.models import Model
 from streams.features.rules.catalogue import Value
@@ -73,10 +77,12 @@ class RuleFigures(msgspec.Struct):
 
 
 class BackTest(msgspec.Struct):
-    """What came out. ``decided`` counts payments by what was decided and what would have been."""
+    """What came out. ``labels`` is of how many payments anybody knows what they were; ``decided`` counts payments by
+    what was decided and what would have been."""
 
     payments: int = 0
     frauds: int = 0
+    labels: int = 0
     approved: Money = msgspec.field(default_factory=Money)
     stopped: Money = msgspec.field(default_factory=Money)
     prevented: Money = msgspec.field(default_factory=Money)
@@ -136,10 +142,21 @@ def back_test(
 ) -> BackTest:
     """Judge the payments whose event time lies in ``[from, to)``.
 
-    ``told`` hears each payment on which a rule fired or failed. Raises LogDamaged where the log cannot be read.
+    ``labels`` take the place of the log's own. ``told`` hears each payment on which a rule fired or failed. Raises
+    LogDamaged where the log cannot be read.
     """
     with log.view():
-        return _Run(judge, between, labels or {}, model, told).over(log, progress)
+        return _Run(judge, between, labels, model, told).over(log, progress)
+
+
+def labels_of(log: Log, partitions: int) -> dict[str, Label]:
+    """What a log says of its payments in the end. When each was known is left to the log."""
+    found: dict[str, Label] = {}
+    for partition in range(partitions):
+        for _, _, _, recorded in _events(log, partition, PaymentLabelled):
+            if isinstance(recorded.body, PaymentLabelled):
+                found[recorded.body.payment_id] = Label(recorded.body.label is Said.FRAUD)
+    return found
 
 
 class _Run:
@@ -149,21 +166,22 @@ class _Run:
         self,
         judge: Judge,
         between: tuple[int, int],
-        labels: Mapping[str, Label],
+        labels: Mapping[str, Label] | None,
         model: Model | None,
         told: Callable[[Judged], None],
     ) -> None:
         self.judge = judge
         self.between = between
-        self.labels = labels
-        self.measuring = Measuring(model)
+        self.given = labels is not None
+        self.labels: Mapping[str, Label] = labels or {}
+        self.measuring = Measuring(model, labelled=not self.given)
         self.told = told
         self.open: dict[str, _Open] = {}
         self.found = BackTest()
         self.figures: dict[str, RuleFigures] = {}
         # Labels with a time, the earliest last; `early` are those whose payment has not come yet.
         self.waiting: list[tuple[int, str]] = sorted(
-            ((label.known_at, name) for name, label in labels.items() if label.known_at is not None),
+            ((label.known_at, name) for name, label in self.labels.items() if label.known_at is not None),
             reverse=True,
         )
         self.early: set[str] = set()
@@ -174,6 +192,9 @@ class _Run:
     def over(self, log: Log, progress: Progress) -> BackTest:
         """Go through the whole log."""
         partitions = run_of(log).partitions
+        if not self.given:
+            self.labels = labels_of(log, partitions)
+        self.found.labels = len(self.labels)
         ends = sum(log.end("payments", number) for number in range(partitions))
         streams = [_events(log, number) for number in range(partitions)]
         # One order for all partitions: that of logical time, and of partitions within one instant.
@@ -310,11 +331,15 @@ def _would(outcomes: list[Outcome]) -> str:
     return Action.ALLOW.value
 
 
-def _events(log: Log, partition: int) -> Iterator[tuple[int, int, int, Recorded]]:
+def _events(
+    log: Log, partition: int, only: type[Event] | None = None
+) -> Iterator[tuple[int, int, int, Recorded]]:
     offset = 0
     while block := log.read("payments", partition, offset, _READ):
         for stored in block:
             try:
+                if only is not None and type_of(stored.value) is not only:
+                    continue
                 recorded = decode_event(stored.value)
             except WireError as error:
                 raise LogDamaged(f"payments/{partition} at {stored.offset}: {error}") from error

@@ -16,6 +16,7 @@ from events.authorization import PaymentDeclined
 from events.envelope import Recorded
 from events.errors import LogDamaged, Refused, ValidationError, WireError
 from events.identity import partition_of_slot, slot_of_payment
+from events.labels import LabelApplied, PaymentLabelled
 from events.lifecycle import PaymentRequested
 from events.partitions import ClockKind
 from events.reference import WrittenRule
@@ -50,7 +51,7 @@ class Fired(NamedTuple):
 
 
 class Origin(NamedTuple):
-    """An event that went into the vector: an earlier payment with the card, or what became of it."""
+    """An event that went into the vector: an earlier payment with the card, or what became of it; a label."""
 
     offset: int
     event_id: str
@@ -225,10 +226,16 @@ def _fired(rules: InForce, body: RiskAssessed) -> Iterator[Fired]:
 
 
 class _Origins:
-    """The payments with the same card up to the verdict, and those of them that were declined."""
+    """The payments with the same card up to the verdict, and those of them that were declined; and labels.
+
+    A label is of a payment with the same card, or of one that shares another key: of that one this partition may know
+    no more than the label.
+    """
 
     def __init__(self, asked: PaymentRequested) -> None:
         self._card = asked.card_id
+        self._keys = (asked.merchant, asked.ip_ref, asked.device_ref, asked.email_ref)
+        self._labels: list[Origin] = []
         self._paid: dict[str, Origin] = {}
         self._counted: set[str] = set()
         self._declined: list[Origin] = []
@@ -247,11 +254,22 @@ class _Origins:
         elif isinstance(body, PaymentDeclined) and body.payment_id in self._paid:
             paid = self._paid[body.payment_id]
             self._declined.append(paid._replace(offset=offset, event_id=meta.event_id, what="decline"))
+        elif isinstance(body, PaymentLabelled) and body.card_id == self._card:
+            self._label(offset, meta.event_id, body)
+        elif isinstance(body, LabelApplied):
+            shared = (body.merchant, body.ip_ref, body.device_ref, body.email_ref)
+            if any(key and key == own for key, own in zip(shared, self._keys, strict=True)):
+                self._label(offset, meta.event_id, body)
+
+    def _label(self, offset: int, event_id: str, body: PaymentLabelled | LabelApplied) -> None:
+        origin = Origin(offset, event_id, f"{body.label} label", body.paid_at, body.merchant, 0, "")
+        self._labels.append(origin)
 
     def found(self, at: int) -> list[Origin]:
         """Those that a window ending at ``at`` reaches, in the order of the log."""
         counted = [self._paid[payment_id] for payment_id in self._paid if payment_id in self._counted]
-        reached = [one for one in (*counted, *self._declined) if at - _REACH_US < one.at <= at]
+        told = (*counted, *self._declined, *self._labels)
+        reached = [one for one in told if at - _REACH_US < one.at <= at]
         return sorted(reached, key=lambda one: one.offset)
 
 

@@ -12,9 +12,11 @@ from events.authorization import (
     ReversalReason,
 )
 from events.base import Event
-from events.calendar import DAY
+from events.calendar import DAY, HOUR
 from events.clearing import Bearer, CaptureWrittenOff
+from events.disputes import Label
 from events.intake import DuplicateRequestObserved, Outcome, RequestRejected, RequestRejection
+from events.labels import LabelApplied, PaymentLabelled
 from events.lifecycle import (
     AuthorizationExpired,
     CaptureVoided,
@@ -44,7 +46,7 @@ from events.settlement import (
     PayoutReturnCredited,
 )
 from tests.projections.stores import Stores, change, day, rows
-from tests.projections.story import DAY_ON, FEE, Story
+from tests.projections.story import DAY_ON, FEE, MORNING, Story
 
 SHOP = "shop-1"
 
@@ -311,6 +313,27 @@ def test_risk_verdicts_keep_what_they_were_made_of(stores: Stores) -> None:
             " FROM risk_verdicts",
         ) == [(payment, SHOP, "allow", 7, "night", 1, 1, "1,2,3")]
         assert rows(store, "SELECT * FROM risk_rule_hits") == [("night", 1, 0)]
+
+
+def test_a_label_counts_from_two_times_on(stores: Stores) -> None:
+    """Under its card, and two hours later under the rest, in every partition; what is taken back is known no more."""
+    story = Story(2)
+    kept, back = "pay-0001-kept", "pay-0001-back"
+    said = [(kept, 1, Label.FRAUD), (back, 1, Label.FRAUD), (back, 2, Label.GENUINE)]
+    for payment, number, label in said:
+        told = (payment, number, label, SHOP)
+        keys = ("ip-1", "", "", MORNING, True)
+        story.tell("payments", 0, PaymentLabelled(*told, "card", *keys, 0))
+        story.now += 2 * HOUR
+        for partition in range(2):
+            story.tell("payments", partition, LabelApplied(*told, *keys, story.now - 2 * HOUR, 0))
+    with stores.filled(story) as store:
+        assert 9 == len(rows(store, "SELECT * FROM risk_labels"))
+        assert [(kept, True, True, True)] == rows(
+            store,
+            "SELECT payment_id, ordinary, paid_at = known_at, known_everywhere_at - known_at = INTERVAL '2 hours'"
+            " FROM known_frauds",
+        )
 
 
 def test_cycles_show_three_sides_once(stores: Stores) -> None:

@@ -208,6 +208,7 @@ ONCE = {
     "ProcessingFeeCharged": ("capture_id",),
     "EarlyFraudWarningReceived": ("payment_id", "report_id"),
     "FraudConfirmed": ("payment_id", "source", "label", "reference"),
+    "PaymentLabelled": ("payment_id", "number"),
     "DisputeInquiryOpened": ("case_id",),
     "DisputeInquiryClosed": ("case_id",),
     "DisputeOpened": ("case_id",),
@@ -594,11 +595,14 @@ class Books:
 
 # --- what is decided about fraud ------------------------------------------------------------------------
 
-#: The windows that begin a vector of set 2, microseconds: five counts of the card's payments, then five sums.
+#: The windows that begin a vector of set 3, microseconds: five counts of the card's payments, then five sums.
 WINDOWS = tuple(minutes * 60_000_000 for minutes in (10, 60, 1_440, 7 * 1_440, 30 * 1_440))
-FEATURE_SET = 2
+FEATURE_SET = 3
 #: How far from the transport's stamp a producer's time is believed, microseconds.
 TOLERANCE = 240_000_000
+#: Where a vector says how many payments are known to be fraud: under each of these keys, in each window.
+FRAUDS_FROM = 37
+FRAUD_KEYS = ("card", "ip", "device", "email", "merchant", "card_merchant")
 #: Payments of a card from which a figure may be approximate.
 HOT = 8_192
 
@@ -608,6 +612,8 @@ class Risks:
 
     def __init__(self) -> None:
         self._asked: dict[str, tuple[str, int]] = {}
+        self._keys: dict[str, tuple[str, ...]] = {}
+        self._frauds: dict[tuple[int, str, str], list[int]] = defaultdict(list)
         self._paid: dict[str, list[tuple[int, int]]] = defaultdict(list)
         self._blocked: set[str] = set()
 
@@ -616,6 +622,9 @@ class Risks:
         name, body = event.name, event.body
         if name == "PaymentRequested":
             self._asked[body["payment_id"]] = (body["card_id"], body["amount"])
+            self._keys[body["payment_id"]] = _fraud_keys(body)
+        elif name in {"PaymentLabelled", "LabelApplied"}:
+            self._count_fraud(event)
         elif name == "RiskAssessed" and body["phase"] == "before_authorization":
             yield from self._assessed(event)
         elif name == "AuthorizationSubmitted" and body["payment_id"] in self._blocked:
@@ -644,6 +653,109 @@ class Risks:
         figures = [len(window) for window in reached] + [sum(window) for window in reached]
         if figures != features[: len(figures)]:
             yield f"{event.where}: {payment_id} was measured as {features[: len(figures)]}, and is {figures}"
+        frauds = [
+            sum(at - width < when <= at for when in self._frauds[event.partition, dimension, key])
+            for dimension, key in zip(FRAUD_KEYS, self._keys[payment_id], strict=True)
+            for width in WINDOWS
+        ]
+        said = features[FRAUDS_FROM : FRAUDS_FROM + len(frauds)]
+        if said != frauds:
+            yield f"{event.where}: {payment_id} knows of {said} frauds under its keys, and there are {frauds}"
+
+    def _count_fraud(self, event: Event) -> None:
+        """A label counts from where it stands: under its card, and by its second event under all the rest."""
+        body = event.body
+        own = event.name == "PaymentLabelled"
+        keys = _fraud_keys({"card_id": "", **body})
+        for dimension, key in zip(FRAUD_KEYS, keys, strict=True):
+            if key and own == dimension.startswith("card"):
+                times = self._frauds[event.partition, dimension, key]
+                if body["label"] == "fraud":
+                    times.append(body["paid_at"])
+                elif body["paid_at"] in times:
+                    times.remove(body["paid_at"])
+
+
+def _fraud_keys(body: Body) -> tuple[str, ...]:
+    card, merchant = body["card_id"], body["merchant"]
+    both = f"{card} at {merchant}" if card else ""
+    return card, body["ip_ref"], body["device_ref"], body["email_ref"], merchant, both
+
+
+class Labels:
+    """That a label counts once, because somebody said so, and that every partition hears of it."""
+
+    def __init__(self) -> None:
+        self._paid_at: dict[str, int] = {}
+        self._said: dict[str, str] = {}
+        self._counted: dict[str, list[str]] = defaultdict(list)
+        self._heard: dict[tuple[str, int], Counter[tuple[str, int, str]]] = defaultdict(Counter)
+        self._partitions: set[int] = set()
+
+    def take(self, event: Event) -> Findings:
+        """Follow a label from who says it to where it counts."""
+        name, body, where = event.name, event.body, event.where
+        if event.log == "payments":
+            self._partitions.add(event.partition)
+        match name:
+            case "PaymentRequested" if body["payment_id"] not in self._paid_at:
+                stamp = event.meta["ingested_at"]
+                at = min(max(event.meta["occurred_at"], stamp - TOLERANCE), stamp + TOLERANCE)
+                self._paid_at[body["payment_id"]] = at
+            case "FraudConfirmed":
+                self._said[body["payment_id"]] = body["label"]
+            case "PaymentLabelled":
+                yield from self._labelled(event)
+            case "LabelSignalled" | "LabelApplied":
+                heard = self._heard[f"{event.log} {name}", event.partition]
+                label = (body["payment_id"], body["number"], body["label"])
+                heard[label] += 1
+                if heard[label] > 1:
+                    yield f"{where}: {label} is told a second time"
+                if (
+                    name == "LabelApplied"
+                    and not self._heard["payments LabelSignalled", event.partition][label]
+                ):
+                    yield f"{where}: {label} counts, and nobody told of it"
+            case _:
+                pass
+
+    def _labelled(self, event: Event) -> Findings:
+        where, body = event.where, event.body
+        payment, label = body["payment_id"], body["label"]
+        before = self._counted[payment]
+        if self._said.get(payment) != label:
+            yield f"{where}: {payment} counts as {label}, which nobody said last"
+        if before and before[-1] == label:
+            yield f"{where}: {payment} counts as {label} a second time"
+        if body["number"] != len(before) + 1 or body["paid_at"] != self._paid_at.get(payment):
+            yield f"{where}: {payment} is labelled with another number or time than its own"
+        before.append(label)
+
+    def close(self, ended: bool) -> Findings:
+        """What was said last counts, and in every partition."""
+        if not ended:
+            return
+        for payment, label in sorted(self._said.items()):
+            if self._counted[payment][-1:] != [label]:
+                yield f"{payment} was said to be {label}, and counts as {self._counted[payment]}"
+        labels = {
+            (payment, number, label)
+            for payment, counted in self._counted.items()
+            for number, label in enumerate(counted, 1)
+        }
+        for partition in sorted(self._partitions):
+            applied = set(self._heard["payments LabelApplied", partition])
+            if applied != labels:
+                yield f"payments/{partition}: {sorted(applied ^ labels)[:3]} count here or elsewhere alone"
+        signalled = Counter(
+            label
+            for (told, _), heard in self._heard.items()
+            if told == "velocity LabelSignalled"
+            for label in heard
+        )
+        if signalled != Counter(labels):
+            yield f"{len(labels)} labels, and velocity was told of {signalled.total()}"
 
 
 # --- disputes -------------------------------------------------------------------------------------------
@@ -1313,6 +1425,7 @@ class Audit:
         self._books = Books()
         self._disputes = Disputes()
         self._risks = Risks()
+        self._labels = Labels()
         self._streams = Streams()
         self._counts = Counts()
         self._lists = Lists()
@@ -1354,6 +1467,7 @@ class Audit:
             self._books,
             self._disputes,
             self._risks,
+            self._labels,
             self._lists,
             self._reviews,
         )
@@ -1367,6 +1481,7 @@ class Audit:
         self._find(self._counts.close(ended, inputs.put_aside))
         self._find(self._agreement.close(ended))
         self._find(self._reviews.close(ended))
+        self._find(self._labels.close(ended))
         if inputs.given:
             self._find(inputs.close(ended))
         self._find(self._disputes.close(ended, self._inputs.put_aside))

@@ -232,6 +232,8 @@ class Story:
         key: str = "",
         bin_: str = VISA,
         card: str = "",
+        device: str = "",
+        ip: str = "",
     ) -> str:
         """A payment with a card of its own; its id."""
         self._named += 1
@@ -248,8 +250,8 @@ class Story:
                 currency,
                 Channel.ECOMMERCE,
                 CaptureMode.MANUAL if manual else CaptureMode.AUTOMATIC,
-                "",
-                "",
+                device,
+                ip,
                 "",
                 self.now,
                 "story",

@@ -32,11 +32,13 @@ from events.disputes import (
     DisputeEvidenceSubmitted,
     DisputeOpened,
     DisputeStage,
+    FraudConfirmed,
 )
 from events.envelope import Recorded
 from events.fees import InterchangeAssessed, ProcessingFeeCharged
 from events.hotlist import HotlistApplied, HotlistReleased, VelocityLimitReached
 from events.intake import RequestReceived, RequestRejected
+from events.labels import LabelApplied, PaymentLabelled
 from events.lifecycle import AuthorizationExpired, PaymentCaptured, PaymentRequested
 from events.messages import Marker
 from events.partitions import MarkersTaken, TickPassed
@@ -304,6 +306,15 @@ PLANTED: dict[str, tuple[Change, str]] = {
     "evidence too late": (body(DisputeOpened, answered, reply_by_at=1), "came when its time had ended"),
     "evidence unheard": (gone(DisputeEvidenceRejected), "the evidence has no answer"),
     "evidence heard twice": (twice(DisputeEvidenceRejected), "which nobody has asked for, or not again"),
+    "a fraud too many": (
+        body(RiskAssessed, features=lambda features: [*features[:41], features[41] + 1, *features[42:]]),
+        "frauds under its keys, and there are",
+    ),
+    "labelled by nobody": (gone(FraudConfirmed), "which nobody said last"),
+    "labelled otherwise": (body(PaymentLabelled, number=more(1)), "with another number or time"),
+    "labelled in vain": (gone(LabelApplied), "count here or elsewhere alone"),
+    "labelled elsewhere alone": (body(LabelApplied, number=more(1)), "counts, and nobody told of it"),
+    "told of nothing": (gone(PaymentLabelled), "labels, and velocity was told of"),
     # once, and why
     "no outcome": (gone(PaymentDeclined), "has 0 outcomes"),
     "two outcomes": (twice(PaymentAuthorized), "has 2 outcomes"),

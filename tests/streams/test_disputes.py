@@ -51,7 +51,9 @@ def refused(reason: NoticeRefusal, **fields: object) -> FraudReportRefused:
 WARNING = EarlyFraudWarningReceived(
     PAYMENT, SHOP, CARD, "visa", "frd-1", FraudProgram.TC40, "6", 1_000, "USD"
 )
-LABEL = FraudConfirmed(PAYMENT, SHOP, CARD, LabelSource.EARLY_WARNING, Label.FRAUD, "frd-1", 1_000, "USD")
+LABEL = FraudConfirmed(
+    PAYMENT, SHOP, CARD, LabelSource.EARLY_WARNING, Label.FRAUD, "frd-1", 1_000, "USD", NOON
+)
 
 
 def after(*given: Event) -> Table:

@@ -99,12 +99,17 @@ def test_without_rules_everything_is_allowed() -> None:
 def test_the_order_of_a_recorded_vector_is_for_good() -> None:
     """Recorded vectors are read by it: whatever changes here needs a new FEATURE_SET."""
     windows = ("10m", "1h", "24h", "7d", "30d")
-    assert FEATURE_SET == 2
+    assert FEATURE_SET == 3
     assert RECORDED == (
         *(f"card.{what}_{w}" for what in ("count", "sum", "declines") for w in windows),
         *(f"card_merchant.{what}_{w}" for what in ("count", "sum", "declines") for w in windows),
         *("merchant.limit_percent", "card.new", "card.idle", "device.new", "email.new"),
         *("card.amount_percent", "card.outliers_7d"),
+        *(
+            f"{key}.frauds_{w}"
+            for key in ("card", "ip", "device", "email", "merchant", "card_merchant")
+            for w in windows
+        ),
         *("profile.amount", "profile.amount_ratio", "profile.card_outliers_7d", "profile.card_outliers_14d"),
         *("profile.merchant_since_genuine", "profile.merchant_since_fraud", "profile.merchant_frauds_28d"),
         *("profile.merchant_labels_28d", "profile.merchant_run", "profile.merchant_run_age"),

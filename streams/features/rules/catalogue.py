@@ -123,10 +123,26 @@ def _windows() -> list[Feature]:
                         Source.VELOCITY,
                         f"payments {whose} in {window} that are known to be fraud",
                         0,
-                        optional,
                     )
                 )
     return found
+
+
+def _frauds() -> list[Feature]:
+    """What labels say under every other key. They are told to every partition, so nothing of it is unknown."""
+    return [
+        Feature(
+            f"{key}.frauds_{window}",
+            NUMBER,
+            "payments",
+            Source.VELOCITY,
+            f"payments {whose} in {window} that are known to be fraud",
+            0,
+        )
+        for key, whose in _KEYS.items()
+        if key != "merchant"
+        for window in WINDOWS
+    ]
 
 
 FEATURES: Final[tuple[Feature, ...]] = (
@@ -288,6 +304,7 @@ FEATURES: Final[tuple[Feature, ...]] = (
         True,
         Phase.AFTER_AUTHORIZATION,
     ),
+    *_frauds(),
 )
 
 NAMES: Final = tuple(feature.name for feature in FEATURES)
@@ -299,10 +316,15 @@ NOT_IN_THE_STREAM: Final = frozenset(
     for feature in FEATURES
     if feature.source in (Source.IDENTITY, Source.AUTHENTICATION)
     or feature.name in ("merchant.p50", "merchant.p95")
-    or (feature.source is Source.VELOCITY and feature.name.partition(".")[0] not in _AT_HOME)
+    or (
+        feature.source is Source.VELOCITY
+        and feature.name.partition(".")[0] not in _AT_HOME
+        and ".frauds_" not in feature.name
+    )
 )
 """Features that nobody measures where decisions are made. A merchant's payments, or those from an address, are shared
-out over the partitions: to count some of them would make a verdict depend on how they are shared out."""
+out over the partitions: to count some of them would make a verdict depend on how they are shared out. Of those known
+to be fraud every partition is told."""
 
 PHASES: Final = tuple(Phase)
 

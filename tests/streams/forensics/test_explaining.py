@@ -59,6 +59,10 @@ class Whole:
             for stored in self._log.read(topic, partition, offset, limit)
         ]
 
+    def end(self, topic: str, partition: int) -> int:
+        """How many records there are."""
+        return self._log.end(topic, partition)
+
     def places(self) -> list[TopicPartition]:
         """All of payments."""
         return [("payments", partition) for partition in range(PARTITIONS)]
@@ -129,7 +133,7 @@ def altered(found: Explained, **fields: object) -> tuple[tuple[int, int], bytes]
 
 
 @pytest.mark.parametrize(
-    ("field", "value"), [("features", [9] * 49), ("verdict", Verdict.BLOCK), ("models", []), ("rules", ["x"])]
+    ("field", "value"), [("features", [9] * 79), ("verdict", Verdict.BLOCK), ("models", []), ("rules", ["x"])]
 )
 def test_a_verdict_that_was_altered_is_found(
     told: tuple[Whole, list[str]], field: str, value: object
