@@ -77,6 +77,12 @@ from events.clearing import ClearingReturnReceived
 from events.clearing import RecordKind
 from events.clearing import RefundCleared
 from events.clearing import SchemePeriodTotalled
+from events.clearingfiles import ClearingBatchAccepted
+from events.clearingfiles import ClearingFileAccepted
+from events.clearingfiles import ClearingFileRejected
+from events.clearingfiles import ClearingFileSent
+from events.clearingfiles import FileBatch
+from events.clearingfiles import FileRejection
 from events.corrections import PayoutDifferenceWrittenOff
 from events.corrections import ResolutionAction
 from events.corrections import ResolutionRejected
@@ -351,6 +357,9 @@ _READ_CLEARING_REJECTION: Final[dict[str, ClearingRejection]] = {str(value): val
 
 _WRITE_BEARER: Final[dict[Bearer, bytes]] = {value: TEXTS[value] for value in Bearer}
 _READ_BEARER: Final[dict[str, Bearer]] = {str(value): value for value in Bearer}
+
+_WRITE_FILE_REJECTION: Final[dict[FileRejection, bytes]] = {value: TEXTS[value] for value in FileRejection}
+_READ_FILE_REJECTION: Final[dict[str, FileRejection]] = {str(value): value for value in FileRejection}
 
 _WRITE_FRAUD_PROGRAM: Final[dict[FraudProgram, bytes]] = {value: TEXTS[value] for value in FraudProgram}
 _READ_FRAUD_PROGRAM: Final[dict[str, FraudProgram]] = {str(value): value for value in FraudProgram}
@@ -5877,6 +5886,367 @@ def _read_scheme_period_totalled(data: bytes, text: str, end: int) -> tuple[Sche
     return SchemePeriodTotalled(network_, currency_, period_, account_, records_, amount_), end
 
 
+def _write_file_batch(value: FileBatch) -> bytes:
+    return b"".join((
+        TEXTS[value.batch_id],
+        TEXTS[value.currency],
+        LONGS[value.presentments],
+        LONGS[value.presented_amount],
+        LONGS[value.refunds],
+        LONGS[value.refunded_amount],
+        LONGS[value.hash_total],
+    ))
+
+
+def _read_file_batch(data: bytes, text: str, end: int) -> tuple[FileBatch, int]:
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    batch_id_ = text[start:end]
+    if not batch_id_.isascii():
+        batch_id_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    currency_ = text[start:end]
+    if not currency_.isascii():
+        currency_ = read_utf8(data, start, end)
+    octet = data[end]
+    if octet < 128:
+        presentments_ = SMALL[octet]
+        end += 1
+    else:
+        presentments_, end = read_long(data, end)
+    octet = data[end]
+    if octet < 128:
+        presented_amount_ = SMALL[octet]
+        end += 1
+    else:
+        presented_amount_, end = read_long(data, end)
+    octet = data[end]
+    if octet < 128:
+        refunds_ = SMALL[octet]
+        end += 1
+    else:
+        refunds_, end = read_long(data, end)
+    octet = data[end]
+    if octet < 128:
+        refunded_amount_ = SMALL[octet]
+        end += 1
+    else:
+        refunded_amount_, end = read_long(data, end)
+    octet = data[end]
+    if octet < 128:
+        hash_total_ = SMALL[octet]
+        end += 1
+    else:
+        hash_total_, end = read_long(data, end)
+    return FileBatch(batch_id_, currency_, presentments_, presented_amount_, refunds_, refunded_amount_, hash_total_), end
+
+
+def _write_clearing_file_sent(value: ClearingFileSent) -> bytes:
+    return b"".join((
+        TEXTS[value.network],
+        TEXTS[value.file_id],
+        LONGS[value.attempt],
+        LONGS[value.cut_off_at],
+        TEXTS[value.sha256],
+        LONGS[value.records],
+        LONGS[value.hash_total],
+        write_list([_write_file_batch(entry) for entry in value.batches]),
+    ))
+
+
+def _read_clearing_file_sent(data: bytes, text: str, end: int) -> tuple[ClearingFileSent, int]:
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    network_ = text[start:end]
+    if not network_.isascii():
+        network_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    file_id_ = text[start:end]
+    if not file_id_.isascii():
+        file_id_ = read_utf8(data, start, end)
+    octet = data[end]
+    if octet < 128:
+        attempt_ = SMALL[octet]
+        end += 1
+    else:
+        attempt_, end = read_long(data, end)
+    instant = INSTANTS.get(data[end:end + 8])
+    if instant is None:
+        cut_off_at_, end = read_instant(data, end)
+    else:
+        cut_off_at_ = instant
+        end += 8
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    sha256_ = text[start:end]
+    if not sha256_.isascii():
+        sha256_ = read_utf8(data, start, end)
+    octet = data[end]
+    if octet < 128:
+        records_ = SMALL[octet]
+        end += 1
+    else:
+        records_, end = read_long(data, end)
+    octet = data[end]
+    if octet < 128:
+        hash_total_ = SMALL[octet]
+        end += 1
+    else:
+        hash_total_, end = read_long(data, end)
+    batches_: list[FileBatch] = []
+    batches_count, end = read_count(data, end)
+    for _ in range(batches_count):
+        batches_entry, end = _read_file_batch(data, text, end)
+        batches_.append(batches_entry)
+    if batches_count:
+        end = read_end(data, end)
+    return ClearingFileSent(network_, file_id_, attempt_, cut_off_at_, sha256_, records_, hash_total_, batches_), end
+
+
+def _write_clearing_file_rejected(value: ClearingFileRejected) -> bytes:
+    return b"".join((
+        TEXTS[value.network],
+        TEXTS[value.file_id],
+        LONGS[value.attempt],
+        LONGS[value.cut_off_at],
+        TEXTS[value.sha256],
+        _WRITE_FILE_REJECTION[value.reason],
+        TEXTS[value.detail],
+    ))
+
+
+def _read_clearing_file_rejected(data: bytes, text: str, end: int) -> tuple[ClearingFileRejected, int]:
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    network_ = text[start:end]
+    if not network_.isascii():
+        network_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    file_id_ = text[start:end]
+    if not file_id_.isascii():
+        file_id_ = read_utf8(data, start, end)
+    octet = data[end]
+    if octet < 128:
+        attempt_ = SMALL[octet]
+        end += 1
+    else:
+        attempt_, end = read_long(data, end)
+    instant = INSTANTS.get(data[end:end + 8])
+    if instant is None:
+        cut_off_at_, end = read_instant(data, end)
+    else:
+        cut_off_at_ = instant
+        end += 8
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    sha256_ = text[start:end]
+    if not sha256_.isascii():
+        sha256_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    reason_ = _READ_FILE_REJECTION[text[start:end]]
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    detail_ = text[start:end]
+    if not detail_.isascii():
+        detail_ = read_utf8(data, start, end)
+    return ClearingFileRejected(network_, file_id_, attempt_, cut_off_at_, sha256_, reason_, detail_), end
+
+
+def _write_clearing_file_accepted(value: ClearingFileAccepted) -> bytes:
+    return b"".join((
+        TEXTS[value.network],
+        TEXTS[value.file_id],
+        LONGS[value.attempt],
+        LONGS[value.cut_off_at],
+        TEXTS[value.sha256],
+        LONGS[value.records],
+        LONGS[value.hash_total],
+        write_list([_write_file_batch(entry) for entry in value.batches]),
+    ))
+
+
+def _read_clearing_file_accepted(data: bytes, text: str, end: int) -> tuple[ClearingFileAccepted, int]:
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    network_ = text[start:end]
+    if not network_.isascii():
+        network_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    file_id_ = text[start:end]
+    if not file_id_.isascii():
+        file_id_ = read_utf8(data, start, end)
+    octet = data[end]
+    if octet < 128:
+        attempt_ = SMALL[octet]
+        end += 1
+    else:
+        attempt_, end = read_long(data, end)
+    instant = INSTANTS.get(data[end:end + 8])
+    if instant is None:
+        cut_off_at_, end = read_instant(data, end)
+    else:
+        cut_off_at_ = instant
+        end += 8
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    sha256_ = text[start:end]
+    if not sha256_.isascii():
+        sha256_ = read_utf8(data, start, end)
+    octet = data[end]
+    if octet < 128:
+        records_ = SMALL[octet]
+        end += 1
+    else:
+        records_, end = read_long(data, end)
+    octet = data[end]
+    if octet < 128:
+        hash_total_ = SMALL[octet]
+        end += 1
+    else:
+        hash_total_, end = read_long(data, end)
+    batches_: list[FileBatch] = []
+    batches_count, end = read_count(data, end)
+    for _ in range(batches_count):
+        batches_entry, end = _read_file_batch(data, text, end)
+        batches_.append(batches_entry)
+    if batches_count:
+        end = read_end(data, end)
+    return ClearingFileAccepted(network_, file_id_, attempt_, cut_off_at_, sha256_, records_, hash_total_, batches_), end
+
+
+def _write_clearing_batch_accepted(value: ClearingBatchAccepted) -> bytes:
+    return b"".join((
+        TEXTS[value.network],
+        TEXTS[value.currency],
+        TEXTS[value.batch_id],
+        LONGS[value.cut_off_at],
+        TEXTS[value.file_id],
+        TEXTS[value.sha256],
+        LONGS[value.presentments],
+        LONGS[value.presented_amount],
+        LONGS[value.refunds],
+        LONGS[value.refunded_amount],
+    ))
+
+
+def _read_clearing_batch_accepted(data: bytes, text: str, end: int) -> tuple[ClearingBatchAccepted, int]:
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    network_ = text[start:end]
+    if not network_.isascii():
+        network_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    currency_ = text[start:end]
+    if not currency_.isascii():
+        currency_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    batch_id_ = text[start:end]
+    if not batch_id_.isascii():
+        batch_id_ = read_utf8(data, start, end)
+    instant = INSTANTS.get(data[end:end + 8])
+    if instant is None:
+        cut_off_at_, end = read_instant(data, end)
+    else:
+        cut_off_at_ = instant
+        end += 8
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    file_id_ = text[start:end]
+    if not file_id_.isascii():
+        file_id_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    sha256_ = text[start:end]
+    if not sha256_.isascii():
+        sha256_ = read_utf8(data, start, end)
+    octet = data[end]
+    if octet < 128:
+        presentments_ = SMALL[octet]
+        end += 1
+    else:
+        presentments_, end = read_long(data, end)
+    octet = data[end]
+    if octet < 128:
+        presented_amount_ = SMALL[octet]
+        end += 1
+    else:
+        presented_amount_, end = read_long(data, end)
+    octet = data[end]
+    if octet < 128:
+        refunds_ = SMALL[octet]
+        end += 1
+    else:
+        refunds_, end = read_long(data, end)
+    octet = data[end]
+    if octet < 128:
+        refunded_amount_ = SMALL[octet]
+        end += 1
+    else:
+        refunded_amount_, end = read_long(data, end)
+    return ClearingBatchAccepted(network_, currency_, batch_id_, cut_off_at_, file_id_, sha256_, presentments_, presented_amount_, refunds_, refunded_amount_), end
+
+
 def _write_fraud_report_received(value: FraudReportReceived) -> bytes:
     return b"".join((
         TEXTS[value.payment_id],
@@ -11397,6 +11767,9 @@ _WRITE_HANDOVER_FACT: Final[dict[type[Any], tuple[bytes, Callable[[Any], bytes]]
     ClearingReturnReceived: (b"\x34", _write_clearing_return_received),
     EvidenceReceived: (b"\x36", _write_evidence_received),
     LabelSignalled: (b"\x38", _write_label_signalled),
+    ClearingFileSent: (b"\x3a", _write_clearing_file_sent),
+    ClearingFileRejected: (b"\x3c", _write_clearing_file_rejected),
+    ClearingFileAccepted: (b"\x3e", _write_clearing_file_accepted),
 }
 _READ_HANDOVER_FACT: Final[dict[int, Callable[[bytes, str, int], tuple[Any, int]]]] = {
     0: _read_request_received,
@@ -11428,10 +11801,13 @@ _READ_HANDOVER_FACT: Final[dict[int, Callable[[bytes, str, int], tuple[Any, int]
     52: _read_clearing_return_received,
     54: _read_evidence_received,
     56: _read_label_signalled,
+    58: _read_clearing_file_sent,
+    60: _read_clearing_file_rejected,
+    62: _read_clearing_file_accepted,
 }
 
 
-def _write_handover_fact(value: RequestReceived | PaymentRequested | CaptureRequested | VoidRequested | RefundRequested | NetworkReplyReceived | NetworkReplyTimedOut | NetworkNotSent | ClearingRecordAnswered | MerchantEntryReceived | PayoutOutcomeReceived | ClearingCycleTotalled | SchemePeriodTotalled | PayoutAnnounced | BankLineRecorded | NetworkSettlementAdvised | FraudReportReceived | RiskSignalled | HotlistAnnounced | ResolutionRequested | DisputeNoticeReceived | DisputeEvidenceRequested | IncrementReceived | IncrementRequested | DebitAnnounced | MerchantDebitOutcomeReceived | ClearingReturnReceived | EvidenceReceived | LabelSignalled) -> bytes:
+def _write_handover_fact(value: RequestReceived | PaymentRequested | CaptureRequested | VoidRequested | RefundRequested | NetworkReplyReceived | NetworkReplyTimedOut | NetworkNotSent | ClearingRecordAnswered | MerchantEntryReceived | PayoutOutcomeReceived | ClearingCycleTotalled | SchemePeriodTotalled | PayoutAnnounced | BankLineRecorded | NetworkSettlementAdvised | FraudReportReceived | RiskSignalled | HotlistAnnounced | ResolutionRequested | DisputeNoticeReceived | DisputeEvidenceRequested | IncrementReceived | IncrementRequested | DebitAnnounced | MerchantDebitOutcomeReceived | ClearingReturnReceived | EvidenceReceived | LabelSignalled | ClearingFileSent | ClearingFileRejected | ClearingFileAccepted) -> bytes:
     branch, write = _WRITE_HANDOVER_FACT[type(value)]
     return branch + write(value)
 
@@ -11663,6 +12039,10 @@ EVENT_WRITERS: Final[dict[type[Any], tuple[bytes, Callable[[Any], bytes]]]] = {
     CaptureWrittenOff: (b"\x00\x00\x00\x00\x29", _write_capture_written_off),
     ClearingCycleTotalled: (b"\x00\x00\x00\x00\x76", _write_clearing_cycle_totalled),
     SchemePeriodTotalled: (b"\x00\x00\x00\x00\x2b", _write_scheme_period_totalled),
+    ClearingFileSent: (b"\x00\x00\x00\x00\xd5", _write_clearing_file_sent),
+    ClearingFileRejected: (b"\x00\x00\x00\x00\xd6", _write_clearing_file_rejected),
+    ClearingFileAccepted: (b"\x00\x00\x00\x00\xd7", _write_clearing_file_accepted),
+    ClearingBatchAccepted: (b"\x00\x00\x00\x00\xd8", _write_clearing_batch_accepted),
     FraudReportReceived: (b"\x00\x00\x00\x00\x53", _write_fraud_report_received),
     EarlyFraudWarningReceived: (b"\x00\x00\x00\x00\x54", _write_early_fraud_warning_received),
     FraudConfirmed: (b"\x00\x00\x00\x00\xd0", _write_fraud_confirmed),
@@ -11814,6 +12194,10 @@ EVENT_READERS: Final[dict[bytes, Callable[[bytes, str, int], tuple[Any, int]]]] 
     b"\x00\x00\x00\x00\x29": _read_capture_written_off,
     b"\x00\x00\x00\x00\x76": _read_clearing_cycle_totalled,
     b"\x00\x00\x00\x00\x2b": _read_scheme_period_totalled,
+    b"\x00\x00\x00\x00\xd5": _read_clearing_file_sent,
+    b"\x00\x00\x00\x00\xd6": _read_clearing_file_rejected,
+    b"\x00\x00\x00\x00\xd7": _read_clearing_file_accepted,
+    b"\x00\x00\x00\x00\xd8": _read_clearing_batch_accepted,
     b"\x00\x00\x00\x00\x53": _read_fraud_report_received,
     b"\x00\x00\x00\x00\x54": _read_early_fraud_warning_received,
     b"\x00\x00\x00\x00\xd0": _read_fraud_confirmed,
@@ -11908,7 +12292,7 @@ MESSAGE_WRITERS: Final[dict[type[Any], tuple[bytes, Callable[[Any], bytes]]]] = 
     Tick: (b"\x00\x00\x00\x00\x4c", _write_tick),
     ReferencePublished: (b"\x00\x00\x00\x00\x4d", _write_reference_published),
     InputRow: (b"\x00\x00\x00\x00\xce", _write_input_row),
-    Handover: (b"\x00\x00\x00\x00\xd4", _write_handover),
+    Handover: (b"\x00\x00\x00\x00\xd9", _write_handover),
     Marker: (b"\x00\x00\x00\x00\x50", _write_marker),
     DeadLetter: (b"\x00\x00\x00\x00\x51", _write_dead_letter),
 }
@@ -11922,7 +12306,7 @@ MESSAGE_READERS: Final[dict[bytes, Callable[[bytes, str, int], tuple[Any, int]]]
     b"\x00\x00\x00\x00\x4c": _read_tick,
     b"\x00\x00\x00\x00\x4d": _read_reference_published,
     b"\x00\x00\x00\x00\xce": _read_input_row,
-    b"\x00\x00\x00\x00\xd4": _read_handover,
+    b"\x00\x00\x00\x00\xd9": _read_handover,
     b"\x00\x00\x00\x00\x50": _read_marker,
     b"\x00\x00\x00\x00\x51": _read_dead_letter,
 }
@@ -11995,6 +12379,10 @@ SCHEMA_IDS: Final[dict[type[Any], int]] = {
     CaptureWrittenOff: 41,
     ClearingCycleTotalled: 118,
     SchemePeriodTotalled: 43,
+    ClearingFileSent: 213,
+    ClearingFileRejected: 214,
+    ClearingFileAccepted: 215,
+    ClearingBatchAccepted: 216,
     FraudReportReceived: 83,
     EarlyFraudWarningReceived: 84,
     FraudConfirmed: 208,
@@ -12086,7 +12474,7 @@ SCHEMA_IDS: Final[dict[type[Any], int]] = {
     Tick: 76,
     ReferencePublished: 77,
     InputRow: 206,
-    Handover: 212,
+    Handover: 217,
     Marker: 80,
     DeadLetter: 81,
 }
@@ -12142,4 +12530,5 @@ OLDER: Final[dict[int, tuple[type[Any], int]]] = {
     193: (Handover, 7),
     196: (Handover, 8),
     207: (Handover, 9),
+    212: (Handover, 10),
 }

@@ -14,6 +14,7 @@ from events.clearing import (
     ClearingReturnReceived,
     SchemePeriodTotalled,
 )
+from events.clearingfiles import ClearingFileAccepted, ClearingFileRejected, ClearingFileSent
 from events.corrections import ResolutionRequested
 from events.disputes import DisputeEvidenceRequested, DisputeNoticeReceived, FraudReportReceived
 from events.hotlist import HotlistAnnounced, RiskSignalled
@@ -30,7 +31,7 @@ from events.settlement import MerchantEntryReceived, PayoutOutcomeReceived
 class Handover(Message, frozen=True):
     """A fact for another log: the receiver records ``fact`` as its own event, once."""
 
-    VERSION: ClassVar[int] = 10
+    VERSION: ClassVar[int] = 11
 
     sender: str
     causation_id: str
@@ -68,6 +69,9 @@ class Handover(Message, frozen=True):
         | ClearingReturnReceived
         | EvidenceReceived
         | LabelSignalled
+        | ClearingFileSent
+        | ClearingFileRejected
+        | ClearingFileAccepted
     )
 
 

@@ -22,9 +22,10 @@ from infra.collecting import collect_rarely
 from infra.projecting import Projecting
 from infra.stores import StoreAddress, remove_store
 from streams.edge.bank import Bank
+from streams.edge.clearinghouse import ClearingHouse
 from streams.edge.faults import EXTRA_DAYS, NO_FAULTS, Plan
 from streams.edge.inputs import hash_of, read_rows
-from streams.edge.networks import Adapter, ClearingHouse
+from streams.edge.networks import Adapter
 from streams.edge.publisher import TAIL_TICK, TICK, Publisher, PublisherState, Schedule, schedule
 from streams.edge.simulate import write_day
 from streams.edge.vault import open_keys
@@ -156,11 +157,8 @@ def _run_on(
             IndexActor(log, number, this_run, keys, stopwatch.decided) for number in range(job.partitions)
         ]
         was_finished = all(actor.index.done for actor in indexes)
-        edges = [
-            EdgeActor(log, edge)
-            for number in range(job.partitions)
-            for edge in (Adapter(number, job.seed), ClearingHouse(number, job.seed, job.faults))
-        ]
+        edges = [EdgeActor(log, Adapter(number, job.seed)) for number in range(job.partitions)]
+        edges.append(EdgeActor(log, ClearingHouse(job.partitions, job.seed, job.faults)))
         edges.append(EdgeActor(log, Bank(job.partitions, job.seed, job.faults)))
         publisher = PublisherActor(
             log,

@@ -7,6 +7,7 @@ from typing import Final
 
 from projections import (
     audit,
+    clearing,
     disputes,
     hotlist,
     ledger,
@@ -28,6 +29,7 @@ CATALOG: Final[tuple[Projection, ...]] = (
     risk,
     hotlist,
     review,
+    clearing,
     reconciliation,
     places,
 )

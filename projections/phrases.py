@@ -72,6 +72,10 @@ PHRASES: Final[dict[str, str]] = {
     # clearing and fees
     "ClearingRecordCreated": "{kind} of {amount$} presented to {network}, ARN {arn}",
     "ClearingBatchClosed": "batch {batch_id} for {network}: {presentments} presentments, {refunds} refunds",
+    "ClearingFileSent": "file {file_id} sent to {network}, attempt {attempt}: {records} records",
+    "ClearingFileRejected": "{network} refuses file {file_id} whole: {reason}",
+    "ClearingFileAccepted": "{network} has file {file_id}: {records} records",
+    "ClearingBatchAccepted": "batch {batch_id} is with {network} in file {file_id}",
     "ClearingRecordAnswered": "{network} answers record {record_id}",
     "ClearingRecordAccepted": "{network} owes us {amount$} in cycle {cycle}",
     "RefundCleared": "{network} takes the refund in cycle {cycle}",

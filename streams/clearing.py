@@ -1,9 +1,9 @@
 """Clearing: captures and refunds leave for their networks, and what the networks answer.
 
-Whatever waits when a network's cut-off has come leaves at the first tick at or after it, record by record in key
-order, and the batch is closed behind. A network has one cut-off a day; what begins to wait at that tick or later
-leaves with the next. Serials of ARNs are given here and not when the capture comes: in which order cards come
-differs between two runs, the order of keys does not.
+Whatever waits when a network's cut-off has come leaves, record by record in key order, and the batch is closed behind
+(:mod:`streams.features.cutoffs`). The batches of all partitions travel in one file, which the network takes whole or
+not at all: when it has taken it, our batch is accepted. What it refused is sent again by whoever sends files, and
+nothing changes here.
 
 What an answer means stands in :mod:`streams.features.records`, what two people can do about a record that differs in
 :mod:`streams.features.differences`. Interchange is compared here too: ours is decided by the fees, so the difference
@@ -22,7 +22,7 @@ import msgspec
 
 from events.accounts import NU, RT, name
 from events.base import Event
-from events.calendar import MINUTE, civil, day_of, start_of
+from events.calendar import day_of
 from events.clearing import (
     ClearingBatchClosed,
     ClearingCycleTotalled,
@@ -36,19 +36,20 @@ from events.clearing import (
     RefundCleared,
     SchemePeriodTotalled,
 )
+from events.clearingfiles import ClearingBatchAccepted, ClearingFileAccepted
 from events.corrections import ResolutionRejected, ResolutionRequested
 from events.disputes import DisputeFundsReturned, DisputeFundsWithdrawn, DisputeNoticeReceived
 from events.envelope import Recorded
 from events.fees import FeeCorrected, InterchangeAssessed, InterchangeReturned, SchemeFeeAssessed
-from events.identity import arn, operation_id, slot_of_payment
 from events.lifecycle import CaptureVoided, PaymentCaptured
 from events.partitions import ReferenceApplied
 from events.reconciliation import DiscrepancyDetected, DiscrepancyKind, DiscrepancyResolved
 from events.reference import NetworkProfile, ReconciliationTerms, decode_reference
 from events.refunds import RefundApproved
 from events.settlement import ClearingResidualAged
-from streams.features import differences, resolving, returns
+from streams.features import cutoffs, differences, resolving, returns
 from streams.features.agreement import Terms, terms_of
+from streams.features.cutoffs import CutOffs
 from streams.features.differences import Differences
 from streams.features.records import Record, meaning_of
 from streams.features.resolving import Requests
@@ -63,6 +64,8 @@ HEARS: Final[tuple[type[Event], ...]] = (
     RefundApproved,
     ClearingRecordCreated,
     ClearingBatchClosed,
+    ClearingFileAccepted,
+    ClearingBatchAccepted,
     ClearingRecordAnswered,
     ClearingRecordAccepted,
     RefundCleared,
@@ -85,7 +88,7 @@ HEARS: Final[tuple[type[Event], ...]] = (
     ResolutionRejected,
     ReferenceApplied,
 )
-DECIDES: Final[tuple[type[Event], ...]] = (InterchangeAssessed, InterchangeReturned)
+DECIDES: Final[tuple[type[Event], ...]] = (ClearingFileAccepted, InterchangeAssessed, InterchangeReturned)
 
 ANSWER, EXTRA, RETURN, RESOLVE, AGE, FORGET = "answer", "extra", "return", "resolve", "age", "forget"
 RECORD, BATCH, TOTALS = "record", "batch", "totals"
@@ -113,38 +116,18 @@ class Sent(msgspec.Struct):
     answer: Answer | None = None
 
 
-class Batch(msgspec.Struct):
-    """What has left for one network in one currency at the cut-off under way."""
-
-    network: str
-    currency: str
-    batch_id: str
-    presentments: int = 0
-    presented_amount: int = 0
-    refunds: int = 0
-    refunded_amount: int = 0
-
-
-class Network(msgspec.Struct, frozen=True):
-    """What clearing needs of a network's profile."""
-
-    acquirer_bin: str
-    cut_off_minute: int
-
-
 class State(msgspec.Struct):
     """Records by where they stand.
 
-    ``waiting`` for a cut-off, by network and currency and then by source, oldest first; ``sent`` by record id, and
-    of those ``answered`` the ones that the next tick hears. ``unanswered`` has record ids by the day on which we ask
+    ``cut_offs`` has those that wait to leave; ``sent`` by record id those that have, and of those ``answered`` the ones
+    that the next tick hears. ``unanswered`` has record ids by the day on which we ask
     for them and by source, until they are answered or were asked for often enough.
     ``extras`` are answers to nothing.
     ``noticed``: whether networks have spoken of disputes since the last tick, for the next may then move their money.
     """
 
     terms: Terms = msgspec.field(default_factory=Terms)
-    networks: dict[str, Network] = {}
-    waiting: dict[str, dict[str, Record]] = {}
+    cut_offs: CutOffs = msgspec.field(default_factory=CutOffs)
     sent: dict[str, Sent] = {}
     answered: dict[str, bool] = {}
     unanswered: dict[str, dict[str, str]] = {}
@@ -153,10 +136,7 @@ class State(msgspec.Struct):
     differences: Differences = msgspec.field(default_factory=Differences)
     requests: Requests = msgspec.field(default_factory=Requests)
     noticed: bool = False
-    batches: dict[str, Batch] = {}
     totals: Totals = msgspec.field(default_factory=Totals)
-    serials: dict[str, int] = {}
-    serials_on: int = 0
 
 
 def initial() -> State:
@@ -168,8 +148,10 @@ def initial() -> State:
 
 
 def decide(state: State, recorded: Recorded) -> list[Event]:
-    """Name the difference between our interchange and the network's."""
+    """A file was taken: so are our batches in it. Or name the difference between our interchange and the network's."""
     body = recorded.body
+    if isinstance(body, ClearingFileAccepted):
+        return cutoffs.accepted(state.cut_offs, body)
     assert isinstance(body, InterchangeAssessed | InterchangeReturned)
     return differences.name_interchange(state.differences, body.record_id)
 
@@ -191,8 +173,9 @@ def due(state: State, now: int) -> list[Work]:
     if heard or state.totals.cycles or state.totals.periods:
         works.append(Work(CUT_OFFS, TOTALS, "3"))
     works += _deadlines(state, day_of(now))
-    for lane, records in state.waiting.items():
-        works += _cut_off(state, lane, records, now)
+    for lane, sources in cutoffs.leaving(state.cut_offs, now):
+        works += [Work(CUT_OFFS, RECORD, f"1/{lane}/{source_id}") for source_id in sources]
+        works.append(Work(CUT_OFFS, BATCH, f"2/{lane}"))
     return works
 
 
@@ -209,29 +192,6 @@ def _deadlines(state: State, day_on: int) -> Iterator[Work]:
         or returns.is_old(state.returns, day_on)
     ):
         yield Work(DEADLINES, FORGET, "")
-
-
-def _cut_off(state: State, lane: str, records: dict[str, Record], now: int) -> list[Work]:
-    """The works of one network and currency whose cut-off has come; records stand oldest first.
-
-    Whether it has come since a record began to wait is a comparison of two instants: there is no "last cut-off" to
-    remember, and a cut-off is neither missed nor repeated however the ticks fall.
-    """
-    oldest = next(iter(records.values()), None)
-    if oldest is None:
-        return []
-    network = state.networks.get(oldest.network)
-    if network is None:
-        return []
-    cut_off_at = _last_cut_off(network, now)
-    works = []
-    for source_id, record in records.items():
-        if record.since >= cut_off_at:
-            break
-        works.append(Work(CUT_OFFS, RECORD, f"1/{lane}/{source_id}"))
-    if works:
-        works.append(Work(CUT_OFFS, BATCH, f"2/{lane}"))
-    return works
 
 
 def fire(state: State, work: Work, now: int) -> list[Event]:
@@ -258,9 +218,9 @@ def fire(state: State, work: Work, now: int) -> list[Event]:
             return []
         case "record":
             _, network, currency, source_id = work.key.split("/", 3)
-            return _send(state, f"{network}/{currency}", source_id, now)
+            return cutoffs.send(state.cut_offs, cutoffs.lane_of(network, currency), source_id, now)
         case "batch":
-            return _close(state, work.key.removeprefix("2/"), now)
+            return cutoffs.close(state.cut_offs, work.key.removeprefix("2/"), now)
         case _:
             state.noticed = False
             return list(report(state.totals))
@@ -307,61 +267,6 @@ def _age(state: State, record_id: str, now: int) -> list[Event]:
     ]
 
 
-def _send(state: State, lane: str, source_id: str, now: int) -> list[Event]:
-    """One record, unless it was voided since the tick began."""
-    record = state.waiting[lane].get(source_id)
-    if record is None:
-        return []
-    network = state.networks[record.network]
-    slot = slot_of_payment(record.payment_id)
-    day_on = day_of(now)
-    serial = state.serials.get(str(slot), 0) if state.serials_on == day_on else 0
-    return [
-        ClearingRecordCreated(
-            record.payment_id,
-            record.merchant,
-            record.network,
-            operation_id("clr", record.source_id, str(record.presentment)),
-            record.kind,
-            record.source_id,
-            arn(slot, serial, day_on, network.acquirer_bin),
-            record.presentment,
-            record.amount,
-            record.currency,
-            _batch_id(record.network, record.currency, _last_cut_off(network, now)),
-        )
-    ]
-
-
-def _close(state: State, lane: str, now: int) -> list[Event]:
-    batch = state.batches.get(lane)
-    if batch is None:
-        return []
-    return [
-        ClearingBatchClosed(
-            batch.network,
-            batch.currency,
-            batch.batch_id,
-            _last_cut_off(state.networks[batch.network], now),
-            batch.presentments,
-            batch.presented_amount,
-            batch.refunds,
-            batch.refunded_amount,
-        )
-    ]
-
-
-def _last_cut_off(network: Network, now: int) -> int:
-    """The network's newest cut-off that has come, microseconds UTC."""
-    minutes = network.cut_off_minute * MINUTE
-    return start_of(day_of(now - minutes)) + minutes
-
-
-def _batch_id(network: str, currency: str, cut_off_at: int) -> str:
-    year, month, day = civil(day_of(cut_off_at))
-    return f"{network}-{currency}-{year:04d}{month:02d}{day:02d}"
-
-
 # --- remembering ----------------------------------------------------------------------------------------
 
 
@@ -373,11 +278,13 @@ def evolve(state: State, recorded: Recorded) -> State:
         case RefundApproved() as body:
             _wait(state, recorded, body, RecordKind.REFUND, body.refund_id)
         case CaptureVoided() as body:
-            del state.waiting[_lane(body.network, body.currency)][body.capture_id]
+            cutoffs.withdraw(state.cut_offs, body.network, body.currency, body.capture_id)
         case ClearingRecordCreated() as body:
             _leave(state, body, day_of(recorded.meta.recorded_at))
         case ClearingBatchClosed() as body:
-            del state.batches[_lane(body.network, body.currency)]
+            cutoffs.closed(state.cut_offs, body)
+        case ClearingBatchAccepted() as body:
+            cutoffs.taken(state.cut_offs, body)
         case ClearingRecordAnswered() as body:
             _take_answer(state, recorded, body)
         case ClearingRecordAccepted() | RefundCleared() as body:
@@ -393,7 +300,7 @@ def evolve(state: State, recorded: Recorded) -> State:
                 again = msgspec.structs.replace(
                     record, presentment=record.presentment + 1, since=recorded.meta.recorded_at
                 )
-                _put(state, again)
+                cutoffs.wait(state.cut_offs, again)
         case InterchangeAssessed() | InterchangeReturned() as body:
             count(state.totals, body)
             if isinstance(body, InterchangeAssessed):
@@ -431,7 +338,7 @@ def _apply(state: State, body: ReferenceApplied) -> None:
         return
     match decode_reference(body.kind, body.content):
         case NetworkProfile() as profile:
-            state.networks[profile.network] = Network(profile.acquirer_bin, profile.cut_off_minute)
+            cutoffs.know(state.cut_offs, profile)
         case ReconciliationTerms() as terms:
             state.terms = terms_of(terms)
         case _:
@@ -456,31 +363,15 @@ def _wait(
         1,
         recorded.meta.recorded_at,
     )
-    _put(state, record)
-
-
-def _put(state: State, record: Record) -> None:
-    state.waiting.setdefault(_lane(record.network, record.currency), {})[record.source_id] = record
+    cutoffs.wait(state.cut_offs, record)
 
 
 def _leave(state: State, body: ClearingRecordCreated, left_on: int) -> None:
-    """The record is on its way, counts in its batch, and has used a serial of its slot and day."""
-    lane = _lane(body.network, body.currency)
-    record = state.waiting[lane].pop(body.source_id)
+    """The record is on its way, and its answer is expected."""
+    record = cutoffs.leave(state.cut_offs, body, left_on)
     ask_on = left_on + state.terms.answer_days
     state.sent[body.record_id] = Sent(record, left_on, ask_on)
     state.unanswered.setdefault(str(ask_on), {})[body.source_id] = body.record_id
-    batch = state.batches.setdefault(lane, Batch(body.network, body.currency, body.batch_id))
-    if body.kind is RecordKind.PRESENTMENT:
-        batch.presentments += 1
-        batch.presented_amount += body.amount
-    else:
-        batch.refunds += 1
-        batch.refunded_amount += body.amount
-    if state.serials_on != left_on:
-        state.serials, state.serials_on = {}, left_on
-    slot = str(slot_of_payment(body.payment_id))
-    state.serials[slot] = state.serials.get(slot, 0) + 1
 
 
 def _take_answer(state: State, recorded: Recorded, body: ClearingRecordAnswered) -> None:
@@ -518,7 +409,8 @@ def _take_back(state: State, body: ClearingRecordReturned, at: int) -> None:
     state.differences.theirs[body.record_id] = -body.their_interchange
     count(state.totals, body)
     if body.representable:
-        _put(state, msgspec.structs.replace(record, presentment=record.presentment + 1, since=at))
+        again = msgspec.structs.replace(record, presentment=record.presentment + 1, since=at)
+        cutoffs.wait(state.cut_offs, again)
 
 
 def _ask_again(state: State, record_id: str) -> None:
@@ -547,13 +439,9 @@ def _no_longer_unanswered(state: State, sent: Sent) -> None:
             del state.unanswered[str(sent.ask_on)]
 
 
-def _lane(network: str, currency: str) -> str:
-    return f"{network}/{currency}"
-
-
 def summary(state: State) -> Iterator[str]:
     """Each record that waits or is on its way. Sub-totals are a matter of partitions and ticks: not here."""
-    for records in state.waiting.values():
+    for records in state.cut_offs.waiting.values():
         for record in records.values():
             yield (
                 f"clearing {record.source_id} {record.kind} {record.network} {record.amount} {record.currency} "

@@ -17,6 +17,7 @@ from events.clearing import (
     ClearingReturnReceived,
     SchemePeriodTotalled,
 )
+from events.clearingfiles import ClearingFileAccepted, ClearingFileRejected, ClearingFileSent
 from events.corrections import ResolutionRequested
 from events.disputes import DisputeEvidenceRequested, DisputeNoticeReceived, FraudReportReceived
 from events.hotlist import HotlistAnnounced, RiskSignalled
@@ -128,6 +129,9 @@ PAYMENTS: Final = EngineSpec(
             {
                 ClearingRecordAnswered,
                 ClearingReturnReceived,
+                ClearingFileSent,
+                ClearingFileRejected,
+                ClearingFileAccepted,
                 FraudReportReceived,
                 DisputeNoticeReceived,
                 ResolutionRequested,
@@ -146,7 +150,7 @@ PAYMENTS: Final = EngineSpec(
     },
     upstreams=(
         Upstream("intake", Scope.ALL),
-        Upstream("network", Scope.SAME, NOTICE_LAG),
+        Upstream("network", Scope.ZERO, NOTICE_LAG),
         Upstream("velocity", Scope.ALL, HOTLIST_LAG),
     ),
     processors=(hotlist, risk, review, routing, authorization, lifecycle, refunds, clearing, disputes, fees),

@@ -2,7 +2,7 @@
 
 The :class:`Bank` reads every partition of the payments and settlement logs and keeps a time of its own: its tick
 t comes when all of them have passed t, or a later one where they leave t out. What a network owes it does not take
-from our books: it asks the networks themselves (:func:`streams.edge.networks.present`), so that a statement is a
+from our books: it asks the networks themselves (:func:`streams.edge.presenting.present`), so that a statement is a
 second record of the same money.
 
 On a business day at :data:`CLOSE_OF_BUSINESS` each account with movements gets one statement,
@@ -75,7 +75,8 @@ from streams.edge.faults import (
     happens,
 )
 from streams.edge.issuers import Planned, answer, moved, plan
-from streams.edge.networks import Announcements, present
+from streams.edge.networks import Announcements
+from streams.edge.presenting import present
 from streams.hosts.edges import Outgoing
 
 #: When a day's statement is drawn up, after midnight UTC.

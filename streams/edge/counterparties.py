@@ -1,4 +1,4 @@
-"""Who is on the other side, simulated: a clearing house for each payments partition, and the bank."""
+"""Who is on the other side, simulated: the networks' clearing house, and the bank."""
 
 import asyncio
 from pathlib import Path
@@ -8,7 +8,7 @@ import msgspec
 from events.errors import LogDamaged, Refused
 from events.partitions import ClockKind, LogOpened
 from streams.edge.bank import Bank
-from streams.edge.networks import ClearingHouse
+from streams.edge.clearinghouse import ClearingHouse
 from streams.hosts.cluster import Cluster
 from streams.hosts.edges import Edge
 from streams.hosts.following import Follower, opened
@@ -52,7 +52,7 @@ async def run(
     seed = seed_for(first, seed)
     edges: list[Edge] = []
     if networks:
-        edges += [ClearingHouse(number, seed) for number in range(partitions)]
+        edges.append(ClearingHouse(partitions, seed))
     if bank:
         edges.append(Bank(partitions, seed))
     await host([KafkaEdge(cluster, edge, state, reach=reach) for edge in edges], stop)

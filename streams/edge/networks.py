@@ -1,8 +1,7 @@
-"""The card networks, simulated: who answers a submission, and who answers a clearing record.
+"""The card networks, simulated: who answers a submission.
 
-Two edges for each payments partition. The :class:`Adapter` stands where a line to a network would be: it
-answers authorizations and reversals. The :class:`ClearingHouse` is the network's back office: it takes clearing
-records, prices them from its own table with its own code, and says in which cycle they settle.
+An edge for each payments partition: the :class:`Adapter` stands where a line to a network would be, and answers
+authorizations and reversals. The networks' back offices are :mod:`streams.edge.clearinghouse`.
 
 What is answered is a function of (seed, RRN, kind, attempt), the amount and whether the network is having a bad
 hour. It knows no clock, no order of arrival and no partition, so an edge that is asked again after a crash says
@@ -24,25 +23,15 @@ from events.authorization import (
     ReversalSubmitted,
 )
 from events.base import Event
-from events.calendar import day_of, iso_day, iso_week
-from events.clearing import ClearingRecordAnswered, ClearingRecordCreated, ClearingRejection, RecordKind
-from events.disputes import DisputeEvidenceSubmitted
 from events.envelope import Recorded
-from events.messages import Handover, Marker
+from events.messages import Handover
 from events.partitions import (
-    ClockKind,
     ClockStruck,
-    LogOpened,
     MarkersTaken,
     ReferenceApplied,
-    TickPassed,
 )
-from events.reconciliation import DiscrepancyDetected, DiscrepancyResolved
 from events.reference import NetworkHealth, decode_reference
-from streams.edge.desk import Desk, hear, requests
 from streams.edge.dice import MILLION, chance, digits, weighted
-from streams.edge.faults import FEE_WRONG_BY, NO_FAULTS, FaultKind, Plan, befalls
-from streams.edge.issuers import Planned, answer, plan
 from streams.features.approvals import stan
 from streams.hosts.edges import Outgoing
 
@@ -419,203 +408,3 @@ def _of(kind: MessageKind, what: str) -> tuple[str, ...]:
 
 def _one_of(letters: str, drawn: int) -> str:
     return letters[drawn * len(letters) // MILLION]
-
-
-# --- clearing -----------------------------------------------------------------------------------------
-
-
-class Price(NamedTuple):
-    """What carrying one record costs: a share in millionths and a fixed part in minor units."""
-
-    rate_ppm: int
-    fixed: int
-
-
-class Tariff(NamedTuple):
-    """A network's own price list: what the issuer keeps, and what is invoiced by the week."""
-
-    interchange: Price
-    scheme: tuple[Price, ...]
-
-
-#: The networks' own figures. They are not read from our fee table on purpose: reconciliation compares two
-#: records that were made apart, and a mistake in ours shows as a difference.
-TARIFFS: Final[dict[str, Tariff]] = {
-    "visa": Tariff(Price(15_100, 10), (Price(1_400, 2),)),
-    "mastercard": Tariff(Price(15_800, 10), (Price(1_380, 2),)),
-    "amex": Tariff(Price(19_000, 10), (Price(1_500, 0),)),
-    "discover": Tariff(Price(15_600, 10), (Price(1_300, 2),)),
-    "jcb": Tariff(Price(16_000, 10), (Price(1_400, 2),)),
-    "unionpay": Tariff(Price(14_000, 10), (Price(1_200, 1),)),
-    "star": Tariff(Price(8_000, 15), (Price(900, 2),)),
-}
-
-#: In millionths of records: refused at the first presentment and at the second.
-REFUSED_FIRST: Final = 5_000
-REFUSED_AGAIN: Final = 100_000
-REFUSED_FOR_GOOD: Final = 400
-
-
-class Presented(NamedTuple):
-    """What a network makes of one record. ``presented`` and ``refunded`` exclude each other."""
-
-    rejection: ClearingRejection
-    cycle: str
-    presented: int
-    refunded: int
-    interchange: int
-    scheme_fee: int
-    period: str
-    #: Planted: nobody answers, or it is answered and settled twice.
-    lost: bool = False
-    twice: bool = False
-
-    @property
-    def accepted(self) -> bool:
-        """Whether it settles."""
-        return self.rejection is ClearingRejection.NONE
-
-
-def priced(amount: int, price: Price) -> int:
-    """A share of an amount, half to even, and the fixed part."""
-    whole, millionths = divmod(amount * price.rate_ppm, MILLION)
-    half = MILLION // 2
-    up = millionths > half or (millionths == half and whole % 2 == 1)
-    return whole + up + price.fixed
-
-
-def present(
-    seed: int, record: ClearingRecordCreated, recorded_at: int, faults: Plan = NO_FAULTS
-) -> Presented:
-    """What the network says to a clearing record that left at ``recorded_at``. The bank's settlement agrees."""
-    if _befalls(seed, faults, FaultKind.RECORD_LOST, record):
-        return Presented(ClearingRejection.NOT_RECEIVED, "", 0, 0, 0, 0, "", lost=True)
-    rejection = _rejection(seed, record)
-    if rejection is not ClearingRejection.NONE:
-        return Presented(rejection, "", 0, 0, 0, 0, "")
-    day_on = day_of(recorded_at)
-    cycle = f"{record.network}-{record.currency}-{iso_day(day_on)}"
-    tariff = TARIFFS[record.network]
-    interchange = priced(record.amount, tariff.interchange)
-    if record.kind is RecordKind.REFUND:
-        return Presented(rejection, cycle, 0, record.amount, -interchange, 0, iso_week(day_on))
-    scheme_fee = sum(priced(record.amount, price) for price in tariff.scheme)
-    if _befalls(seed, faults, FaultKind.WRONG_FEE, record):
-        interchange += FEE_WRONG_BY
-    twice = _befalls(seed, faults, FaultKind.RECORD_TWICE, record)
-    return Presented(
-        rejection, cycle, record.amount, 0, interchange, scheme_fee, iso_week(day_on), twice=twice
-    )
-
-
-def _befalls(seed: int, faults: Plan, kind: FaultKind, record: ClearingRecordCreated) -> bool:
-    return bool(faults) and befalls(faults, kind, record, chance(seed, kind, record.record_id))
-
-
-def _rejection(seed: int, record: ClearingRecordCreated) -> ClearingRejection:
-    drawn = chance(seed, "clearing", record.source_id, record.presentment)
-    if record.presentment > 1:
-        refused = drawn < REFUSED_AGAIN
-        return ClearingRejection.AUTHORIZATION_NOT_FOUND if refused else ClearingRejection.NONE
-    if drawn < REFUSED_FOR_GOOD:
-        return ClearingRejection.DUPLICATE_PRESENTMENT
-    return ClearingRejection.INVALID_DATA if drawn < REFUSED_FIRST else ClearingRejection.NONE
-
-
-class ClearingHouseState(msgspec.Struct):
-    """Each record is answered as it is seen; what its issuer will say of it, or to evidence, waits for its day.
-
-    ``waited_for``: whether the log waits for markers, as in virtual time. ``planned`` is kept by day (since 1970).
-    """
-
-    waited_for: bool = True
-    desk: Desk = msgspec.field(default_factory=Desk)
-    planned: dict[str, list[Planned]] = {}
-
-
-class ClearingHouse:
-    """Edge ``network/<p>``: says to payments partition p on ``network.notices`` what networks and issuers have to say.
-
-    The answers to the records of tick t stand before its marker t, so they take effect at tick t + lag.
-    """
-
-    HEARS: tuple[type[Event], ...] = (LogOpened, ClearingRecordCreated, DisputeEvidenceSubmitted, TickPassed)
-
-    def __init__(self, partition: int, seed: int, faults: Plan = NO_FAULTS) -> None:
-        """With planted faults, the simulated desk looks into what they lead to, and its requests travel with the
-        network's notices."""
-        self.partition = partition
-        self.seed = seed
-        self.faults = faults
-        if faults:
-            self.HEARS = (*ClearingHouse.HEARS, DiscrepancyDetected, DiscrepancyResolved)
-        self.name = f"network/{partition}"
-        self.state = ClearingHouseState()
-
-    def reads(self) -> list[tuple[str, int]]:
-        return [("payments", self.partition)]
-
-    def see(self, topic: str, partition: int, recorded: Recorded) -> list[Outgoing]:
-        match recorded.body:
-            case ClearingRecordCreated() as record:
-                said = present(self.seed, record, recorded.meta.recorded_at, self.faults)
-                self._plan(record, said, day_of(recorded.meta.recorded_at))
-                answered = self._send(handover(self.name, recorded, self._answer(record, said)))
-                return [answered] * (0 if said.lost else 2 if said.twice else 1)
-            case DiscrepancyDetected() | DiscrepancyResolved():
-                hear(self.state.desk, partition, recorded)
-                return []
-            case DisputeEvidenceSubmitted() as submitted:
-                self._keep(answer(self.seed, submitted, day_of(recorded.meta.recorded_at)))
-                return []
-            case LogOpened() as opened:
-                self.state.waited_for = opened.clock is ClockKind.VIRTUAL
-                return []
-            case TickPassed() as passed:
-                out = [*self._due(recorded, day_of(passed.at)), *self._asked(passed.at)]
-                if self.state.waited_for:
-                    out.append(self._send(Marker(self.name, passed.tick, passed.at, 0)))
-                return out
-            case _:
-                return []
-
-    def _asked(self, now: int) -> list[Outgoing]:
-        return [
-            self._send(Handover(self.name, case.event_id, "", now, now, True, body))
-            for case, body in requests(self.state.desk, now)
-        ]
-
-    def _send(self, message: Handover | Marker) -> Outgoing:
-        return Outgoing("network.notices", self.partition, message)
-
-    def _plan(self, record: ClearingRecordCreated, said: Presented, day_on: int) -> None:
-        if said.accepted and record.kind is RecordKind.PRESENTMENT:
-            self._keep(plan(self.seed, record, day_on))
-
-    def _keep(self, plans: list[Planned]) -> None:
-        for planned in plans:
-            self.state.planned.setdefault(str(planned.on), []).append(planned)
-
-    def _due(self, recorded: Recorded, day_on: int) -> list[Outgoing]:
-        """What issuers say up to a day, in the order of days."""
-        days = sorted(int(day) for day in self.state.planned if int(day) <= day_on)
-        return [
-            self._send(handover(self.name, recorded, planned.said))
-            for day in days
-            for planned in self.state.planned.pop(str(day))
-        ]
-
-    def _answer(self, record: ClearingRecordCreated, said: Presented) -> ClearingRecordAnswered:
-        return ClearingRecordAnswered(
-            payment_id=record.payment_id,
-            network=record.network,
-            record_id=record.record_id,
-            accepted=said.accepted,
-            rejection=said.rejection,
-            cycle=said.cycle,
-            amount=record.amount,
-            currency=record.currency,
-            settlement_amount=record.amount if said.accepted else 0,
-            settlement_currency=record.currency,
-            interchange=said.interchange,
-        )

@@ -39,6 +39,8 @@ BATCH: Final = 1_000
 _LOOK_MS: Final = 200
 
 _MARKERS: Final = headers_of((Marker,))
+#: Who says of every payments partition which tick it has passed.
+_CLEARING_HOUSE: Final = "network/0"
 
 
 class Told(msgspec.Struct):
@@ -139,7 +141,7 @@ async def _publish_virtual(
 
 
 class _Progress:
-    """The tick that the slowest payments partition has passed, as its clearing house says."""
+    """The tick that the slowest payments partition has passed, as the clearing house says."""
 
     def __init__(self, cluster: Cluster, partitions: int) -> None:
         self._reader = Follower(cluster)
@@ -160,7 +162,7 @@ class _Progress:
         for place, records in (await self._reader.take(5_000, wait_ms)).items():
             for record in reversed(records):
                 marker = message_of(record) if header_of(record) in _MARKERS else None
-                if isinstance(marker, Marker) and marker.sender == f"network/{place[1]}":
+                if isinstance(marker, Marker) and marker.sender == _CLEARING_HOUSE:
                     self._passed[place] = max(self._passed[place], marker.tick)
                     break
 

@@ -48,7 +48,7 @@ _QUIET_RECORDS: Final = 20_000
 _SNAPSHOT_RECORDS: Final = 200_000
 _IDLE_MS: Final = 200
 #: Raised whenever the state of any edge changes its meaning.
-_FORMAT: Final = 1
+_FORMAT: Final = 2
 
 _OURS: Final = headers_of((Handover, Marker))
 

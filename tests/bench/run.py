@@ -41,8 +41,9 @@ from projections.postgres import PostgresStore  # noqa: E402
 from projections.projector import Projector  # noqa: E402
 from projections.store import SqlStore  # noqa: E402
 from streams.edge.bank import Bank  # noqa: E402
+from streams.edge.clearinghouse import ClearingHouse  # noqa: E402
 from streams.edge.inputs import read_rows  # noqa: E402
-from streams.edge.networks import Adapter, ClearingHouse  # noqa: E402
+from streams.edge.networks import Adapter  # noqa: E402
 from streams.edge.publisher import Publisher, schedule  # noqa: E402
 from streams.edge.vault import open_keys  # noqa: E402
 from streams.features.rules.catalogue import FEATURES, LANGUAGE, Value, usual_vector  # noqa: E402
@@ -172,7 +173,7 @@ def engine(folder: Path, payments: int) -> tuple[int, float]:
             log, Publisher(read_rows(path), plan, 1), keys, lambda: indexes[0].index.tick(), TICKS_AHEAD
         ),
         EdgeActor(log, Adapter(0, 1)),
-        EdgeActor(log, ClearingHouse(0, 1)),
+        EdgeActor(log, ClearingHouse(1, 1)),
         EdgeActor(log, Bank(1, 1)),
     ]
     with clock() as took:

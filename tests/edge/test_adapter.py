@@ -5,7 +5,8 @@ from random import Random
 from events.envelope import Recorded
 from events.partitions import ClockKind
 from streams.edge.bank import Bank
-from streams.edge.networks import Adapter, ClearingHouse
+from streams.edge.clearinghouse import ClearingHouse
+from streams.edge.networks import Adapter
 from streams.edge.publisher import Publisher
 from streams.forensics.digests import state_digest
 from streams.hosts.actors import EdgeActor, IndexActor, PublisherActor
@@ -45,7 +46,7 @@ def outcome(*, repeating: bool) -> str:
     log = MemoryLog()
     index = IndexActor(log, 0, run, KEYS)
     adapter = Repeating(0, SEED, Random(SEED)) if repeating else Adapter(0, SEED)
-    edges = [EdgeActor(log, edge) for edge in (adapter, ClearingHouse(0, SEED), Bank(1, SEED))]
+    edges = [EdgeActor(log, edge) for edge in (adapter, ClearingHouse(1, SEED), Bank(1, SEED))]
     publisher = PublisherActor(log, Publisher(rows, plan, 1), KEYS, index.index.tick, TICKS_AHEAD)
     for _ in House([index], [publisher, *edges]).run():
         pass

@@ -27,7 +27,7 @@ from events.reconciliation import BankLineRecorded, NetworkSettlementAdvised
 from events.reference import Holidays, encode_reference
 from streams.edge.bank import DEBITS_UNPAID, PAYOUTS_RETURNED, RETURNS, Bank, BankState
 from streams.edge.dice import chance
-from streams.edge.networks import present
+from streams.edge.presenting import present
 from tests.streams.builders_early import changed, recorded
 
 SEED = 4

@@ -9,8 +9,10 @@ from events.disputes import FraudProgram, FraudReportReceived
 from events.messages import Handover, Marker
 from events.partitions import TickPassed
 from streams.edge import issuers
+from streams.edge.clearinghouse import ClearingHouse
 from streams.edge.issuers import DAYS_TO_WARNING, WARNED, Planned, plan
-from streams.edge.networks import ClearingHouse, present
+from streams.edge.presenting import present
+from tests.edge.clearing import cleared
 from tests.streams.builders_early import NOON, recorded
 from tests.streams.builders_late import make
 
@@ -56,13 +58,13 @@ def test_a_report_comes_on_its_day_before_the_marker_and_once() -> None:
         if len(plan(SEED, record(n), TODAY)) == 1 and present(SEED, record(n), NOON).accepted
     )
     (expected,) = plan(SEED, record(number), TODAY)
-    house = ClearingHouse(0, SEED)
-    house.see("payments", 0, recorded(record(number)))
-    days = [house.see("payments", 0, recorded(TickPassed(n, NOON + n * DAY, 1))) for n in range(12)]
+    house = ClearingHouse(1, SEED)
+    cleared(house, record(number))
+    days = [house.see("payments", 0, recorded(TickPassed(n + 1, NOON + n * DAY, 1))) for n in range(12)]
     said = [
         (TODAY + n, [one.message.fact for one in out if isinstance(one.message, Handover)])
         for n, out in enumerate(days)
-        if len(out) > 1
+        if len(out) > 1 and n > 0  # on the first, the file is taken
     ]
     assert [(expected.on, [expected.said])] == said
     assert all(isinstance(out[-1].message, Marker) for out in days)
@@ -70,14 +72,15 @@ def test_a_report_comes_on_its_day_before_the_marker_and_once() -> None:
 
 def test_nobody_complains_of_a_refund_or_of_what_was_refused() -> None:
     """Only what the cardholder was charged for can be called fraud."""
-    house = ClearingHouse(0, SEED)
+    house = ClearingHouse(1, SEED)
     for number in range(MANY):
         one = record(number)
         if plan(SEED, one, TODAY):
             refused = next(
                 n for n in range(2, 99) if not present(SEED, record(number, presentment=n), NOON).accepted
             )
-            house.see("payments", 0, recorded(record(number, presentment=refused)))
-            house.see("payments", 0, recorded(record(number, kind=RecordKind.REFUND)))
+            cleared(house, record(number, presentment=refused), record(number, kind=RecordKind.REFUND))
+    out = house.see("payments", 0, recorded(TickPassed(1, NOON, 1)))
+    assert len(out) > 1
     assert {} == house.state.planned
     assert planned()

@@ -4,7 +4,6 @@ from collections import Counter
 from typing import Any
 
 import msgspec
-import pytest
 
 from events.authorization import (
     AuthorizationSubmitted,
@@ -18,18 +17,14 @@ from events.authorization import (
 )
 from events.base import Event
 from events.calendar import HOUR
-from events.clearing import ClearingRecordAnswered, ClearingRecordCreated, ClearingRejection, RecordKind
 from events.identity import payment_id, rrn
-from events.messages import Handover, Marker
+from events.messages import Handover
 from events.money import MILLION
 from events.partitions import (
-    ClockKind,
     ClockStruck,
-    LogOpened,
     MarkerSeen,
     MarkersTaken,
     ReferenceApplied,
-    TickPassed,
 )
 from events.reference import NetworkHealth, encode_reference
 from streams.edge import networks
@@ -38,9 +33,7 @@ from streams.edge.networks import (
     Adapter,
     AdapterState,
     Answer,
-    ClearingHouse,
     authorize,
-    present,
 )
 from streams.features.approvals import DECLINES as KNOWN_DECLINES
 from streams.features.approvals import stan
@@ -89,24 +82,6 @@ def reversal(number: int = 0, attempt: int = 1, **fields: Any) -> ReversalSubmit
         "USD",
         ReversalReason.TIMEOUT,
         8000,
-    )
-    return changed(event, **fields)
-
-
-def record(number: int = 0, **fields: Any) -> ClearingRecordCreated:
-    """A capture of 40.00 USD that leaves for Visa."""
-    event = ClearingRecordCreated(
-        "pay-1",
-        "shop-1",
-        "visa",
-        f"clr-{number}",
-        RecordKind.PRESENTMENT,
-        f"cap-{number}",
-        "7",
-        1,
-        4000,
-        "USD",
-        "b",
     )
     return changed(event, **fields)
 
@@ -379,77 +354,11 @@ def test_what_is_read_twice_counts_once() -> None:
     assert once.state == twice.state
 
 
-# --- clearing -----------------------------------------------------------------------------------------
-
-
-def test_a_clearing_house_answers_before_its_marker() -> None:
-    """Answers to what left in a tick stand before that tick's marker; both on the partition of the log."""
-    house = ClearingHouse(2, SEED)
-    out = house.see("payments", 2, recorded(record())) + house.see(
-        "payments", 2, recorded(TickPassed(9, NOON, 1))
-    )
-    assert [("network.notices", 2)] * 2 == [(one.topic, one.partition) for one in out]
-    assert isinstance(out[0].message, Handover)
-    assert Marker("network/2", 9, NOON, 0) == out[1].message
-
-
-def test_nobody_waits_for_a_clearing_house_in_wall_time() -> None:
-    """So it hands no ticks over; its answers come all the same."""
-    house = ClearingHouse(0, SEED)
-    opened = LogOpened("payments", 0, 1, ClockKind.WALL, 1, NOON, 0, "{}", [])
-    assert [] == house.see("payments", 0, recorded(opened))
-    assert [] == house.see("payments", 0, recorded(TickPassed(9, NOON, 1)))
-    (out,) = house.see("payments", 0, recorded(record()))
-    assert isinstance(out.message, Handover)
-
-
-def test_accepted_records_settle_in_the_cycle_of_their_day() -> None:
-    """With the network's own interchange: 1.51 % of 40.00 and ten cents."""
-    house = ClearingHouse(0, SEED)
-    number = next(n for n in range(100) if present(SEED, record(n), NOON).accepted)
-    (out,) = house.see("payments", 0, recorded(record(number)))
-    assert isinstance(out.message, Handover)
-    expected = ClearingRecordAnswered(
-        "pay-1",
-        "visa",
-        f"clr-{number}",
-        True,
-        ClearingRejection.NONE,
-        "visa-USD-2026-03-09",
-        4000,
-        "USD",
-        4000,
-        "USD",
-        70,
-    )
-    assert expected == out.message.fact
-
-
-def test_a_refund_brings_interchange_back() -> None:
-    """It is negative: what the issuer gives back; and nothing is invoiced for it."""
-    said = next(
-        said
-        for number in range(100)
-        if (said := present(SEED, record(number, kind=RecordKind.REFUND), NOON)).accepted
-    )
-    assert (0, 4000, -70, 0) == (said.presented, said.refunded, said.interchange, said.scheme_fee)
-
-
-@pytest.mark.parametrize(("presentment", "low", "high"), [(1, 0.003, 0.008), (2, 0.08, 0.12)])
-def test_few_records_are_refused(presentment: int, low: float, high: float) -> None:
-    """Five in a thousand the first time, most of them for data that can be put right; one in ten the second."""
-    said = [present(SEED, record(number, presentment=presentment), NOON) for number in range(10_000)]
-    refused = Counter(one.rejection for one in said if not one.accepted)
-    assert low < sum(refused.values()) / len(said) < high
-    assert all(one.cycle == "" and one.interchange == 0 for one in said if not one.accepted)
-    if presentment == 1:
-        assert refused[ClearingRejection.INVALID_DATA] > refused[ClearingRejection.DUPLICATE_PRESENTMENT] > 0
-    else:
-        assert {ClearingRejection.AUTHORIZATION_NOT_FOUND} == set(refused)
+# --- state --------------------------------------------------------------------------------------------
 
 
 def test_an_answer_needs_no_memory() -> None:
-    """An adapter's state is health alone, a clearing house has none: what they commit stays small."""
+    """An adapter's state is health alone: what it commits stays small."""
     adapter = Adapter(0, SEED)
     for number in range(200):
         facts(adapter, submitted(number))

@@ -12,7 +12,7 @@ from events.errors import Refused
 from events.money import payable, share
 from events.reference import KINDS, FeeTable, decode_reference
 from streams.edge import reference
-from streams.edge.networks import TARIFFS, Price, present, priced
+from streams.edge.presenting import TARIFFS, Price, present, priced
 from streams.edge.reference import Entry, health, published, starter, starter_bins, starter_holidays
 from streams.edge.rulecases import run_cases
 from streams.edge.rulefiles import judge_of, read_file

@@ -18,7 +18,8 @@ from events.partitions import ClockKind
 from infra.kafka.topics import create
 from infra.supervisor import Supervisor
 from streams.edge.bank import Bank
-from streams.edge.networks import Adapter, ClearingHouse
+from streams.edge.clearinghouse import ClearingHouse
+from streams.edge.networks import Adapter
 from streams.edge.publisher import Publisher
 from streams.hosts.actors import EdgeActor, IndexActor, PublisherActor
 from streams.hosts.cluster import Cluster
@@ -51,9 +52,8 @@ def played(partitions: int = PARTITIONS, seed: int = SEED) -> MemoryLog:
     run = Run(partitions, ClockKind.VIRTUAL, plan.first_at, plan.last_tick, f'{{"seed":{seed}}}')
     log = MemoryLog()
     indexes = [IndexActor(log, number, run, KEYS) for number in range(partitions)]
-    edges = [EdgeActor(log, Bank(partitions, seed))]
-    for number in range(partitions):
-        edges += [EdgeActor(log, Adapter(number, seed)), EdgeActor(log, ClearingHouse(number, seed))]
+    edges = [EdgeActor(log, Bank(partitions, seed)), EdgeActor(log, ClearingHouse(partitions, seed))]
+    edges += [EdgeActor(log, Adapter(number, seed)) for number in range(partitions)]
     source = Publisher(rows, plan, partitions)
     publisher = PublisherActor(
         log, source, KEYS, lambda: min(actor.index.tick() for actor in indexes), TICKS_AHEAD

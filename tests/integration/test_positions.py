@@ -15,7 +15,7 @@ from infra.stores import open_store
 from projections.catalog import CATALOG
 from projections.projector import places
 from streams.edge.bank import Bank
-from streams.edge.networks import ClearingHouse
+from streams.edge.clearinghouse import ClearingHouse
 from streams.hosts.cluster import Cluster
 from streams.hosts.following import group_positions
 from streams.hosts.kafkalog import KafkaLog
@@ -56,7 +56,7 @@ INPUTS = [topic for spec in ENGINES for topic in spec.inputs if topic not in BRO
 GROUPS = {
     "engines": everywhere(*INPUTS),
     "adapter": everywhere("payments"),
-    **{f"edge.network.{number}": set(ClearingHouse(number, 1).reads()) for number in range(PARTITIONS)},
+    "edge.network.0": set(ClearingHouse(PARTITIONS, 1).reads()),
     "edge.bank.0": set(Bank(PARTITIONS, 1).reads()),
 }
 

@@ -10,6 +10,7 @@ A schedule is a function of two numbers, so a failing one is named by them and c
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import lru_cache
 from multiprocessing import Pool
@@ -21,9 +22,10 @@ import msgspec
 from events.calendar import HOUR, MINUTE
 from events.partitions import ClockKind
 from events.requests import InputRow, PaymentRequest, Request, Tick
-from streams.edge import issuers, networks
+from streams.edge import clearinghouse, issuers, networks, presenting
 from streams.edge.bank import Bank
-from streams.edge.networks import Adapter, ClearingHouse
+from streams.edge.clearinghouse import ClearingHouse, Mishap
+from streams.edge.networks import Adapter
 from streams.edge.publisher import Published, Publisher, Schedule, schedule
 from streams.forensics.digests import digest, ledger_digest, state_digest
 from streams.hosts.actors import PUBLISHER, Actor, EdgeActor, IndexActor, PublisherActor, saved_state
@@ -43,10 +45,22 @@ HARSH = {
     "CONFLICTING": 60_000,
     "REVERSALS_LOST": 250_000,
     "TWICE": 80_000,
-    "REFUSED_FIRST": 150_000,
-    "REFUSED_AGAIN": 300_000,
 }
+#: Networks that refuse far more records, and lines to them on which most files suffer something.
+STRICT = {"REFUSED_FIRST": 150_000, "REFUSED_AGAIN": 300_000}
+BAD_LINES = {"MISHAPS": tuple((kind, 150_000) for kind in Mishap)}
 MOST_TURNS = 5_000_000
+
+
+@contextmanager
+def harsh() -> Iterator[None]:
+    """Networks that fail far more often than the believable ones, in everything they do."""
+    with (
+        patch.multiple(networks, **HARSH),
+        patch.multiple(presenting, **STRICT),
+        patch.multiple(clearinghouse, **BAD_LINES),
+    ):
+        yield
 
 
 def _mac(request: Request) -> str:
@@ -184,7 +198,7 @@ class Simulation:
         self.makers: list[Callable[[], Actor]] = [self._publisher]
         for partition in range(self.partitions):
             self.makers.append(lambda p=partition: EdgeActor(self.log, Adapter(p, self.seed)))
-            self.makers.append(lambda p=partition: EdgeActor(self.log, ClearingHouse(p, self.seed)))
+        self.makers.append(lambda: EdgeActor(self.log, ClearingHouse(self.partitions, self.seed)))
         self.makers.append(lambda: EdgeActor(self.log, Bank(self.partitions, self.seed)))
         self.indexes: list[IndexActor] = [
             IndexActor(self.log, number, self.run_arguments, KEYS) for number in range(self.partitions)
@@ -208,7 +222,7 @@ class Simulation:
 
     def run(self) -> Outcome:
         """Take turns until nobody has anything to do."""
-        with patch.multiple(networks, **HARSH), patch.multiple(issuers, **QUARRELSOME):
+        with harsh(), patch.multiple(issuers, **QUARRELSOME):
             return self._run()
 
     def _run(self) -> Outcome:

@@ -68,10 +68,12 @@ from events.requests import (
     VoidRequest,
 )
 from events.wire import encode_message
-from streams.edge import bank, issuers, networks
+from streams.edge import bank, clearinghouse, issuers, networks, presenting
 from streams.edge.bank import Bank
+from streams.edge.clearinghouse import ClearingHouse
 from streams.edge.faults import NO_FAULTS, Plan
-from streams.edge.networks import Adapter, ClearingHouse, Presented, Submission
+from streams.edge.networks import Adapter, Submission
+from streams.edge.presenting import Presented
 from streams.edge.reference import Entry, published, starter
 from streams.hosts.actors import Actor, EdgeActor, IndexActor
 from streams.hosts.edges import Edge, Outgoing
@@ -99,10 +101,8 @@ KIND: Final[dict[str, Any]] = {
     "REVERSALS_NOT_SENT": 0,
     "LATE_APPROVALS": 0,
     "TWICE": 0,
-    "REFUSED_FIRST": 0,
-    "REFUSED_AGAIN": 0,
-    "REFUSED_FOR_GOOD": 0,
 }
+PRESENTED: Final[dict[str, Any]] = {"REFUSED_FIRST": 0, "REFUSED_AGAIN": 0, "REFUSED_FOR_GOOD": 0}
 
 _E = TypeVar("_E", bound=Event)
 #: What a network says to a submission: any number of facts, none of them for an answer that is lost with its line.
@@ -189,15 +189,14 @@ class Story:
         self._changes: dict[type[Event], Callable[[Any], Sequence[Event]]] = {}
         self._patches = ExitStack()
         run = Run(partitions, ClockKind.VIRTUAL, START, 0, "{}")
-        edges: list[Edge] = [Bank(partitions, 1, faults)]
-        for number in range(partitions):
-            edges += [Adapter(number, 1), ClearingHouse(number, 1, faults)]
+        edges: list[Edge] = [Bank(partitions, 1, faults), ClearingHouse(partitions, 1, faults)]
+        edges += [Adapter(number, 1) for number in range(partitions)]
         self._actors: list[Actor] = [EdgeActor(self.log, _ByHand(edge, self)) for edge in edges]
         self._actors += [IndexActor(self.log, n, run, KEYS, self._hear) for n in range(partitions)]
         self.publish(*(entries() if reference is None else reference))
 
     def __enter__(self) -> "Story":
-        present = networks.present
+        present = presenting.present
 
         def by_hand(
             seed: int, record: ClearingRecordCreated, recorded_at: int, faults: Plan = NO_FAULTS
@@ -209,11 +208,15 @@ class Story:
                 else Presented(reason, "", 0, 0, 0, 0, "")
             )
 
-        for edge in (networks, bank):
-            self._patches.enter_context(patch.multiple(edge, plan=self._plan, answer=self._answer))
-        self._patches.enter_context(patch.multiple(networks, **KIND, present=by_hand))
+        for edge in (clearinghouse, bank):
+            self._patches.enter_context(
+                patch.multiple(edge, plan=self._plan, answer=self._answer, present=by_hand)
+            )
+        self._patches.enter_context(patch.multiple(networks, **KIND))
+        self._patches.enter_context(patch.multiple(presenting, **PRESENTED))
+        self._patches.enter_context(patch.multiple(clearinghouse, MISHAPS=()))
         self._patches.enter_context(patch.multiple(issuers, WARNED=0))
-        self._patches.enter_context(patch.multiple(bank, PAYOUTS_RETURNED=0, present=by_hand))
+        self._patches.enter_context(patch.multiple(bank, PAYOUTS_RETURNED=0))
         self.wait(ticks=1)  # What was published is in force from here on.
         return self
 

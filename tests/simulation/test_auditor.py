@@ -25,7 +25,13 @@ from events.balances import (
     SettlementHoldReleased,
 )
 from events.base import Event
-from events.clearing import ClearingRecordAccepted, RefundCleared
+from events.clearing import (
+    ClearingBatchClosed,
+    ClearingRecordAccepted,
+    ClearingRecordCreated,
+    RefundCleared,
+)
+from events.clearingfiles import ClearingBatchAccepted, ClearingFileAccepted, ClearingFileSent
 from events.disputes import (
     DisputeEvidenceRejected,
     DisputeEvidenceRequested,
@@ -290,6 +296,26 @@ PLANTED: dict[str, tuple[Change, str]] = {
     "SP": (gone(SchemeInvoicePaid), "SP of "),
     "merchant": (body(MerchantBalanceAdjusted, merchant="other"), "other: captured 0"),
     "bank": (body(BankLineRecorded, amount=more(7)), "its statements come to"),
+    # clearing files
+    "record in no file": (gone(ClearingRecordCreated), "it has ("),
+    "batch in no file": (gone(ClearingBatchAccepted), "is in no file that a network took"),
+    "batch in two files": (twice(ClearingBatchAccepted), "already"),
+    "batch never closed": (gone(ClearingBatchClosed), "was never closed"),
+    "accepted with other totals": (
+        body(ClearingBatchAccepted, presented_amount=more(1)),
+        "with other totals",
+    ),
+    "file with other totals": (body(ClearingFileAccepted, records=more(1)), "its records do not come to"),
+    "file with other bytes": (
+        body(ClearingRecordCreated, merchant="other"),
+        "has other bytes than its records make",
+    ),
+    "file of another hash": (body(ClearingFileAccepted, sha256="0" * 64), "something else than was sent"),
+    "file never accepted": (gone(ClearingFileAccepted), "was accepted 0 times"),
+    "refused and not sent again": (
+        gone(ClearingFileSent, lambda sent: sent.attempt == 2),
+        "was not sent again after attempt 1",
+    ),
     # what is decided about fraud
     "miscounted": (
         body(RiskAssessed, features=lambda features: [features[0] + 1, *features[1:]]),

@@ -58,8 +58,7 @@ def test_whatever_happens_when_the_books_are_right(seed: int, partitions: int) -
 @PARTITIONS
 def test_nobody_waits_for_a_silent_network_or_bank(partitions: int) -> None:
     """Payments get their outcome and captures wait for their answers; when the outside wakes up, all of it ends."""
-    silent = ("bank/0", *(f"network/{number}" for number in range(partitions)))
-    simulation = WallSimulation(1, SEED, partitions, silent=silent)
+    simulation = WallSimulation(1, SEED, partitions, silent=("bank/0", "network/0"))
     simulation.hours_of_requests()
     for _ in range(10):  # reversals are repeated at ticks
         simulation.now += HOUR

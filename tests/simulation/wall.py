@@ -17,15 +17,15 @@ from events.identity import partition_of_name
 from events.partitions import ClockKind
 from events.requests import ReferencePublished, Request, Tick
 from events.wire import decode_event, encode_message
-from streams.edge import networks
 from streams.edge.bank import Bank
-from streams.edge.networks import Adapter, ClearingHouse
+from streams.edge.clearinghouse import ClearingHouse
+from streams.edge.networks import Adapter
 from streams.hosts.actors import Actor, EdgeActor, IndexActor
 from streams.hosts.index import Index, Run
 from streams.hosts.log import Append
 from streams.hosts.memory import Crashed, CrashPoint, MemoryLog
 from tests.simulation.auditor import TOPICS, Record
-from tests.simulation.schedules import HARSH, KEYS, planned
+from tests.simulation.schedules import KEYS, harsh, planned
 
 #: What a tick stands for: a minute of business time.
 TICK = MINUTE
@@ -58,10 +58,12 @@ class WallSimulation:
         self.now = self.plan.first_at
         self.run = Run(partitions, ClockKind.WALL, self.now, 0, f'{{"seed":{seed}}}')
         self.log = MemoryLog(self._crash)
-        self._makers: dict[str, Callable[[], Actor]] = {"bank/0": lambda: self._edge(Bank(partitions, seed))}
+        self._makers: dict[str, Callable[[], Actor]] = {
+            "bank/0": lambda: self._edge(Bank(partitions, seed)),
+            "network/0": lambda: self._edge(ClearingHouse(partitions, seed)),
+        }
         for p in range(partitions):
             self._makers[f"adapter/{p}"] = lambda p=p: self._edge(Adapter(p, seed))  # type: ignore[misc]
-            self._makers[f"network/{p}"] = lambda p=p: self._edge(ClearingHouse(p, seed))  # type: ignore[misc]
             self._makers[f"index/{p}"] = lambda p=p: ClockedIndex(self.log, p, self.run, KEYS)  # type: ignore[misc]
         self._actors = {name: make() for name, make in self._makers.items()}
         self._steps = self.random.choice((1, 2, 7, 1_000))
@@ -154,7 +156,7 @@ class WallSimulation:
     def _alive(self, name: str, action: Callable[[], bool]) -> bool:
         if name in self.silent:
             return False
-        with patch.multiple(networks, **HARSH), patch("streams.hosts.engine.STEP_WORKS", self._steps):
+        with harsh(), patch("streams.hosts.engine.STEP_WORKS", self._steps):
             try:
                 return action()
             except Crashed:

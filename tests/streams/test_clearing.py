@@ -19,6 +19,7 @@ from events.clearing import (
     RefundCleared,
     SchemePeriodTotalled,
 )
+from events.clearingfiles import ClearingBatchAccepted, ClearingFileAccepted, FileBatch
 from events.corrections import (
     ResolutionAction,
     ResolutionRejected,
@@ -95,6 +96,47 @@ def sent(*given: Event) -> Table:
     table = waiting(*given)
     table.passes(CUT_OFF)
     return table
+
+
+# --- files ----------------------------------------------------------------------------------------------
+
+SHA = "5" * 64
+
+
+def told(*batches: FileBatch, cut_off_at: int = CUT_OFF) -> ClearingFileAccepted:
+    return ClearingFileAccepted("visa", "visa-1", 1, cut_off_at, SHA, 9, 7, list(batches))
+
+
+def merged(batch_id: str = "visa-USD-20260309") -> FileBatch:
+    """The batch with what other partitions have put into it."""
+    return FileBatch(batch_id, "USD", 8, 80_000, 1, 500, 7)
+
+
+def test_a_batch_is_accepted_with_the_file_it_is_in() -> None:
+    """With this partition's own totals, once: a file that is told of again changes nothing."""
+    table = sent(CAPTURED)
+    accepted = ClearingBatchAccepted(
+        "visa", "USD", "visa-USD-20260309", CUT_OFF, "visa-1", SHA, 1, 1_000, 0, 0
+    )
+    assert table.comes(told(merged("visa-EUR-20260309"), merged())) == [accepted]
+    assert table.state.cut_offs.closed == {}
+    assert table.comes(told(merged())) == []
+
+
+def test_a_file_of_another_cut_off_is_another_file() -> None:
+    """Even where a network's cut-off has moved within a day, and the batch is called the same."""
+    table = sent(CAPTURED)
+    assert table.comes(told(merged(), cut_off_at=CUT_OFF - HOUR)) == []
+    assert len(table.state.cut_offs.closed) == 1
+
+
+def test_a_batch_waits_for_its_file_while_its_records_are_answered() -> None:
+    """What is said of records and what is said of the file are two things: neither ends the other."""
+    table = sent(CAPTURED)
+    table.comes(answer())
+    table.passes(CUT_OFF + HOUR)
+    assert len(table.state.cut_offs.closed) == 1
+    assert [ClearingBatchAccepted] == list(map(type, table.comes(told(merged()))))
 
 
 # --- cut-offs -------------------------------------------------------------------------------------------

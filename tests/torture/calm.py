@@ -13,8 +13,9 @@ from infra.stores import in_file, open_store, reading
 from projections.projector import Projector
 from projections.report import report
 from streams.edge.bank import Bank
+from streams.edge.clearinghouse import ClearingHouse
 from streams.edge.inputs import read_rows
-from streams.edge.networks import Adapter, ClearingHouse
+from streams.edge.networks import Adapter
 from streams.edge.publisher import Publisher
 from streams.edge.vault import open_keys
 from streams.forensics.digests import state_digest
@@ -42,7 +43,7 @@ def calm_run(path: Path, folder: Path, seed: int, every: int, tail: int) -> Calm
     keys = open_keys(folder / "keys")
     log = MemoryLog()
     index = IndexActor(log, 0, run, keys)
-    edges = [EdgeActor(log, edge) for edge in (Adapter(0, seed), ClearingHouse(0, seed), Bank(1, seed))]
+    edges = [EdgeActor(log, edge) for edge in (Adapter(0, seed), ClearingHouse(1, seed), Bank(1, seed))]
     publisher = PublisherActor(log, Publisher(read_rows(path), plan, 1), keys, index.index.tick, TICKS_AHEAD)
     for _ in House([index], [publisher, *edges]).run():
         pass

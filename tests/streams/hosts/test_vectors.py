@@ -16,8 +16,9 @@ from events.requests import CaptureMode, Channel, PaymentRequest, Tick
 from events.risk import Mode, RiskAssessed
 from events.wire import decode_event, encode_message
 from streams.edge.bank import Bank
+from streams.edge.clearinghouse import ClearingHouse
 from streams.edge.entries import Entry
-from streams.edge.networks import Adapter, ClearingHouse
+from streams.edge.networks import Adapter
 from streams.edge.reference import published
 from streams.features.models import encode_model
 from streams.hosts.actors import Actor, EdgeActor, IndexActor
@@ -76,9 +77,8 @@ def vectors(log: Log, partitions: int = 1, batch: int = 100, *, restarts: bool =
     given(log, partitions, seed)
     run = Run(partitions, ClockKind.VIRTUAL, AT, HOURS, "{}")
     indexes = [IndexActor(log, number, run, KEYS) for number in range(partitions)]
-    edges: list[Edge] = [Bank(partitions, 1)]
-    for number in range(partitions):
-        edges += [Adapter(number, 1), ClearingHouse(number, 1)]
+    edges: list[Edge] = [Bank(partitions, 1), ClearingHouse(partitions, 1)]
+    edges += [Adapter(number, 1) for number in range(partitions)]
     outside: list[Actor] = [EdgeActor(log, edge) for edge in edges]
     busy = True
     while busy:
