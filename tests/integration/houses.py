@@ -11,14 +11,16 @@ from typing import Final
 from events.calendar import HOUR
 from infra.clusterjob import ClusterJob, make_topics, slowest_tick, start_house, summaries
 from infra.job import run_of, simulated_day
-from infra.stores import in_file
+from infra.projecting import Projecting
+from infra.stores import in_file, reading
 from infra.supervisor import Supervisor
+from projections.report import Report, report
 from streams.edge.vault import open_keys
 from streams.forensics.digests import state_digest
 from streams.hosts.cluster import Cluster
 from streams.hosts.index import Run
 from streams.hosts.kafkalog import KafkaLog
-from tests.torture.calm import calm_run
+from tests.torture.calm import Calm, Case, calm_run, cases
 
 #: A run of some seconds: the ticks of a day and of the days behind it are far apart.
 PAYMENTS: Final = 150
@@ -93,10 +95,23 @@ def run_house(job: ClusterJob) -> Ran:
         return until_done(job, house, run)
 
 
-def calm_digest(folder: Path, *, every: int = EVERY, tail: int = TAIL) -> str:
+def books_of(job: ClusterJob) -> tuple[Report, list[Case]]:
+    """The figures of a house that has run, and its disputes, projected from the log on the broker."""
+    with Projecting(job.address, job.store, job.partitions) as projecting:
+        projecting.finish(lambda _done, _of: None)
+    with reading(job.store) as db:
+        return report(db), cases(db)
+
+
+def calm(folder: Path, *, every: int = EVERY, tail: int = TAIL) -> Calm:
     """What the same input comes to in one process, on one partition, in memory."""
     path = simulated_day(folder, PAYMENTS, SEED, False, lambda _: None)
-    return calm_run(path, folder, SEED, every, tail).state_digest
+    return calm_run(path, folder, SEED, every, tail)
+
+
+def calm_digest(folder: Path, *, every: int = EVERY, tail: int = TAIL) -> str:
+    """The state digest of :func:`calm`."""
+    return calm(folder, every=every, tail=tail).state_digest
 
 
 def start_on_the_wall(job: ClusterJob, house: Supervisor) -> None:

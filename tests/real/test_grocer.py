@@ -108,9 +108,48 @@ def check(run: Year) -> None:
             """
         ).fetchall()
         assert unequal == []
+        placed(db, cents, empty)
     assert run.said["ledger_imbalance"] == 0
     assert run.said["open_clearing_residuals"] == 0
+    assert run.said["money_unplaced"] == 0
     assert run.said["settled"] == run.said["captured"]
+
+
+def placed(db: duckdb.DuckDBPyConnection, cents: int, empty: int) -> None:
+    """Every cent of every basket at exactly one place: by request, by capture, by merchant.
+
+    What was asked for is what the file has; of what the merchants are owed everything has been paid out, or waits for
+    a sum that is worth a payout.
+    """
+    at = {
+        (division, place): (names, amount)
+        for division, place, names, amount in db.execute(
+            """
+            SELECT 'request', place, count(DISTINCT request), sum(amount)::BIGINT FROM money_places GROUP BY place
+            UNION ALL
+            SELECT 'capture', place, count(DISTINCT payment_id), sum(amount)::BIGINT FROM capture_places GROUP BY place
+            UNION ALL
+            SELECT 'merchant', place, count(DISTINCT merchant), sum(amount)::BIGINT FROM merchant_places GROUP BY place
+            """
+        ).fetchall()
+    }
+    sums = {
+        division: sum(amount for (of, _), (_, amount) in at.items() if of == division)
+        for division in ("request", "capture", "merchant")
+    }
+    refused, _ = at[("request", "refused")] if empty else (0, 0)
+    assert refused == empty
+    # A basket that comes to nothing asks for nothing, in the file as in the store.
+    assert sums["request"] == cents
+    assert (
+        sums["capture"]
+        == db.execute("SELECT sum(captured - capture_voided) FROM merchant_sums").fetchall()[0][0]
+    )
+    assert sums["merchant"] == at[("request", "merchant")][1]
+    under_way = {"taken", "open", "unknown", "on_hold", "refund_in_transit", "disputed"}
+    assert {place for division, place in at if division == "request"} & under_way == set()
+    assert {place for division, place in at if division == "capture"} <= {"settled", "never_paid"}
+    assert {place for division, place in at if division == "merchant"} & {"pending", "in_payout"} == set()
 
 
 def test_two_weeks_of_baskets_to_the_cent(fortnight: Year) -> None:

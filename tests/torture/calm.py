@@ -5,11 +5,13 @@ from contextlib import closing
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 
 from events.base import Message
 from events.requests import PaymentRequest
 from infra.job import run_of
 from infra.stores import in_file, open_store, reading
+from projections.port import Database
 from projections.projector import Projector
 from projections.report import report
 from streams.edge.bank import Bank
@@ -27,6 +29,22 @@ from streams.hosts.memory import MemoryLog
 Asked = tuple[str, str]
 
 
+class Case(NamedTuple):
+    """A dispute: how far it came, how it ended, and whose the money is; amounts in minor units."""
+
+    case_id: str
+    payment_id: str
+    stage: str
+    status: str
+    amount: int
+    at_stake: int
+    held_by_network: int
+    won: int
+    lost: int
+    fees: int
+    evidence: int
+
+
 @dataclass(frozen=True)
 class Calm:
     """What every disturbed run is held against."""
@@ -34,6 +52,13 @@ class Calm:
     state_digest: str
     ledger_digest: str
     payments: int
+    disputes: list[Case]
+
+
+def cases(db: Database) -> list[Case]:
+    """The disputes of a store."""
+    _, found = db.fetch(f"SELECT {', '.join(Case._fields)} FROM disputes ORDER BY case_id")
+    return [Case(*row) for row in found]
 
 
 @cache
@@ -51,8 +76,9 @@ def calm_run(path: Path, folder: Path, seed: int, every: int, tail: int) -> Calm
     with closing(open_store(store)) as held:
         Projector(log, held, 1).catch_up()
     with reading(store) as db:
-        figures = report(db)
-    return Calm(state_digest(index.index.summary()), figures.ledger_digest, figures.counts.payments)
+        figures, disputes = report(db), cases(db)
+    digest = state_digest(index.index.summary())
+    return Calm(digest, figures.ledger_digest, figures.counts.payments, disputes)
 
 
 def entries(path: Path) -> Iterator[Message]:
