@@ -17,7 +17,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -27,6 +27,7 @@ from projections.catalog import CATALOG
 from projections.dialect import Dialect
 from projections.freshness import taken
 from projections.glossary import sources
+from projections.instants import literal, moment
 from projections.merchants import SETTLEMENT_KINDS
 from projections.port import Place, Table, View
 from projections.reading import Reader
@@ -77,7 +78,7 @@ class Cut:
     @property
     def moment(self) -> datetime:
         """``at`` as the stores give instants: UTC without saying so."""
-        return datetime(1970, 1, 1, tzinfo=UTC).replace(tzinfo=None) + timedelta(microseconds=self.at)
+        return moment(self.at)
 
 
 def parse(text: str, db: Reader) -> Cut:
@@ -216,7 +217,7 @@ def _of_table(table: Table, cut: Cut, dialect: Dialect) -> str:
 
 def _condition(table: Table, cut: Cut) -> str:
     columns = {column.name for column in table.columns}
-    until = f"recorded_at <= TIMESTAMP '{iso_instant(cut.at).replace('T', ' ').rstrip('Z')}'"
+    until = f"recorded_at <= {literal(cut.at)}"
     if not cut.positions:
         return until
     if table.name in _OWN:

@@ -1,5 +1,6 @@
 """Questions about the ledger: entries of accounts, and what has been open for how long."""
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -8,6 +9,7 @@ import msgspec
 from projections.as_of import PastReader
 from projections.freshness import taken
 from projections.period import Period
+from projections.port import Database
 from projections.reading import Reader, records
 
 #: Days open, and up to how many a bucket goes.
@@ -75,17 +77,28 @@ def entries_of(db: Reader, pattern: str, period: Period, item: str = "") -> Entr
         f" WHERE {where} AND {within} ORDER BY recorded_at, log, partition, position, leg",
         arguments,
     )
+    return Entries([Entry(**row) for row in rows], _balances(db, where, arguments, period))
+
+
+def balances_around(db: Database, account: str, period: Period) -> dict[str, Balance]:
+    """What an account held before and after a period, by currency; of those in which it has entries."""
+    return {found.currency: found for found in _balances(db, "account = $1", [account], period)}
+
+
+def _balances(db: Database, where: str, arguments: Sequence[str], period: Period) -> list[Balance]:
     sums = records(
         db,
         f"""
-        SELECT currency, coalesce(sum(amount) FILTER (WHERE recorded_at < {period.start}), 0)::BIGINT AS opening,
-               coalesce(sum(amount) FILTER (WHERE {within}), 0)::BIGINT AS moved,
-               coalesce(sum(amount) FILTER (WHERE recorded_at < {period.end}), 0)::BIGINT AS closing
-        FROM ledger_entries WHERE {where} GROUP BY currency ORDER BY currency
+        SELECT currency, opening, closing - opening AS moved, closing
+        FROM (
+            SELECT currency, coalesce(sum(amount) FILTER (WHERE recorded_at < {period.start}), 0)::BIGINT AS opening,
+                   coalesce(sum(amount) FILTER (WHERE recorded_at < {period.end}), 0)::BIGINT AS closing
+            FROM ledger_entries WHERE {where} GROUP BY currency
+        ) AS sums ORDER BY currency
         """,
         arguments,
     )
-    return Entries([Entry(**row) for row in rows], [Balance(**row) for row in sums])
+    return [Balance(**row) for row in sums]
 
 
 def balances_of(db: Reader, pattern: str) -> list[dict[str, Any]]:

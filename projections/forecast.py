@@ -8,7 +8,6 @@ not taken over yet has no day so far, and is told apart; neither does anybody kn
 
 from bisect import bisect_left
 from collections.abc import Iterator, Mapping
-from datetime import UTC, date, datetime
 from typing import Any, Final
 
 import msgspec
@@ -17,6 +16,7 @@ from events.balances import HoldReason, ReserveReleased, ReserveWithheld
 from events.calendar import add_business_days, day_of, next_business_day
 from events.reference import Holidays, MerchantTerms, SettlementTerms, decode_reference
 from events.settlement import Entry, EntryCause, PayoutInitiated
+from projections.instants import day_on, microseconds
 from projections.port import Database
 from projections.reading import records
 from streams.features.merchantbooks import Book, Booked, Hold, Tranche, book_in
@@ -24,7 +24,6 @@ from streams.features.settlementrun import Run as SettlementRun
 from streams.features.settlementrun import settle
 from streams.settlement import DEFAULT_SETTLEMENT_DAYS, DELAYED, RUN_AT
 
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC).replace(tzinfo=None)
 #: Behind the last day on which something becomes free, every schedule has a pay day within so many days.
 _LONGEST_WAIT: Final = 62
 
@@ -107,7 +106,7 @@ def _books(db: Database, where: str, arguments: list[str]) -> dict[tuple[str, st
         book.receivable = row["receivable"]
     for row in records(db, f"SELECT * FROM merchant_reserves {where} ORDER BY release_on", arguments):
         if row["kept"]:
-            tranche = Tranche(row["reserve_id"], row["kept"], _day(row["release_on"]))
+            tranche = Tranche(row["reserve_id"], row["kept"], day_on(row["release_on"]))
             books[row["merchant"], row["currency"]].reserve.append(tranche)
     for row in records(db, f"SELECT * FROM merchant_holds {where} ORDER BY hold_id", arguments):
         if row["released_at"] is None:
@@ -166,17 +165,6 @@ def _next_run(db: Database) -> int:
     """The day of the first run that is not over at the last tick of settlement."""
     [row] = records(db, "SELECT max(recorded_at) AS at FROM events WHERE log = 'settlement'")
     return 0 if row["at"] is None else day_of(microseconds(row["at"]) - RUN_AT) + 1
-
-
-def microseconds(at: datetime) -> int:
-    """An instant as the contract has it."""
-    since = at - _EPOCH
-    return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
-
-
-def _day(day: date) -> int:
-    """A day as the contract has it; stores give a date, or an instant at its beginning."""
-    return (date(day.year, day.month, day.day) - _EPOCH.date()).days
 
 
 class _Terms:

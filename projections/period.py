@@ -2,8 +2,9 @@
 
 from typing import Final, NamedTuple
 
-from events.calendar import DAY, add_months, iso_day, iso_instant, parse_day, start_of
+from events.calendar import DAY, add_months, iso_day, parse_day, start_of
 from events.errors import Refused, ValidationError
+from projections.instants import literal
 
 FORMS: Final = "a month (2026-11), a day (2026-11-03) or FROM..TO (2026-11-03..2026-11-09)"
 
@@ -17,12 +18,12 @@ class Period(NamedTuple):
     @property
     def start(self) -> str:
         """The first instant, as SQL has it."""
-        return _sql(start_of(self.first_on))
+        return literal(start_of(self.first_on))
 
     @property
     def end(self) -> str:
         """The first instant after it, as SQL has it."""
-        return _sql(start_of(self.last_on) + DAY)
+        return literal(start_of(self.last_on) + DAY)
 
     def __str__(self) -> str:
         return f"{iso_day(self.first_on)}..{iso_day(self.last_on)}"
@@ -44,7 +45,3 @@ def parse(text: str) -> Period:
     if found.last_on < found.first_on:
         raise Refused(f"{text} ends before it begins: name the earlier day first")
     return found
-
-
-def _sql(at: int) -> str:
-    return f"TIMESTAMP '{iso_instant(at).replace('T', ' ').rstrip('Z')}'"

@@ -4,7 +4,9 @@ The movements are facts of the merchant; opening and closing are read off the le
 what the merchant may have. So that the one leads to the other is a check of two records, not arithmetic.
 """
 
+from collections.abc import Callable, Mapping
 from datetime import datetime
+from functools import cache
 from typing import Any, Final
 
 import msgspec
@@ -12,7 +14,9 @@ import msgspec
 from events.accounts import MA, name
 from events.calendar import day_of
 from events.errors import Broken
-from projections.forecast import forecast, microseconds
+from projections.books import Balance, balances_around
+from projections.forecast import Run, forecast
+from projections.instants import microseconds
 from projections.merchants import BALANCE_KINDS
 from projections.period import Period
 from projections.port import Database
@@ -84,19 +88,26 @@ def statements(db: Database, merchant: str, period: Period) -> list[Statement]:
     found = records(
         db, "SELECT DISTINCT currency FROM merchant_totals WHERE merchant = $1 ORDER BY currency", [merchant]
     )
-    return [_statement(db, merchant, row["currency"], period) for row in found]
+    held = balances_around(db, name(MA, merchant), period)
+
+    @cache
+    def coming() -> list[Run]:
+        """What is to come in all currencies; asked for once, and only where no payout has been sent."""
+        return forecast(db, merchant).runs
+
+    return [_statement(db, merchant, row["currency"], period, held, coming) for row in found]
 
 
-def _statement(db: Database, merchant: str, currency: str, period: Period) -> Statement:
-    [sums] = records(
-        db,
-        f"""
-        SELECT coalesce(-sum(amount) FILTER (WHERE recorded_at < {period.start}), 0)::BIGINT AS opening,
-               coalesce(-sum(amount) FILTER (WHERE recorded_at < {period.end}), 0)::BIGINT AS closing
-        FROM ledger_entries WHERE account = $1 AND currency = $2
-        """,
-        [name(MA, merchant), currency],
-    )
+def _statement(
+    db: Database,
+    merchant: str,
+    currency: str,
+    period: Period,
+    held: Mapping[str, Balance],
+    coming: Callable[[], list[Run]],
+) -> Statement:
+    # What a merchant may have is a liability of ours: credits are to its good.
+    opening, closing = (-held[currency].opening, -held[currency].closing) if currency in held else (0, 0)
     facts = records(
         db,
         f"""
@@ -109,30 +120,25 @@ def _statement(db: Database, merchant: str, currency: str, period: Period) -> St
         """,
         [merchant, currency],
     )
-    balance = sums["opening"]
+    balance = opening
     lines = []
     for fact in facts:
         balance += fact["amount"]
         lines.append(
             Line(fact["recorded_at"], _word(fact), fact["item"], fact["amount"], balance, fact["event_id"])
         )
-    if balance != sums["closing"]:
+    if balance != closing:
         raise Broken(
-            f"the statement of {merchant} in {currency} leads from {sums['opening']} to {balance}, the ledger to"
-            f" {sums['closing']}: `tallystick project rebuild merchants ledger` says which of the two is wrong"
+            f"the statement of {merchant} in {currency} leads from {opening} to {balance}, the ledger to"
+            f" {closing}: `tallystick project rebuild merchants ledger` says which of the two is wrong"
         )
-    return Statement(
-        merchant,
-        currency,
-        str(period),
-        sums["opening"],
-        lines,
-        sums["closing"],
-        _next_payout(db, merchant, currency, period),
-    )
+    following = _next_payout(db, merchant, currency, period, coming)
+    return Statement(merchant, currency, str(period), opening, lines, closing, following)
 
 
-def _next_payout(db: Database, merchant: str, currency: str, period: Period) -> NextPayout | None:
+def _next_payout(
+    db: Database, merchant: str, currency: str, period: Period, coming: Callable[[], list[Run]]
+) -> NextPayout | None:
     sent = records(
         db,
         "SELECT payout_id, amount, status, initiated_at FROM payouts"
@@ -143,8 +149,8 @@ def _next_payout(db: Database, merchant: str, currency: str, period: Period) -> 
     if sent:
         run_on = day_of(microseconds(sent[0]["initiated_at"]) - RUN_AT)
         return NextPayout(run_on, sent[0]["amount"], sent[0]["payout_id"], sent[0]["status"])
-    coming = [run for run in forecast(db, merchant).runs if run.currency == currency and run.payout]
-    return NextPayout(coming[0].run_on, coming[0].payout, "", "expected") if coming else None
+    first = next((run for run in coming() if run.currency == currency and run.payout), None)
+    return None if first is None else NextPayout(first.run_on, first.payout, "", "expected")
 
 
 def _word(fact: dict[str, Any]) -> str:
