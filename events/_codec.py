@@ -154,6 +154,8 @@ from events.intake import RequestForwarded
 from events.intake import RequestReceived
 from events.intake import RequestRejected
 from events.intake import RequestRejection
+from events.intake import SettingsForwarded
+from events.intake import SettingsReceived
 from events.labels import LabelApplied
 from events.labels import LabelSignalled
 from events.labels import PaymentLabelled
@@ -222,8 +224,10 @@ from events.requests import IncrementRequest
 from events.requests import InputRow
 from events.requests import Operation
 from events.requests import PaymentRequest
+from events.requests import PayoutSchedule
 from events.requests import ReferencePublished
 from events.requests import RefundRequest
+from events.requests import SettingsRequest
 from events.requests import Tick
 from events.requests import VoidRequest
 from events.review import ReviewClosed
@@ -252,10 +256,14 @@ from events.settlement import EntryCause
 from events.settlement import FundsMadeAvailable
 from events.settlement import MerchantBalanceAdjusted
 from events.settlement import MerchantEntryReceived
+from events.settlement import MerchantSettingsChanged
+from events.settlement import MerchantSettingsRejected
+from events.settlement import MerchantSettingsRequested
 from events.settlement import PayoutInitiated
 from events.settlement import PayoutOutcome
 from events.settlement import PayoutOutcomeReceived
 from events.settlement import PayoutReturnCredited
+from events.settlement import SettingsRejection
 from events.settlement import SettlementBatchClosed
 
 
@@ -267,6 +275,9 @@ _READ_CAPTURE_MODE: Final[dict[str, CaptureMode]] = {str(value): value for value
 
 _WRITE_ANSWERED: Final[dict[Answered, bytes]] = {value: TEXTS[value] for value in Answered}
 _READ_ANSWERED: Final[dict[str, Answered]] = {str(value): value for value in Answered}
+
+_WRITE_PAYOUT_SCHEDULE: Final[dict[PayoutSchedule, bytes]] = {value: TEXTS[value] for value in PayoutSchedule}
+_READ_PAYOUT_SCHEDULE: Final[dict[str, PayoutSchedule]] = {str(value): value for value in PayoutSchedule}
 
 _WRITE_OPERATION: Final[dict[Operation, bytes]] = {value: TEXTS[value] for value in Operation}
 _READ_OPERATION: Final[dict[str, Operation]] = {str(value): value for value in Operation}
@@ -387,6 +398,9 @@ _READ_ENTRY_CAUSE: Final[dict[str, EntryCause]] = {str(value): value for value i
 
 _WRITE_PAYOUT_OUTCOME: Final[dict[PayoutOutcome, bytes]] = {value: TEXTS[value] for value in PayoutOutcome}
 _READ_PAYOUT_OUTCOME: Final[dict[str, PayoutOutcome]] = {str(value): value for value in PayoutOutcome}
+
+_WRITE_SETTINGS_REJECTION: Final[dict[SettingsRejection, bytes]] = {value: TEXTS[value] for value in SettingsRejection}
+_READ_SETTINGS_REJECTION: Final[dict[str, SettingsRejection]] = {str(value): value for value in SettingsRejection}
 
 _WRITE_RESERVE_RELEASE: Final[dict[ReserveRelease, bytes]] = {value: TEXTS[value] for value in ReserveRelease}
 _READ_RESERVE_RELEASE: Final[dict[str, ReserveRelease]] = {str(value): value for value in ReserveRelease}
@@ -1224,6 +1238,105 @@ def _read_evidence_received(data: bytes, text: str, end: int) -> tuple[EvidenceR
     return EvidenceReceived(request_, body_mac_), end
 
 
+def _write_settings_request(value: SettingsRequest) -> bytes:
+    return b"".join((
+        TEXTS[value.merchant],
+        TEXTS[value.idempotency_key],
+        TEXTS[value.currency],
+        _WRITE_PAYOUT_SCHEDULE[value.schedule],
+        LONGS[value.anchor],
+        LONGS[value.minimum_payout],
+        LONGS[value.occurred_at],
+        TEXTS[value.producer],
+        b"\x01" if value.simulated else b"\x00",
+    ))
+
+
+def _read_settings_request(data: bytes, text: str, end: int) -> tuple[SettingsRequest, int]:
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    merchant_ = text[start:end]
+    if not merchant_.isascii():
+        merchant_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    idempotency_key_ = text[start:end]
+    if not idempotency_key_.isascii():
+        idempotency_key_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    currency_ = text[start:end]
+    if not currency_.isascii():
+        currency_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    schedule_ = _READ_PAYOUT_SCHEDULE[text[start:end]]
+    octet = data[end]
+    if octet < 128:
+        anchor_ = SMALL[octet]
+        end += 1
+    else:
+        anchor_, end = read_long(data, end)
+    octet = data[end]
+    if octet < 128:
+        minimum_payout_ = SMALL[octet]
+        end += 1
+    else:
+        minimum_payout_, end = read_long(data, end)
+    instant = INSTANTS.get(data[end:end + 8])
+    if instant is None:
+        occurred_at_, end = read_instant(data, end)
+    else:
+        occurred_at_ = instant
+        end += 8
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    producer_ = text[start:end]
+    if not producer_.isascii():
+        producer_ = read_utf8(data, start, end)
+    octet = data[end]
+    if octet > 1:
+        raise not_a_boolean(octet)
+    simulated_ = octet == 1
+    end += 1
+    return SettingsRequest(merchant_, idempotency_key_, currency_, schedule_, anchor_, minimum_payout_, occurred_at_, producer_, simulated_), end
+
+
+def _write_settings_received(value: SettingsReceived) -> bytes:
+    return b"".join((
+        _write_settings_request(value.request),
+        TEXTS[value.body_mac],
+    ))
+
+
+def _read_settings_received(data: bytes, text: str, end: int) -> tuple[SettingsReceived, int]:
+    request_, end = _read_settings_request(data, text, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    body_mac_ = text[start:end]
+    if not body_mac_.isascii():
+        body_mac_ = read_utf8(data, start, end)
+    return SettingsReceived(request_, body_mac_), end
+
+
 def _write_request_forwarded(value: RequestForwarded) -> bytes:
     return b"".join((
         _write_request_received_request(value.request),
@@ -1303,6 +1416,33 @@ def _read_evidence_forwarded(data: bytes, text: str, end: int) -> tuple[Evidence
     else:
         home_partition_, end = read_long(data, end)
     return EvidenceForwarded(request_, body_mac_, home_partition_), end
+
+
+def _write_settings_forwarded(value: SettingsForwarded) -> bytes:
+    return b"".join((
+        _write_settings_request(value.request),
+        TEXTS[value.body_mac],
+        LONGS[value.home_partition],
+    ))
+
+
+def _read_settings_forwarded(data: bytes, text: str, end: int) -> tuple[SettingsForwarded, int]:
+    request_, end = _read_settings_request(data, text, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    body_mac_ = text[start:end]
+    if not body_mac_.isascii():
+        body_mac_ = read_utf8(data, start, end)
+    octet = data[end]
+    if octet < 128:
+        home_partition_ = SMALL[octet]
+        end += 1
+    else:
+        home_partition_, end = read_long(data, end)
+    return SettingsForwarded(request_, body_mac_, home_partition_), end
 
 
 def _write_request_accepted(value: RequestAccepted) -> bytes:
@@ -8936,6 +9076,205 @@ def _read_clearing_residual_aged(data: bytes, text: str, end: int) -> tuple[Clea
     return ClearingResidualAged(account_, item_, currency_, amount_, age_days_, expected_event_), end
 
 
+def _write_merchant_settings_requested(value: MerchantSettingsRequested) -> bytes:
+    return b"".join((
+        TEXTS[value.merchant],
+        TEXTS[value.idempotency_key],
+        TEXTS[value.currency],
+        _WRITE_PAYOUT_SCHEDULE[value.schedule],
+        LONGS[value.anchor],
+        LONGS[value.minimum_payout],
+    ))
+
+
+def _read_merchant_settings_requested(data: bytes, text: str, end: int) -> tuple[MerchantSettingsRequested, int]:
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    merchant_ = text[start:end]
+    if not merchant_.isascii():
+        merchant_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    idempotency_key_ = text[start:end]
+    if not idempotency_key_.isascii():
+        idempotency_key_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    currency_ = text[start:end]
+    if not currency_.isascii():
+        currency_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    schedule_ = _READ_PAYOUT_SCHEDULE[text[start:end]]
+    octet = data[end]
+    if octet < 128:
+        anchor_ = SMALL[octet]
+        end += 1
+    else:
+        anchor_, end = read_long(data, end)
+    octet = data[end]
+    if octet < 128:
+        minimum_payout_ = SMALL[octet]
+        end += 1
+    else:
+        minimum_payout_, end = read_long(data, end)
+    return MerchantSettingsRequested(merchant_, idempotency_key_, currency_, schedule_, anchor_, minimum_payout_), end
+
+
+def _write_merchant_settings_changed(value: MerchantSettingsChanged) -> bytes:
+    return b"".join((
+        TEXTS[value.merchant],
+        TEXTS[value.idempotency_key],
+        TEXTS[value.currency],
+        _WRITE_PAYOUT_SCHEDULE[value.schedule],
+        LONGS[value.anchor],
+        LONGS[value.minimum_payout],
+        _WRITE_PAYOUT_SCHEDULE[value.old_schedule],
+        LONGS[value.old_anchor],
+        LONGS[value.old_minimum_payout],
+    ))
+
+
+def _read_merchant_settings_changed(data: bytes, text: str, end: int) -> tuple[MerchantSettingsChanged, int]:
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    merchant_ = text[start:end]
+    if not merchant_.isascii():
+        merchant_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    idempotency_key_ = text[start:end]
+    if not idempotency_key_.isascii():
+        idempotency_key_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    currency_ = text[start:end]
+    if not currency_.isascii():
+        currency_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    schedule_ = _READ_PAYOUT_SCHEDULE[text[start:end]]
+    octet = data[end]
+    if octet < 128:
+        anchor_ = SMALL[octet]
+        end += 1
+    else:
+        anchor_, end = read_long(data, end)
+    octet = data[end]
+    if octet < 128:
+        minimum_payout_ = SMALL[octet]
+        end += 1
+    else:
+        minimum_payout_, end = read_long(data, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    old_schedule_ = _READ_PAYOUT_SCHEDULE[text[start:end]]
+    octet = data[end]
+    if octet < 128:
+        old_anchor_ = SMALL[octet]
+        end += 1
+    else:
+        old_anchor_, end = read_long(data, end)
+    octet = data[end]
+    if octet < 128:
+        old_minimum_payout_ = SMALL[octet]
+        end += 1
+    else:
+        old_minimum_payout_, end = read_long(data, end)
+    return MerchantSettingsChanged(merchant_, idempotency_key_, currency_, schedule_, anchor_, minimum_payout_, old_schedule_, old_anchor_, old_minimum_payout_), end
+
+
+def _write_merchant_settings_rejected(value: MerchantSettingsRejected) -> bytes:
+    return b"".join((
+        TEXTS[value.merchant],
+        TEXTS[value.idempotency_key],
+        TEXTS[value.currency],
+        _WRITE_PAYOUT_SCHEDULE[value.schedule],
+        LONGS[value.anchor],
+        LONGS[value.minimum_payout],
+        _WRITE_SETTINGS_REJECTION[value.reason],
+    ))
+
+
+def _read_merchant_settings_rejected(data: bytes, text: str, end: int) -> tuple[MerchantSettingsRejected, int]:
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    merchant_ = text[start:end]
+    if not merchant_.isascii():
+        merchant_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    idempotency_key_ = text[start:end]
+    if not idempotency_key_.isascii():
+        idempotency_key_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    currency_ = text[start:end]
+    if not currency_.isascii():
+        currency_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    schedule_ = _READ_PAYOUT_SCHEDULE[text[start:end]]
+    octet = data[end]
+    if octet < 128:
+        anchor_ = SMALL[octet]
+        end += 1
+    else:
+        anchor_, end = read_long(data, end)
+    octet = data[end]
+    if octet < 128:
+        minimum_payout_ = SMALL[octet]
+        end += 1
+    else:
+        minimum_payout_, end = read_long(data, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    reason_ = _READ_SETTINGS_REJECTION[text[start:end]]
+    return MerchantSettingsRejected(merchant_, idempotency_key_, currency_, schedule_, anchor_, minimum_payout_, reason_), end
+
+
 def _write_reserve_withheld(value: ReserveWithheld) -> bytes:
     return b"".join((
         TEXTS[value.merchant],
@@ -11702,6 +12041,7 @@ _WRITE_INPUT_ROW_ENTRY: Final[dict[type[Any], tuple[bytes, Callable[[Any], bytes
     ReferencePublished: (b"\x08", _write_reference_published),
     IncrementRequest: (b"\x0a", _write_increment_request),
     EvidenceRequest: (b"\x0c", _write_evidence_request),
+    SettingsRequest: (b"\x0e", _write_settings_request),
 }
 _READ_INPUT_ROW_ENTRY: Final[dict[int, Callable[[bytes, str, int], tuple[Any, int]]]] = {
     0: _read_payment_request,
@@ -11711,10 +12051,11 @@ _READ_INPUT_ROW_ENTRY: Final[dict[int, Callable[[bytes, str, int], tuple[Any, in
     8: _read_reference_published,
     10: _read_increment_request,
     12: _read_evidence_request,
+    14: _read_settings_request,
 }
 
 
-def _write_input_row_entry(value: PaymentRequest | CaptureRequest | VoidRequest | RefundRequest | ReferencePublished | IncrementRequest | EvidenceRequest) -> bytes:
+def _write_input_row_entry(value: PaymentRequest | CaptureRequest | VoidRequest | RefundRequest | ReferencePublished | IncrementRequest | EvidenceRequest | SettingsRequest) -> bytes:
     branch, write = _WRITE_INPUT_ROW_ENTRY[type(value)]
     return branch + write(value)
 
@@ -11770,6 +12111,8 @@ _WRITE_HANDOVER_FACT: Final[dict[type[Any], tuple[bytes, Callable[[Any], bytes]]
     ClearingFileSent: (b"\x3a", _write_clearing_file_sent),
     ClearingFileRejected: (b"\x3c", _write_clearing_file_rejected),
     ClearingFileAccepted: (b"\x3e", _write_clearing_file_accepted),
+    SettingsReceived: (b"\x40", _write_settings_received),
+    MerchantSettingsRequested: (b"\x42", _write_merchant_settings_requested),
 }
 _READ_HANDOVER_FACT: Final[dict[int, Callable[[bytes, str, int], tuple[Any, int]]]] = {
     0: _read_request_received,
@@ -11804,10 +12147,12 @@ _READ_HANDOVER_FACT: Final[dict[int, Callable[[bytes, str, int], tuple[Any, int]
     58: _read_clearing_file_sent,
     60: _read_clearing_file_rejected,
     62: _read_clearing_file_accepted,
+    64: _read_settings_received,
+    66: _read_merchant_settings_requested,
 }
 
 
-def _write_handover_fact(value: RequestReceived | PaymentRequested | CaptureRequested | VoidRequested | RefundRequested | NetworkReplyReceived | NetworkReplyTimedOut | NetworkNotSent | ClearingRecordAnswered | MerchantEntryReceived | PayoutOutcomeReceived | ClearingCycleTotalled | SchemePeriodTotalled | PayoutAnnounced | BankLineRecorded | NetworkSettlementAdvised | FraudReportReceived | RiskSignalled | HotlistAnnounced | ResolutionRequested | DisputeNoticeReceived | DisputeEvidenceRequested | IncrementReceived | IncrementRequested | DebitAnnounced | MerchantDebitOutcomeReceived | ClearingReturnReceived | EvidenceReceived | LabelSignalled | ClearingFileSent | ClearingFileRejected | ClearingFileAccepted) -> bytes:
+def _write_handover_fact(value: RequestReceived | PaymentRequested | CaptureRequested | VoidRequested | RefundRequested | NetworkReplyReceived | NetworkReplyTimedOut | NetworkNotSent | ClearingRecordAnswered | MerchantEntryReceived | PayoutOutcomeReceived | ClearingCycleTotalled | SchemePeriodTotalled | PayoutAnnounced | BankLineRecorded | NetworkSettlementAdvised | FraudReportReceived | RiskSignalled | HotlistAnnounced | ResolutionRequested | DisputeNoticeReceived | DisputeEvidenceRequested | IncrementReceived | IncrementRequested | DebitAnnounced | MerchantDebitOutcomeReceived | ClearingReturnReceived | EvidenceReceived | LabelSignalled | ClearingFileSent | ClearingFileRejected | ClearingFileAccepted | SettingsReceived | MerchantSettingsRequested) -> bytes:
     branch, write = _WRITE_HANDOVER_FACT[type(value)]
     return branch + write(value)
 
@@ -11975,19 +12320,21 @@ EVENT_WRITERS: Final[dict[type[Any], tuple[bytes, Callable[[Any], bytes]]]] = {
     RequestReceived: (b"\x00\x00\x00\x00\x8f", _write_request_received),
     IncrementReceived: (b"\x00\x00\x00\x00\x90", _write_increment_received),
     EvidenceReceived: (b"\x00\x00\x00\x00\xc5", _write_evidence_received),
+    SettingsReceived: (b"\x00\x00\x00\x00\xda", _write_settings_received),
     RequestForwarded: (b"\x00\x00\x00\x00\x91", _write_request_forwarded),
     IncrementForwarded: (b"\x00\x00\x00\x00\x92", _write_increment_forwarded),
     EvidenceForwarded: (b"\x00\x00\x00\x00\xc6", _write_evidence_forwarded),
-    RequestAccepted: (b"\x00\x00\x00\x00\xc7", _write_request_accepted),
+    SettingsForwarded: (b"\x00\x00\x00\x00\xdb", _write_settings_forwarded),
+    RequestAccepted: (b"\x00\x00\x00\x00\xdc", _write_request_accepted),
     DuplicateRequestObserved: (b"\x00\x00\x00\x00\x04", _write_duplicate_request_observed),
     IdempotencyConflictObserved: (b"\x00\x00\x00\x00\x05", _write_idempotency_conflict_observed),
-    RequestRejected: (b"\x00\x00\x00\x00\xc8", _write_request_rejected),
+    RequestRejected: (b"\x00\x00\x00\x00\xdd", _write_request_rejected),
     PaymentRequested: (b"\x00\x00\x00\x00\x07", _write_payment_requested),
     CaptureRequested: (b"\x00\x00\x00\x00\x08", _write_capture_requested),
     IncrementRequested: (b"\x00\x00\x00\x00\x95", _write_increment_requested),
     VoidRequested: (b"\x00\x00\x00\x00\x96", _write_void_requested),
-    OperationParked: (b"\x00\x00\x00\x00\xc9", _write_operation_parked),
-    OperationRejected: (b"\x00\x00\x00\x00\xca", _write_operation_rejected),
+    OperationParked: (b"\x00\x00\x00\x00\xde", _write_operation_parked),
+    OperationRejected: (b"\x00\x00\x00\x00\xdf", _write_operation_rejected),
     IncrementAdmitted: (b"\x00\x00\x00\x00\x99", _write_increment_admitted),
     PaymentCaptured: (b"\x00\x00\x00\x00\x0c", _write_payment_captured),
     CaptureVoided: (b"\x00\x00\x00\x00\x0d", _write_capture_voided),
@@ -12081,6 +12428,9 @@ EVENT_WRITERS: Final[dict[type[Any], tuple[bytes, Callable[[Any], bytes]]]] = {
     PayoutOutcomeReceived: (b"\x00\x00\x00\x00\xac", _write_payout_outcome_received),
     PayoutReturnCredited: (b"\x00\x00\x00\x00\x36", _write_payout_return_credited),
     ClearingResidualAged: (b"\x00\x00\x00\x00\x37", _write_clearing_residual_aged),
+    MerchantSettingsRequested: (b"\x00\x00\x00\x00\xe0", _write_merchant_settings_requested),
+    MerchantSettingsChanged: (b"\x00\x00\x00\x00\xe1", _write_merchant_settings_changed),
+    MerchantSettingsRejected: (b"\x00\x00\x00\x00\xe2", _write_merchant_settings_rejected),
     ReserveWithheld: (b"\x00\x00\x00\x00\xad", _write_reserve_withheld),
     ReserveReleased: (b"\x00\x00\x00\x00\xae", _write_reserve_released),
     SettlementHoldPlaced: (b"\x00\x00\x00\x00\xaf", _write_settlement_hold_placed),
@@ -12130,19 +12480,21 @@ EVENT_READERS: Final[dict[bytes, Callable[[bytes, str, int], tuple[Any, int]]]] 
     b"\x00\x00\x00\x00\x8f": _read_request_received,
     b"\x00\x00\x00\x00\x90": _read_increment_received,
     b"\x00\x00\x00\x00\xc5": _read_evidence_received,
+    b"\x00\x00\x00\x00\xda": _read_settings_received,
     b"\x00\x00\x00\x00\x91": _read_request_forwarded,
     b"\x00\x00\x00\x00\x92": _read_increment_forwarded,
     b"\x00\x00\x00\x00\xc6": _read_evidence_forwarded,
-    b"\x00\x00\x00\x00\xc7": _read_request_accepted,
+    b"\x00\x00\x00\x00\xdb": _read_settings_forwarded,
+    b"\x00\x00\x00\x00\xdc": _read_request_accepted,
     b"\x00\x00\x00\x00\x04": _read_duplicate_request_observed,
     b"\x00\x00\x00\x00\x05": _read_idempotency_conflict_observed,
-    b"\x00\x00\x00\x00\xc8": _read_request_rejected,
+    b"\x00\x00\x00\x00\xdd": _read_request_rejected,
     b"\x00\x00\x00\x00\x07": _read_payment_requested,
     b"\x00\x00\x00\x00\x08": _read_capture_requested,
     b"\x00\x00\x00\x00\x95": _read_increment_requested,
     b"\x00\x00\x00\x00\x96": _read_void_requested,
-    b"\x00\x00\x00\x00\xc9": _read_operation_parked,
-    b"\x00\x00\x00\x00\xca": _read_operation_rejected,
+    b"\x00\x00\x00\x00\xde": _read_operation_parked,
+    b"\x00\x00\x00\x00\xdf": _read_operation_rejected,
     b"\x00\x00\x00\x00\x99": _read_increment_admitted,
     b"\x00\x00\x00\x00\x0c": _read_payment_captured,
     b"\x00\x00\x00\x00\x0d": _read_capture_voided,
@@ -12236,6 +12588,9 @@ EVENT_READERS: Final[dict[bytes, Callable[[bytes, str, int], tuple[Any, int]]]] 
     b"\x00\x00\x00\x00\xac": _read_payout_outcome_received,
     b"\x00\x00\x00\x00\x36": _read_payout_return_credited,
     b"\x00\x00\x00\x00\x37": _read_clearing_residual_aged,
+    b"\x00\x00\x00\x00\xe0": _read_merchant_settings_requested,
+    b"\x00\x00\x00\x00\xe1": _read_merchant_settings_changed,
+    b"\x00\x00\x00\x00\xe2": _read_merchant_settings_rejected,
     b"\x00\x00\x00\x00\xad": _read_reserve_withheld,
     b"\x00\x00\x00\x00\xae": _read_reserve_released,
     b"\x00\x00\x00\x00\xaf": _read_settlement_hold_placed,
@@ -12289,10 +12644,11 @@ MESSAGE_WRITERS: Final[dict[type[Any], tuple[bytes, Callable[[Any], bytes]]]] = 
     VoidRequest: (b"\x00\x00\x00\x00\xa9", _write_void_request),
     RefundRequest: (b"\x00\x00\x00\x00\x4b", _write_refund_request),
     EvidenceRequest: (b"\x00\x00\x00\x00\xcd", _write_evidence_request),
+    SettingsRequest: (b"\x00\x00\x00\x00\xe3", _write_settings_request),
     Tick: (b"\x00\x00\x00\x00\x4c", _write_tick),
     ReferencePublished: (b"\x00\x00\x00\x00\x4d", _write_reference_published),
-    InputRow: (b"\x00\x00\x00\x00\xce", _write_input_row),
-    Handover: (b"\x00\x00\x00\x00\xd9", _write_handover),
+    InputRow: (b"\x00\x00\x00\x00\xe4", _write_input_row),
+    Handover: (b"\x00\x00\x00\x00\xe5", _write_handover),
     Marker: (b"\x00\x00\x00\x00\x50", _write_marker),
     DeadLetter: (b"\x00\x00\x00\x00\x51", _write_dead_letter),
 }
@@ -12303,10 +12659,11 @@ MESSAGE_READERS: Final[dict[bytes, Callable[[bytes, str, int], tuple[Any, int]]]
     b"\x00\x00\x00\x00\xa9": _read_void_request,
     b"\x00\x00\x00\x00\x4b": _read_refund_request,
     b"\x00\x00\x00\x00\xcd": _read_evidence_request,
+    b"\x00\x00\x00\x00\xe3": _read_settings_request,
     b"\x00\x00\x00\x00\x4c": _read_tick,
     b"\x00\x00\x00\x00\x4d": _read_reference_published,
-    b"\x00\x00\x00\x00\xce": _read_input_row,
-    b"\x00\x00\x00\x00\xd9": _read_handover,
+    b"\x00\x00\x00\x00\xe4": _read_input_row,
+    b"\x00\x00\x00\x00\xe5": _read_handover,
     b"\x00\x00\x00\x00\x50": _read_marker,
     b"\x00\x00\x00\x00\x51": _read_dead_letter,
 }
@@ -12315,19 +12672,21 @@ SCHEMA_IDS: Final[dict[type[Any], int]] = {
     RequestReceived: 143,
     IncrementReceived: 144,
     EvidenceReceived: 197,
+    SettingsReceived: 218,
     RequestForwarded: 145,
     IncrementForwarded: 146,
     EvidenceForwarded: 198,
-    RequestAccepted: 199,
+    SettingsForwarded: 219,
+    RequestAccepted: 220,
     DuplicateRequestObserved: 4,
     IdempotencyConflictObserved: 5,
-    RequestRejected: 200,
+    RequestRejected: 221,
     PaymentRequested: 7,
     CaptureRequested: 8,
     IncrementRequested: 149,
     VoidRequested: 150,
-    OperationParked: 201,
-    OperationRejected: 202,
+    OperationParked: 222,
+    OperationRejected: 223,
     IncrementAdmitted: 153,
     PaymentCaptured: 12,
     CaptureVoided: 13,
@@ -12421,6 +12780,9 @@ SCHEMA_IDS: Final[dict[type[Any], int]] = {
     PayoutOutcomeReceived: 172,
     PayoutReturnCredited: 54,
     ClearingResidualAged: 55,
+    MerchantSettingsRequested: 224,
+    MerchantSettingsChanged: 225,
+    MerchantSettingsRejected: 226,
     ReserveWithheld: 173,
     ReserveReleased: 174,
     SettlementHoldPlaced: 175,
@@ -12471,10 +12833,11 @@ SCHEMA_IDS: Final[dict[type[Any], int]] = {
     VoidRequest: 169,
     RefundRequest: 75,
     EvidenceRequest: 205,
+    SettingsRequest: 227,
     Tick: 76,
     ReferencePublished: 77,
-    InputRow: 206,
-    Handover: 217,
+    InputRow: 228,
+    Handover: 229,
     Marker: 80,
     DeadLetter: 81,
 }
@@ -12529,6 +12892,12 @@ OLDER: Final[dict[int, tuple[type[Any], int]]] = {
     171: (Handover, 6),
     193: (Handover, 7),
     196: (Handover, 8),
+    199: (RequestAccepted, 3),
+    200: (RequestRejected, 3),
+    201: (OperationParked, 3),
+    202: (OperationRejected, 4),
+    206: (InputRow, 3),
     207: (Handover, 9),
     212: (Handover, 10),
+    217: (Handover, 11),
 }

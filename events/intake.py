@@ -12,6 +12,7 @@ from events.requests import (
     PaymentRequest,
     RefundRequest,
     Request,
+    SettingsRequest,
     VoidRequest,
 )
 
@@ -46,6 +47,8 @@ class RequestRejection(StrEnum):
     """The merchant may take no money; it may still give money back."""
     TIME_OUT_OF_TOLERANCE = "time_out_of_tolerance"
     """The producer's time is too far from the transport's stamp, behind or ahead."""
+    SETTING_MALFORMED = "setting_malformed"
+    """A day that the schedule cannot fall on, or a minimum below zero or beyond any balance."""
 
 
 class Outcome(StrEnum):
@@ -95,6 +98,15 @@ class EvidenceReceived(Event, frozen=True):
     body_mac: str
 
 
+class SettingsReceived(Event, frozen=True):
+    """Settings as they were taken."""
+
+    KEY: ClassVar[tuple[str, ...]] = REQUEST_KEY
+
+    request: SettingsRequest
+    body_mac: str
+
+
 class RequestForwarded(Event, frozen=True):
     """A request that a foreign partitioner brought here, handed to the partition that holds its claim."""
 
@@ -121,9 +133,17 @@ class EvidenceForwarded(Event, frozen=True):
     home_partition: int
 
 
-Received: TypeAlias = RequestReceived | IncrementReceived | EvidenceReceived
+class SettingsForwarded(Event, frozen=True):
+    """Settings that a foreign partitioner brought here, handed to the partition that holds their claim."""
+
+    request: SettingsRequest
+    body_mac: str
+    home_partition: int
+
+
+Received: TypeAlias = RequestReceived | IncrementReceived | EvidenceReceived | SettingsReceived
 """A request of any kind where its claim is."""
-Forwarded: TypeAlias = RequestForwarded | IncrementForwarded | EvidenceForwarded
+Forwarded: TypeAlias = RequestForwarded | IncrementForwarded | EvidenceForwarded | SettingsForwarded
 """A request of any kind on its way to where its claim is."""
 
 
@@ -134,6 +154,8 @@ def received(request: Request, body_mac: str) -> Received:
             return IncrementReceived(request, body_mac)
         case EvidenceRequest():
             return EvidenceReceived(request, body_mac)
+        case SettingsRequest():
+            return SettingsReceived(request, body_mac)
         case _:
             return RequestReceived(request, body_mac)
 
@@ -145,6 +167,8 @@ def forwarded(request: Request, body_mac: str, home_partition: int) -> Forwarded
             return IncrementForwarded(request, body_mac, home_partition)
         case EvidenceRequest():
             return EvidenceForwarded(request, body_mac, home_partition)
+        case SettingsRequest():
+            return SettingsForwarded(request, body_mac, home_partition)
         case _:
             return RequestForwarded(request, body_mac, home_partition)
 
@@ -153,7 +177,7 @@ class RequestAccepted(Event, frozen=True):
     """The first delivery of a good request: the claim on its key."""
 
     KEY: ClassVar[tuple[str, ...]] = MERCHANT_KEY
-    VERSION: ClassVar[int] = 3
+    VERSION: ClassVar[int] = 4
 
     merchant: str
     idempotency_key: str
@@ -190,7 +214,7 @@ class RequestRejected(Event, frozen=True):
     """A request that no payment can come of; ``field`` names the offender."""
 
     KEY: ClassVar[tuple[str, ...]] = MERCHANT_KEY
-    VERSION: ClassVar[int] = 3
+    VERSION: ClassVar[int] = 4
 
     merchant: str
     idempotency_key: str

@@ -109,7 +109,7 @@ class OperationParked(Event, frozen=True):
     """A follow-up waits for the answer to an open attempt."""
 
     KEY: ClassVar[tuple[str, ...]] = PAYMENT
-    VERSION: ClassVar[int] = 3
+    VERSION: ClassVar[int] = 4
 
     payment_id: str
     operation: Operation
@@ -120,7 +120,7 @@ class OperationRejected(Event, frozen=True):
     """A follow-up that cannot be done."""
 
     KEY: ClassVar[tuple[str, ...]] = PAYMENT
-    VERSION: ClassVar[int] = 4
+    VERSION: ClassVar[int] = 5
 
     payment_id: str
     merchant: str

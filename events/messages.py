@@ -18,20 +18,20 @@ from events.clearingfiles import ClearingFileAccepted, ClearingFileRejected, Cle
 from events.corrections import ResolutionRequested
 from events.disputes import DisputeEvidenceRequested, DisputeNoticeReceived, FraudReportReceived
 from events.hotlist import HotlistAnnounced, RiskSignalled
-from events.intake import EvidenceReceived, IncrementReceived, RequestReceived
+from events.intake import EvidenceReceived, IncrementReceived, RequestReceived, SettingsReceived
 from events.labels import LabelSignalled
 from events.lifecycle import CaptureRequested, IncrementRequested, PaymentRequested, VoidRequested
 from events.partitions import DeadLetterReason
 from events.payouts import DebitAnnounced, MerchantDebitOutcomeReceived
 from events.reconciliation import BankLineRecorded, NetworkSettlementAdvised, PayoutAnnounced
 from events.refunds import RefundRequested
-from events.settlement import MerchantEntryReceived, PayoutOutcomeReceived
+from events.settlement import MerchantEntryReceived, MerchantSettingsRequested, PayoutOutcomeReceived
 
 
 class Handover(Message, frozen=True):
     """A fact for another log: the receiver records ``fact`` as its own event, once."""
 
-    VERSION: ClassVar[int] = 11
+    VERSION: ClassVar[int] = 12
 
     sender: str
     causation_id: str
@@ -72,6 +72,8 @@ class Handover(Message, frozen=True):
         | ClearingFileSent
         | ClearingFileRejected
         | ClearingFileAccepted
+        | SettingsReceived
+        | MerchantSettingsRequested
     )
 
 

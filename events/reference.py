@@ -12,6 +12,7 @@ import msgspec
 from events.balances import HoldReason, LossReason
 from events.errors import ValidationError
 from events.hotlist import Dimension, Measure, Standing, Window
+from events.requests import PayoutSchedule, has_day
 from events.review import ReviewDecision
 from events.risk import Mode, Phase, Verdict
 
@@ -318,17 +319,6 @@ class ReviewInstruction(Reference, frozen=True):
     note_sha256: Annotated[str, msgspec.Meta(pattern=r"^([0-9a-f]{64})?$")]
 
 
-class PayoutSchedule(StrEnum):
-    """How often a merchant is paid."""
-
-    DAILY = "daily"
-    """On every business day."""
-    WEEKLY = "weekly"
-    """On one weekday, or the next business day."""
-    MONTHLY = "monthly"
-    """On one day of the month (its last where the month is shorter), or the next business day."""
-
-
 class SettlementTerms(Reference, frozen=True):
     """How a merchant is settled in a currency; ``currency`` is empty for every one that has no terms of its own.
 
@@ -336,7 +326,9 @@ class SettlementTerms(Reference, frozen=True):
     ``minimum_payout`` waits. ``reserve_ppm`` of what a run makes available is kept back for ``reserve_days`` days.
     Between two runs the balance may be ``negative_limit`` below zero before the merchant owes it to us; what it has
     owed for ``debit_after_days`` days is drawn from its bank account (0: never). A payout is sent
-    ``payout_attempts`` times at most before its money goes on hold. Amounts are minor units of whatever currency.
+    ``payout_attempts`` times at most before its money goes on hold. ``choices`` are the schedules that the merchant may
+    change to by itself, and with them its minimum; none where it may change nothing. Amounts are minor units of
+    whatever currency.
     """
 
     merchant: str
@@ -349,15 +341,11 @@ class SettlementTerms(Reference, frozen=True):
     negative_limit: int = 100_000
     debit_after_days: int = 0
     payout_attempts: int = 3
+    choices: tuple[PayoutSchedule, ...] = tuple(PayoutSchedule)
 
     def __post_init__(self) -> None:
         """A day that no calendar has would never come."""
-        anchors = {
-            PayoutSchedule.DAILY: range(1),
-            PayoutSchedule.WEEKLY: range(7),
-            PayoutSchedule.MONTHLY: range(1, 32),
-        }[self.schedule]
-        if self.anchor not in anchors:
+        if not has_day(self.schedule, self.anchor):
             raise ValueError(f"a {self.schedule} schedule has no day {self.anchor}")
         if not 0 <= self.reserve_ppm <= 1_000_000:
             raise ValueError(f"a share of {self.reserve_ppm} millionths is not one")

@@ -49,6 +49,8 @@ class Operation(StrEnum):
     """Give back all or part of what was captured."""
     EVIDENCE = "evidence"
     """Answer an inquiry or a dispute."""
+    SETTINGS = "settings"
+    """Say when and from which balance on to be paid out."""
 
 
 class Answered(StrEnum):
@@ -60,6 +62,28 @@ class Answered(StrEnum):
     """Its dispute."""
     PRE_ARBITRATION = "pre_arbitration"
     """Its insisting, after evidence was sent."""
+
+
+class PayoutSchedule(StrEnum):
+    """How often a merchant is paid."""
+
+    DAILY = "daily"
+    """On every business day."""
+    WEEKLY = "weekly"
+    """On one weekday, or the next business day."""
+    MONTHLY = "monthly"
+    """On one day of the month (its last where the month is shorter), or the next business day."""
+
+
+def has_day(schedule: PayoutSchedule, anchor: int) -> bool:
+    """Whether a schedule can fall on a day: 0 for daily, 0 to 6 (0: Monday) for weekly, 1 to 31 for monthly."""
+    match schedule:
+        case PayoutSchedule.DAILY:
+            return anchor == 0
+        case PayoutSchedule.WEEKLY:
+            return 0 <= anchor < 7
+        case PayoutSchedule.MONTHLY:
+            return 1 <= anchor <= 31
 
 
 class PaymentRequest(Message, frozen=True):
@@ -163,8 +187,33 @@ class EvidenceRequest(Message, frozen=True):
     simulated: bool
 
 
+class SettingsRequest(Message, frozen=True):
+    """Pay out on other days, or from another balance on: what a merchant's contract leaves to itself.
+
+    ``currency`` is empty for every currency that the merchant has said nothing of. ``anchor`` is the weekday of a
+    weekly ``schedule`` (0: Monday), the day of a monthly one (1 to 31) and 0 for a daily one. A balance below
+    ``minimum_payout`` (minor units) waits.
+    """
+
+    merchant: str
+    idempotency_key: str
+    currency: str
+    schedule: PayoutSchedule
+    anchor: int
+    minimum_payout: int
+    occurred_at: int
+    producer: str
+    simulated: bool
+
+
 Request: TypeAlias = (
-    PaymentRequest | CaptureRequest | VoidRequest | RefundRequest | IncrementRequest | EvidenceRequest
+    PaymentRequest
+    | CaptureRequest
+    | VoidRequest
+    | RefundRequest
+    | IncrementRequest
+    | EvidenceRequest
+    | SettingsRequest
 )
 """What a producer may ask for."""
 
@@ -197,7 +246,7 @@ class ReferencePublished(Message, frozen=True):
 class InputRow(Message, frozen=True):
     """One row of an input file: what to publish, and the transport's stamp in virtual time."""
 
-    VERSION: ClassVar[int] = 3
+    VERSION: ClassVar[int] = 4
 
     ingested_at: int
     entry: (
@@ -208,4 +257,5 @@ class InputRow(Message, frozen=True):
         | ReferencePublished
         | IncrementRequest
         | EvidenceRequest
+        | SettingsRequest
     )

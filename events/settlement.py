@@ -4,6 +4,7 @@ from enum import StrEnum
 from typing import ClassVar
 
 from events.base import Event, Part
+from events.requests import PayoutSchedule
 
 MERCHANT = ("merchant",)
 PAYOUT = ("payout_id",)
@@ -39,6 +40,15 @@ class PayoutOutcome(StrEnum):
     """It left our account."""
     RETURNED = "returned"
     """It came back."""
+
+
+class SettingsRejection(StrEnum):
+    """Why a merchant's settings stay as they are."""
+
+    NOT_ALLOWED = "not_allowed"
+    """The merchant's contract does not leave it this choice: ask for other terms."""
+    UNCHANGED = "unchanged"
+    """The merchant is settled so already."""
 
 
 class Entry(Part, frozen=True):
@@ -164,3 +174,47 @@ class ClearingResidualAged(Event, frozen=True):
     amount: int
     age_days: int
     expected_event: str
+
+
+class MerchantSettingsRequested(Event, frozen=True):
+    """A merchant wants to be paid on other days, or from another balance on; ``currency`` is empty for all without
+    settings of their own. ``anchor`` is the day of ``schedule``, ``minimum_payout`` minor units."""
+
+    KEY: ClassVar[tuple[str, ...]] = MERCHANT
+
+    merchant: str
+    idempotency_key: str
+    currency: str
+    schedule: PayoutSchedule
+    anchor: int
+    minimum_payout: int
+
+
+class MerchantSettingsChanged(Event, frozen=True):
+    """From the next run on a merchant is paid so, and no longer as before (``old_``)."""
+
+    KEY: ClassVar[tuple[str, ...]] = MERCHANT
+
+    merchant: str
+    idempotency_key: str
+    currency: str
+    schedule: PayoutSchedule
+    anchor: int
+    minimum_payout: int
+    old_schedule: PayoutSchedule
+    old_anchor: int
+    old_minimum_payout: int
+
+
+class MerchantSettingsRejected(Event, frozen=True):
+    """Settings that do not come into force."""
+
+    KEY: ClassVar[tuple[str, ...]] = MERCHANT
+
+    merchant: str
+    idempotency_key: str
+    currency: str
+    schedule: PayoutSchedule
+    anchor: int
+    minimum_payout: int
+    reason: SettingsRejection

@@ -55,6 +55,7 @@ _LOG: Final[Mapping[str, str]] = {
     "clearing_file_steps": "'payments'",
     "clearing_file_batches": "'payments'",
     "clearing_batch_steps": "'payments'",
+    "merchant_setting_steps": "'settlement'",
     "cycle_totals": "CASE side WHEN 'ours' THEN 'payments' ELSE 'reconciliation' END",
     "scheme_totals": "'payments'",
     "bank_lines": "'reconciliation'",

@@ -22,6 +22,8 @@ from events.intake import (
     RequestForwarded,
     RequestReceived,
     RequestRejected,
+    SettingsForwarded,
+    SettingsReceived,
 )
 from events.lifecycle import OperationParked
 from projections.batch import Batch
@@ -49,6 +51,8 @@ _OBSERVATIONS: Final = tuple(
         RequestForwarded,
         RequestReceived,
         RequestRejected,
+        SettingsForwarded,
+        SettingsReceived,
     )
 )
 

@@ -17,6 +17,7 @@ from projections import (
     reconciliation,
     review,
     risk,
+    settings,
 )
 from projections.port import Projection
 
@@ -25,6 +26,7 @@ CATALOG: Final[tuple[Projection, ...]] = (
     ledger,
     disputes,
     merchants,
+    settings,
     payments,
     risk,
     hotlist,

@@ -15,10 +15,12 @@ import msgspec
 from events.balances import HoldReason, ReserveReleased, ReserveWithheld
 from events.calendar import add_business_days, day_of, next_business_day
 from events.reference import Holidays, MerchantTerms, SettlementTerms, decode_reference
+from events.requests import PayoutSchedule
 from events.settlement import Entry, EntryCause, PayoutInitiated
 from projections.instants import day_on, microseconds
 from projections.port import Database
 from projections.reading import records
+from streams.features.choices import Choice, in_force
 from streams.features.merchantbooks import Book, Booked, Hold, Tranche, book_in
 from streams.features.settlementrun import Run as SettlementRun
 from streams.features.settlementrun import settle
@@ -192,6 +194,12 @@ class _Terms:
                     self._plans[plan.merchant, plan.currency] = plan
                 case _:
                     pass
+        self._choices = {
+            (row["merchant"], row["currency"]): Choice(
+                PayoutSchedule(row["schedule"]), row["anchor"], row["minimum_payout"]
+            )
+            for row in records(db, "SELECT * FROM merchant_settings")
+        }
 
     def due_on(self, row: Mapping[str, Any]) -> int:
         """The day on which an entry becomes available; 0 for one that takes effect at the next tick."""
@@ -214,12 +222,14 @@ class _Terms:
         return found[0] if found else frozenset()
 
     def plan_now(self, merchant: str, currency: str) -> SettlementTerms:
-        """How the merchant is settled by what was read last."""
-        return (
+        """How the merchant is settled by what was read last: its contract, and what it chose within it."""
+        contract = (
             self._plans.get((merchant, currency))
             or self._plans.get((merchant, ""))
             or SettlementTerms(merchant)
         )
+        choice = self._choices.get((merchant, currency)) or self._choices.get((merchant, ""))
+        return in_force(contract, choice)
 
 
 def _before(versions: list[tuple[int, Any]], position: int) -> Any:

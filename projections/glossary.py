@@ -335,6 +335,7 @@ COLUMNS: Final[Mapping[str, Mapping[str, str]]] = MappingProxyType(
             "genuine": "how many are labelled genuine",
             "fraud_stopped": "how many of the fraud were declined or given back",
         },
+        "merchant_settings": {"since_at": "logical time since when it holds, UTC"},
         "hotlist": {"listed_at": "logical time since when, UTC"},
         "velocity_limit_hits": {
             "crossings": "how often a key was found beyond it and announced",

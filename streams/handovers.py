@@ -27,6 +27,7 @@ from events.intake import (
     Received,
     RequestAccepted,
     RequestForwarded,
+    SettingsForwarded,
     received,
 )
 from events.labels import LabelSignalled, PaymentLabelled
@@ -56,12 +57,13 @@ from events.requests import (
     IncrementRequest,
     PaymentRequest,
     RefundRequest,
-    Request,
+    SettingsRequest,
     VoidRequest,
 )
 from events.settlement import (
     EntryCause,
     MerchantEntryReceived,
+    MerchantSettingsRequested,
     PayoutOutcome,
     PayoutOutcomeReceived,
 )
@@ -89,16 +91,32 @@ def forwarded_request(_: Recorded | None, recorded: Recorded, partitions: int) -
     ]
 
 
+_OfPayment = (
+    PaymentRequest | CaptureRequest | VoidRequest | RefundRequest | IncrementRequest | EvidenceRequest
+)
+
+
 def accepted_request(root: Recorded | None, recorded: Recorded, partitions: int) -> list[Handed]:
-    """An accepted request goes to the partition of its payment."""
+    """An accepted request goes to the partition of its payment, or of its merchant's books."""
     body = recorded.body
     assert isinstance(body, RequestAccepted)
     assert root is not None and isinstance(root.body, Received)
-    fact = _fact_of(root.body.request, body.payment_id)
+    request = root.body.request
+    if isinstance(request, SettingsRequest):
+        wanted = MerchantSettingsRequested(
+            request.merchant,
+            request.idempotency_key,
+            request.currency,
+            request.schedule,
+            request.anchor,
+            request.minimum_payout,
+        )
+        return [Handed("settlement.inbox", partition_of_name(request.merchant, partitions), wanted)]
+    fact = _fact_of(request, body.payment_id)
     return [Handed("payments.inbox", partition_of_slot(slot_of_payment(body.payment_id), partitions), fact)]
 
 
-def _fact_of(request: Request, payment_id: str) -> Event:
+def _fact_of(request: _OfPayment, payment_id: str) -> Event:
     match request:
         case PaymentRequest():
             return PaymentRequested(
@@ -315,6 +333,7 @@ INTAKE: Final[Mapping[type[Event], HandoverFunction]] = {
     RequestForwarded: forwarded_request,
     IncrementForwarded: forwarded_request,
     EvidenceForwarded: forwarded_request,
+    SettingsForwarded: forwarded_request,
     RequestAccepted: accepted_request,
 }
 PAYMENTS: Final[Mapping[type[Event], HandoverFunction]] = {

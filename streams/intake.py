@@ -31,6 +31,7 @@ from events.intake import (
     RequestReceived,
     RequestRejected,
     RequestRejection,
+    SettingsReceived,
 )
 from events.money import payable
 from events.partitions import ReferenceApplied
@@ -43,7 +44,9 @@ from events.requests import (
     PaymentRequest,
     RefundRequest,
     Request,
+    SettingsRequest,
     VoidRequest,
+    has_day,
 )
 from streams.features.days import Day, before, forget, put_aside
 from streams.processor import DEADLINES, Work
@@ -55,7 +58,12 @@ HEARS: Final[tuple[type[Event], ...]] = (
     IdempotencyConflictObserved,
     ReferenceApplied,
 )
-DECIDES: Final[tuple[type[Event], ...]] = (RequestReceived, IncrementReceived, EvidenceReceived)
+DECIDES: Final[tuple[type[Event], ...]] = (
+    RequestReceived,
+    IncrementReceived,
+    EvidenceReceived,
+    SettingsReceived,
+)
 
 CLAIM_DAYS: Final = 30
 """How long a claim, a conflict or a refusal is remembered, in days of logical time."""
@@ -85,6 +93,7 @@ _OPERATIONS: Final[dict[type[Request], Operation]] = {
     VoidRequest: Operation.VOID,
     RefundRequest: Operation.REFUND,
     EvidenceRequest: Operation.EVIDENCE,
+    SettingsRequest: Operation.SETTINGS,
 }
 _DIGITS: Final = "0123456789"
 _NAME_LETTERS: Final = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_."
@@ -153,9 +162,7 @@ def decide(state: State, recorded: Recorded) -> list[Event]:
     if problem is None:
         return [RequestAccepted(merchant, key, operation, _payment_named(request), mac)]
     reason, field = problem
-    amount, currency = (
-        (0, "") if isinstance(request, VoidRequest | EvidenceRequest) else (request.amount, request.currency)
-    )
+    amount, currency = _money_named(request)
     return [
         RequestRejected(
             merchant,
@@ -231,11 +238,8 @@ def card_number_in_clear(request: Request) -> bool:
         parts = request.bin + request.last4
         if len(parts) >= _SHORTEST_PAN and looks_like_pan(parts):
             return True
-    if (
-        not isinstance(request, VoidRequest | EvidenceRequest)
-        and request.amount > LARGEST_AMOUNT
-        and luhn_ok(str(request.amount))
-    ):
+    amount, _ = _money_named(request)
+    if amount > LARGEST_AMOUNT and luhn_ok(str(amount)):
         return True
     for text in _texts(request):
         if len(text) < _SHORTEST_PAN:
@@ -293,6 +297,10 @@ def _problem(request: Request, terms: Terms | None, meta: Meta) -> Problem | Non
             if not _is_text(request.case_id, 1, LONGEST_NAME):
                 return RequestRejection.IDENTIFIER_MALFORMED, "case_id"
             return _operation_problem(request.payment_id) or _documents_problem(request.documents)
+        case SettingsRequest():
+            if terms.blocked:
+                return RequestRejection.MERCHANT_BLOCKED, "merchant"
+            return _settings_problem(request, terms)
 
 
 def _payment_problem(request: PaymentRequest, terms: Terms) -> Problem | None:
@@ -339,6 +347,16 @@ def _money_problem(amount: int, currency: str) -> Problem | None:
     return None
 
 
+def _settings_problem(request: SettingsRequest, terms: Terms) -> Problem | None:
+    if request.currency and request.currency not in terms.currencies:
+        return RequestRejection.CURRENCY_NOT_ACCEPTED, "currency"
+    if not has_day(request.schedule, request.anchor):
+        return RequestRejection.SETTING_MALFORMED, "anchor"
+    if not 0 <= request.minimum_payout <= LARGEST_AMOUNT:
+        return RequestRejection.SETTING_MALFORMED, "minimum_payout"
+    return None
+
+
 def _documents_problem(documents: list[str]) -> Problem | None:
     named = 1 <= len(documents) <= MOST_DOCUMENTS and len(documents) == len(frozenset(documents))
     if named and all(len(name) == _SHA256_LETTERS and not name.strip(_HEXADECIMAL) for name in documents):
@@ -355,7 +373,9 @@ def _is_text(text: str, shortest: int, longest: int) -> bool:
 
 
 def _payment_named(request: Request) -> str:
-    """The payment that a request makes or names; empty where it has no well-formed name."""
+    """The payment that a request makes or names; empty where there is none, or no well-formed name of it."""
+    if isinstance(request, SettingsRequest):
+        return ""
     try:
         if isinstance(request, PaymentRequest):
             return payment_id(request.merchant, request.idempotency_key, request.card_id)
@@ -363,6 +383,17 @@ def _payment_named(request: Request) -> str:
     except ValidationError:
         return ""
     return request.payment_id
+
+
+def _money_named(request: Request) -> tuple[int, str]:
+    """The amount that a request is about, and its currency; nothing where it is about none."""
+    match request:
+        case VoidRequest() | EvidenceRequest():
+            return 0, ""
+        case SettingsRequest():
+            return request.minimum_payout, request.currency
+        case _:
+            return request.amount, request.currency
 
 
 def _is_own_id(text: str) -> bool:

@@ -54,23 +54,28 @@ from events.settlement import (
     EntryCause,
     MerchantBalanceAdjusted,
     MerchantEntryReceived,
+    MerchantSettingsChanged,
+    MerchantSettingsRequested,
     PayoutInitiated,
     PayoutOutcome,
     PayoutOutcomeReceived,
     PayoutReturnCredited,
 )
+from streams.features.choices import Choice, Wish, decided, in_force
 from streams.features.days import Day, before, forget, put_aside
 from streams.features.instructions import follow
 from streams.features.merchantbooks import BOOKED, Book, Booked, book_in
 from streams.features.settlementrun import Run, settle
 from streams.features.transit import Returned, Transit, come_back, send, validate
-from streams.processor import CUT_OFFS, DEADLINES, NOTICES, Work
+from streams.processor import CUT_OFFS, DEADLINES, FOLLOW_UPS, NOTICES, Work
 
 NAME: Final = "settlement"
 HEARS: Final[tuple[type[Event], ...]] = (
     LogOpened,
     TickPassed,
     MerchantEntryReceived,
+    MerchantSettingsRequested,
+    MerchantSettingsChanged,
     PayoutOutcomeReceived,
     *BOOKED,
     BankAccountValidationFailed,
@@ -96,7 +101,8 @@ INSTRUCTIONS: Final = ("hold", "writeoff", "payoutaccount")
 APPLIED: Final = ("merchant", "settlement", "holidays")
 """The kinds that settlement looks things up in."""
 
-ADJUST, RETURNED, COVER, SETTLE, AGE, FORGET = "adjust", "returned", "cover", "settle", "age", "forget"
+ADJUST, RETURNED, CHOOSE = "adjust", "returned", "choose"
+COVER, SETTLE, AGE, FORGET = "cover", "settle", "age", "forget"
 
 
 class Adjustment(msgspec.Struct, frozen=True, gc=False):
@@ -118,7 +124,7 @@ class State(msgspec.Struct):
     that nobody has spoken of was validated before there was a log.
 
     ``partition`` of ``partitions`` is the one whose merchants' books are kept here. ``terms`` are by merchant and
-    currency, with none for every currency.
+    currency, with none for every currency, and so is what merchants chose; ``wishes`` wait for the next tick.
     """
 
     now: int = 0
@@ -132,6 +138,8 @@ class State(msgspec.Struct):
     days: list[Day] = []
     settlement_days: dict[str, int] = {}
     terms: dict[str, SettlementTerms] = {}
+    choices: dict[str, Choice] = {}
+    wishes: dict[str, Wish] = {}
     holidays: dict[str, list[int]] = {}
 
 
@@ -178,6 +186,10 @@ def due(state: State, now: int) -> list[Work]:
         Work(NOTICES, RETURNED, key, returned.causation_id, returned.occurred_at)
         for key, returned in state.returned.items()
     ]
+    works += [
+        Work(FOLLOW_UPS, CHOOSE, key, wish.causation_id, wish.occurred_at)
+        for key, wish in state.wishes.items()
+    ]
     run_on = _run_day(now)
     if run_on <= _run_day(state.now):
         touched = {_key(one.merchant, one.currency): True for one in state.adjustments.values()}
@@ -213,6 +225,8 @@ def fire(state: State, work: Work, now: int) -> list[Event]:
             ]
         case "returned":
             return _come_back(state, state.returned.pop(work.key))
+        case "choose":
+            return _choose(state, state.wishes.pop(work.key).wanted)
         case "cover":
             return _cover(state, state.books[work.key])
         case "settle":
@@ -232,7 +246,14 @@ def _come_back(state: State, returned: Returned) -> list[Event]:
         return []
     book = state.books[_key(sent.merchant, sent.currency)]
     valid = state.accounts.get(_key(sent.merchant, sent.currency), True)
-    return come_back(returned, sent, book, _run_day(state.now), _terms(state, book).payout_attempts, valid)
+    return come_back(
+        returned,
+        sent,
+        book,
+        _run_day(state.now),
+        _terms(state, sent.merchant, sent.currency).payout_attempts,
+        valid,
+    )
 
 
 def _forget(state: State, item: str) -> None:
@@ -242,9 +263,15 @@ def _forget(state: State, item: str) -> None:
         state.books[_key(sent.merchant, sent.currency)].debits_returned = 0
 
 
+def _choose(state: State, wanted: MerchantSettingsRequested) -> list[Event]:
+    """Let a merchant have what it wants, where its contract leaves it that."""
+    merchant, currency = wanted.merchant, wanted.currency
+    return decided(wanted, _contract(state, merchant, currency), _terms(state, merchant, currency))
+
+
 def _cover(state: State, book: Book) -> list[Event]:
     """A balance below the merchant's limit is owed to us from here on, not only from the next run."""
-    if book.available >= -_terms(state, book).negative_limit:
+    if book.available >= -_terms(state, book.merchant, book.currency).negative_limit:
         return []
     return [
         MerchantReceivableRaised(
@@ -256,7 +283,7 @@ def _cover(state: State, book: Book) -> list[Event]:
 def _run(state: State, book: Book, now: int) -> Run:
     return Run(
         book,
-        _terms(state, book),
+        _terms(state, book.merchant, book.currency),
         _run_day(state.now),
         _run_day(now),
         day_of(now),
@@ -291,13 +318,19 @@ def _holidays(state: State, currency: str) -> frozenset[int]:
     return frozenset(state.holidays.get(currency, ()))
 
 
-def _terms(state: State, book: Book) -> SettlementTerms:
+def _contract(state: State, merchant: str, currency: str) -> SettlementTerms:
     """The terms for this currency, else those for every currency, else what holds for everybody."""
-    for currency in (book.currency, ""):
-        terms = state.terms.get(_key(book.merchant, currency))
-        if terms is not None:
-            return terms
-    return SettlementTerms(book.merchant)
+    return (
+        state.terms.get(_key(merchant, currency))
+        or state.terms.get(_key(merchant, ""))
+        or SettlementTerms(merchant)
+    )
+
+
+def _terms(state: State, merchant: str, currency: str) -> SettlementTerms:
+    """The contract with what the merchant chose within it."""
+    choice = state.choices.get(_key(merchant, currency)) or state.choices.get(_key(merchant, ""))
+    return in_force(_contract(state, merchant, currency), choice)
 
 
 def _key(merchant: str, currency: str) -> str:
@@ -317,6 +350,13 @@ def evolve(state: State, recorded: Recorded) -> State:
             state.partition, state.partitions = body.partition, body.partitions
         case MerchantEntryReceived() as body:
             _enter(state, recorded, body)
+        case MerchantSettingsRequested() as body:
+            meta = recorded.meta
+            key = f"{meta.occurred_at:020d} {body.idempotency_key} {body.merchant}"
+            state.wishes[key] = Wish(body, meta.event_id, meta.occurred_at)
+        case MerchantSettingsChanged() as body:
+            choice = Choice(body.schedule, body.anchor, body.minimum_payout)
+            state.choices[_key(body.merchant, body.currency)] = choice
         case PayoutOutcomeReceived() as body:
             returned = body.outcome is PayoutOutcome.RETURNED
             _hear_of(state, recorded, body.payout_id, body.return_code, body.correction, returned=returned)
@@ -432,6 +472,10 @@ def summary(state: State) -> Iterator[str]:
         for day in sorted(book.pending):
             entries = book.pending[day]
             yield f"book {key} due {day} {len(entries)} entries {sum(entry.amount for entry in entries)}"
+    for key, choice in sorted(state.choices.items()):
+        yield f"choice {key} {choice.schedule} {choice.anchor} from {choice.minimum_payout}"
+    for key in sorted(state.wishes):
+        yield f"wish {key}"
     for item, sent in sorted(state.transits.items()):
         what = "debit" if sent.debit else "payout"
         yield f"{what} {item} {sent.merchant} {sent.currency} {sent.amount} attempt {sent.attempt}"

@@ -21,13 +21,13 @@ from events.clearingfiles import ClearingFileAccepted, ClearingFileRejected, Cle
 from events.corrections import ResolutionRequested
 from events.disputes import DisputeEvidenceRequested, DisputeNoticeReceived, FraudReportReceived
 from events.hotlist import HotlistAnnounced, RiskSignalled
-from events.intake import EvidenceReceived, IncrementReceived, RequestReceived
+from events.intake import EvidenceReceived, IncrementReceived, RequestReceived, SettingsReceived
 from events.labels import LabelSignalled
 from events.lifecycle import CaptureRequested, IncrementRequested, PaymentRequested, VoidRequested
 from events.payouts import DebitAnnounced, MerchantDebitOutcomeReceived
 from events.reconciliation import BankLineRecorded, NetworkSettlementAdvised, PayoutAnnounced
 from events.refunds import RefundRequested
-from events.settlement import MerchantEntryReceived, PayoutOutcomeReceived
+from events.settlement import MerchantEntryReceived, MerchantSettingsRequested, PayoutOutcomeReceived
 from streams import (
     authorization,
     clearing,
@@ -53,6 +53,9 @@ from streams.processor import Processor
 NOTICE_LAG: Final = 4
 FEEDBACK_LAG: Final = 4
 BANK_LAG: Final = 4
+#: Settings take effect a tick later than they were asked for: by the clock on the wall settlement waits for payments
+#: alone, and not for intake beside them.
+SETTINGS_LAG: Final = 1
 #: What goes beyond a limit in one interval is on the hotlist when the second one behind it ends. One tick would be
 #: the least that there can be, but then every tick of payments waits for the one of velocity before it, and a run in
 #: virtual time takes a quarter longer. By the clock on the wall nobody waits, and it is in force as soon as it comes.
@@ -111,11 +114,13 @@ class EngineSpec:
 INTAKE: Final = EngineSpec(
     name="intake",
     inputs=("reference", "intake.inbox", "payments.requests"),
-    facts={"intake.inbox": frozenset({RequestReceived, IncrementReceived, EvidenceReceived})},
+    facts={
+        "intake.inbox": frozenset({RequestReceived, IncrementReceived, EvidenceReceived, SettingsReceived})
+    },
     upstreams=(Upstream("requests", Scope.SAME), Upstream("intake", Scope.ALL)),
     processors=(intake,),
     handovers=handovers.INTAKE,
-    marks=("payments.inbox",),
+    marks=("payments.inbox", "settlement.inbox"),
     own_clock=True,
 )
 
@@ -175,10 +180,19 @@ SETTLEMENT: Final = EngineSpec(
     inputs=("reference", "settlement.inbox"),
     facts={
         "settlement.inbox": frozenset(
-            {MerchantEntryReceived, PayoutOutcomeReceived, MerchantDebitOutcomeReceived}
+            {
+                MerchantEntryReceived,
+                MerchantSettingsRequested,
+                PayoutOutcomeReceived,
+                MerchantDebitOutcomeReceived,
+            }
         )
     },
-    upstreams=(Upstream("payments", Scope.ALL), Upstream("reconciliation", Scope.ALL, FEEDBACK_LAG)),
+    upstreams=(
+        Upstream("intake", Scope.ALL, SETTINGS_LAG),
+        Upstream("payments", Scope.ALL),
+        Upstream("reconciliation", Scope.ALL, FEEDBACK_LAG),
+    ),
     processors=(settlement,),
     handovers=handovers.SETTLEMENT,
     marks=("reconciliation.inbox",),

@@ -20,6 +20,7 @@ from projections.reading import records
 from projections.statement import Line, Statement, statements
 
 _SHOWN: Final = 5
+WEEKDAYS: Final = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 _TOTALS: Final = (
     ("captured", "captured, less what was voided or never paid"),
     ("refunded", "refunded"),
@@ -90,10 +91,14 @@ def statement(
             " FROM payouts WHERE merchant = $1 ORDER BY initiated_at, payout_id",
             [name],
         )
+        settings = records(
+            db, "SELECT * FROM merchant_settings WHERE merchant = $1 ORDER BY currency", [name]
+        )
         fresh = beside(db)
     if as_json:
         told = {
             "merchant": name,
+            "settings": settings,
             "totals": totals,
             "days": days,
             "payouts": payouts,
@@ -102,6 +107,8 @@ def statement(
         click.echo(to_json(told))
         return
     screen = console()
+    for setting in settings:
+        screen.print(_setting(setting))
     for total in totals:
         currency = total["currency"]
         lines = [
@@ -177,6 +184,16 @@ def _next_payout(one: Statement) -> str:
         return "Next payout: none to expect from what is on the books."
     amount, day = money(after.amount, one.currency), iso_day(after.run_on)
     return f"Next payout: {amount} on {day}, {after.status}{after.payout_id and f' ({after.payout_id})'}."
+
+
+def _setting(setting: dict[str, Any]) -> str:
+    """What the merchant chose, in words."""
+    schedule, anchor, currency = setting["schedule"], setting["anchor"], setting["currency"]
+    when = {"weekly": f" on {WEEKDAYS[anchor % 7]}", "monthly": f" on day {anchor}"}.get(schedule, "")
+    least = setting["minimum_payout"]
+    minimum = f" from {money(least, currency) if currency else f'{least:,} minor units'} on" if least else ""
+    where = currency or "currencies without settings of their own"
+    return f"Chosen for {where}: paid out {schedule}{when}{minimum}, since {instant(setting['since_at'])}."
 
 
 def _days(days: list[dict[str, Any]], currency: str) -> Any:

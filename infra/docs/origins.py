@@ -27,6 +27,8 @@ ADMITTED: Final = {
     "IncrementReceived": "payments.requests",
     "IncrementForwarded": "payments.requests",
     "EvidenceReceived": "payments.requests",
+    "SettingsReceived": "payments.requests",
+    "SettingsForwarded": "payments.requests",
     "EvidenceForwarded": "payments.requests",
     "ReferenceApplied": "reference",
 }

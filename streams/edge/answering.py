@@ -41,7 +41,7 @@ HOURS_TO_ANSWER: Final = (8, 54)
 HOURS_TOO_LATE: Final = (2, 12)
 MOST_DOCUMENTS: Final = 3
 
-_ASKED: Final = {
+ASKED: Final = {
     DisputeStep.INQUIRY_OPENED: Answered.INQUIRY,
     DisputeStep.CHARGEBACK: Answered.CHARGEBACK,
     DisputeStep.PRE_ARBITRATION: Answered.PRE_ARBITRATION,
@@ -74,7 +74,7 @@ def answers(seed: int, charge: Charge, stranger: str) -> Iterator[EvidenceReques
     )
     for planned in said:
         notice = planned.said
-        if isinstance(notice, DisputeNoticeReceived) and notice.step in _ASKED:
+        if isinstance(notice, DisputeNoticeReceived) and notice.step in ASKED:
             yield from _answered(seed, charge, notice, planned.on, stranger)
 
 
@@ -82,7 +82,7 @@ def _answered(
     seed: int, charge: Charge, notice: DisputeNoticeReceived, asked_on: int, stranger: str
 ) -> Iterator[EvidenceRequest]:
     """What comes of one notice, and of what the issuer says to that."""
-    case_id, stage = notice.case_id, _ASKED[notice.step]
+    case_id, stage = notice.case_id, ASKED[notice.step]
 
     def drawn(what: str) -> int:
         return chance(seed, what, case_id, stage)
@@ -131,7 +131,7 @@ def _answered(
     )
     for planned in issuers.answer(seed, submitted, day_of(at)):
         insisted = planned.said
-        if isinstance(insisted, DisputeNoticeReceived) and insisted.step in _ASKED:
+        if isinstance(insisted, DisputeNoticeReceived) and insisted.step in ASKED:
             yield from _answered(seed, charge, insisted, planned.on, stranger)
 
 

@@ -37,12 +37,19 @@ from events.reference import (
     Holidays,
     MerchantTerms,
     NetworkProfile,
-    PayoutSchedule,
     ReviewQueues,
     SettlementTerms,
     decode_reference,
 )
-from events.requests import InputRow, PaymentRequest, ReferencePublished, Tick
+from events.requests import (
+    InputRow,
+    PaymentRequest,
+    PayoutSchedule,
+    ReferencePublished,
+    SettingsRequest,
+    Tick,
+    has_day,
+)
 from streams.edge import issuers
 from streams.features.schedules import next_pay_day
 from streams.features.settlementrun import DEBIT_ATTEMPTS
@@ -218,6 +225,12 @@ class Terms(msgspec.Struct):
             case _:
                 pass
 
+    def wish(self, entry: SettingsRequest) -> None:
+        """Take what a merchant may be paid by into account, with the longest reserve that anybody has."""
+        if has_day(entry.schedule, entry.anchor):
+            kept_days = max(self.payouts.values())
+            self.payouts[entry.schedule, entry.anchor] = kept_days
+
 
 def schedule(
     rows: Iterable[InputRow], every: int = TICK, tail: int = TAIL_TICK, extra_days: int = 0
@@ -239,6 +252,8 @@ def schedule(
             walk.take_tick(at)
         walk.take_row(row)
         last_at = row.ingested_at
+        if isinstance(row.entry, SettingsRequest):
+            terms.wish(row.entry)
         if isinstance(row.entry, ReferencePublished):
             try:
                 terms.hear(row.entry)

@@ -33,9 +33,11 @@ from events.requests import (
     IncrementRequest,
     InputRow,
     PaymentRequest,
+    PayoutSchedule,
     ReferencePublished,
     RefundRequest,
     Request,
+    SettingsRequest,
     VoidRequest,
 )
 from streams.edge import networks, reference
@@ -92,6 +94,14 @@ FAR_ABOVE_HOLD: Final = (
 )
 ABOVE_PERCENT: Final = 15
 
+CHOOSERS: Final = 250_000  # in millionths: of merchants who want to be paid otherwise on this day
+#: What they want: schedule, day, and the least balance in minor units.
+CHOICES: Final = (
+    (PayoutSchedule.DAILY, 0, 0),
+    (PayoutSchedule.WEEKLY, 2, 0),
+    (PayoutSchedule.WEEKLY, 4, 5_000),
+    (PayoutSchedule.DAILY, 0, 2_500),
+)
 EVIDENCE_DUPLICATED: Final = 30_000  # in millionths: what is sent by hand is sent again more often
 
 _T = TypeVar("_T")
@@ -157,6 +167,7 @@ class _Day:
         self._publish_health(SLOW_FROM, healthy=False)
         self._publish_health(SLOW_UNTIL, healthy=True)
         self._publish_about_money()
+        self._choose()
         skip = 0
         for number, begun in enumerate(self._beginnings()):
             at, trade = divmod(begun, len(TRADES))
@@ -224,6 +235,29 @@ class _Day:
                 valid,
             )
             self._publish(DAY_AT + day * DAY + HOUR, Entry("hold", hold.hold_id, hold))
+
+    def _choose(self) -> None:
+        """Some merchants want to be paid otherwise, and not all of them may; one in ten is mistaken about the day."""
+        for trade in TRADES:
+            drawn = chance(self.seed, "pay days", trade.merchant)
+            if drawn >= CHOOSERS:
+                continue
+            schedule, anchor, minimum = CHOICES[drawn % len(CHOICES)]
+            at = DAY_AT + drawn % 24 * HOUR + drawn % 60 * MINUTE
+            for number, mistaken in enumerate((drawn % 10 == 0, False)):
+                if mistaken or number:
+                    request = SettingsRequest(
+                        trade.merchant,
+                        f"settings-{number}",
+                        "",
+                        schedule,
+                        anchor + 31 if mistaken else anchor,
+                        minimum,
+                        at + number * HOUR,
+                        trade.producer,
+                        True,
+                    )
+                    self._push(request.occurred_at + SECOND, request)
 
     def _publish(self, at: int, entry: Entry) -> None:
         """Reference data that comes while the day lasts, in the order of its time."""

@@ -15,7 +15,7 @@ from events.calendar import (
     on_or_after,
     weekday,
 )
-from events.reference import PayoutSchedule
+from events.requests import PayoutSchedule
 
 LOOK_BACK_DAYS: Final = 31
 """How many days without a run are made up for: each schedule has a day among them."""

@@ -20,6 +20,7 @@ from events.intake import (
 )
 from events.partitions import ReferenceApplied
 from events.requests import (
+    Answered,
     CaptureRequest,
     EvidenceRequest,
     IncrementRequest,
@@ -29,6 +30,7 @@ from events.requests import (
     ReferencePublished,
     RefundRequest,
     Request,
+    SettingsRequest,
     VoidRequest,
 )
 from streams import intake
@@ -130,6 +132,26 @@ def test_follow_ups_come_hours_and_days_later(day: list[InputRow]) -> None:
     assert DAY_AT + 4 * DAY < last_at < DAY_AT + 6 * DAY
 
 
+def test_merchants_answer_disputes_and_choose_their_pay_days() -> None:
+    """Most cases are answered once; some twice, some at a later stage. A few merchants want other pay days."""
+    asked = [entry for _, entry in requests(list(simulate(20_000, seed=42)))]
+    evidence = [entry for entry in asked if isinstance(entry, EvidenceRequest)]
+    assert 60 < len(evidence) < 200
+    cases = Counter((entry.case_id, entry.stage) for entry in set_of(evidence))
+    assert 0.7 < sum(times == 1 for times in cases.values()) / len(cases) < 0.99
+    assert {Answered.INQUIRY, Answered.CHARGEBACK, Answered.PRE_ARBITRATION} == {
+        entry.stage for entry in evidence
+    }
+    wishes = [entry for entry in asked if isinstance(entry, SettingsRequest)]
+    assert 2 <= len(wishes) <= 6
+    assert len(wishes) == len({entry.merchant for entry in wishes})
+
+
+def set_of(evidence: list[EvidenceRequest]) -> list[EvidenceRequest]:
+    """Without repeated deliveries."""
+    return list({(entry.merchant, entry.idempotency_key): entry for entry in evidence}.values())
+
+
 def test_payments_are_of_one_day_by_its_curve(day: list[InputRow]) -> None:
     """All begin on the Monday, far fewer in its quietest hour than in its busiest; most arrive at once."""
     began = [entry.occurred_at for _, entry in requests(day) if isinstance(entry, PaymentRequest)]
@@ -197,7 +219,8 @@ def test_the_same_seed_gives_the_same_file(tmp_path: Path) -> None:
     assert hash_of(tmp_path / "a") == hash_of(tmp_path / "b") != hash_of(tmp_path / "c")
     assert heard == sorted(heard)
     assert 1_500 == heard[-1]
-    asked = [one for one in requests(list(simulate(200, seed=7))) if not isinstance(one[1], EvidenceRequest)]
+    later = EvidenceRequest | SettingsRequest
+    asked = [one for one in requests(list(simulate(200, seed=7))) if not isinstance(one[1], later)]
     assert "36ca7126c3eacd82" == sha256(msgspec.json.encode(asked)).hexdigest()[:16]
 
 

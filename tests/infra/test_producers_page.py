@@ -12,6 +12,7 @@ import events.disputes
 import events.intake
 import events.lifecycle
 import events.refunds
+import events.settlement
 import schemas
 from events.avro import fields_of
 from events.identity import operation_id, payment_id
@@ -34,6 +35,7 @@ PAGE: Final = (Path(__file__).resolve().parents[2] / "docs" / "producers.md").re
 #: Events of a payment that are none of its producer's business: steps on the way, and what the network said.
 STEPS: Final = frozenset(
     "RequestReceived PaymentRequested CaptureRequested VoidRequested RefundRequested AuthorizationSubmitted"
+    " SettingsReceived SettingsForwarded MerchantSettingsRequested"
     " EvidenceReceived EvidenceForwarded DisputeEvidenceRequested FraudReportReceived FraudReportRefused"
     " FraudConfirmed DisputeNoticeReceived DisputeNoticeRefused DisputeFundsWithdrawn DisputeFundsReturned"
     " IncrementReceived IncrementForwarded IncrementRequested IncrementAdmitted IncrementSubmitted"
@@ -97,6 +99,7 @@ def test_every_answer_stands_there() -> None:
         for cls in vars(family).values()
         if isinstance(cls, type) and cls.__module__ == family.__name__ and not issubclass(cls, StrEnum)
     }
+    possible |= {name for name in vars(events.settlement) if name.startswith("MerchantSettings")}
     assert possible - STEPS == named - {"EventDeadLettered"}
     assert STEPS <= possible
 

@@ -260,6 +260,7 @@ IDLE = frozenset(
         "FraudReportRefused",
         "DisputeNoticeRefused",
         "DisputeEvidenceRejected",
+        "MerchantSettingsRejected",
     }
 )
 
@@ -974,6 +975,78 @@ _OF_CASES = {
 }
 
 
+# --- what merchants choose ------------------------------------------------------------------------------
+
+SCHEDULES = ("daily", "weekly", "monthly")
+
+
+class Choices:
+    """How merchants are paid by their contracts and their own settings: what may change, what did, and that no payout
+    is smaller than the merchant wants it."""
+
+    def __init__(self) -> None:
+        #: By merchant and currency: what was chosen; and by partition the contracts, for each reads its own.
+        self._chosen: dict[tuple[str, str], tuple[str, int, int]] = {}
+        self._contracts: dict[tuple[int, str, str], Body] = {}
+        self._wanted: dict[str, Event] = {}
+
+    def take(self, event: Event) -> Findings:
+        """Follow contracts, wishes and what comes of them."""
+        name, body = event.name, event.body
+        if name == "ReferenceApplied" and event.log == "settlement" and body["kind"] == "settlement":
+            terms = json.loads(body["content"])
+            self._contracts[event.partition, terms["merchant"], terms["currency"]] = terms
+        elif name == "MerchantSettingsRequested":
+            self._wanted[event.event_id] = event
+        elif name in {"MerchantSettingsChanged", "MerchantSettingsRejected"}:
+            yield from self._answered(event)
+        elif name == "PayoutInitiated" and body["attempt"] == 1:
+            _, _, least = self._paid(event, body["currency"])
+            if body["amount"] < least:
+                yield f"{event.where}: {body['payout_id']} is {body['amount']}, less than {least}"
+
+    def _contract(self, event: Event, currency: str) -> Body:
+        merchant = event.body["merchant"]
+        found = self._contracts.get((event.partition, merchant, currency))
+        return found or self._contracts.get((event.partition, merchant, "")) or {}
+
+    def _paid(self, event: Event, currency: str) -> tuple[str, int, int]:
+        """Schedule, day and least balance by which a merchant is paid."""
+        merchant, contract = event.body["merchant"], self._contract(event, currency)
+        chosen = self._chosen.get((merchant, currency)) or self._chosen.get((merchant, ""))
+        if chosen is not None and chosen[0] in contract.get("choices", SCHEDULES):
+            return chosen
+        return contract.get("schedule", "daily"), contract.get("anchor", 0), contract.get("minimum_payout", 0)
+
+    def _answered(self, event: Event) -> Findings:
+        body, where = event.body, event.where
+        asked = self._wanted.pop(event.meta["causation_id"], None)
+        if asked is None:
+            yield f"{where}: {event.name} of {body['merchant']}, which it has not asked for, or not again"
+            return
+        fields = ("merchant", "idempotency_key", "currency", "schedule", "anchor", "minimum_payout")
+        if any(asked.body[field] != body[field] for field in fields):
+            yield f"{where}: {event.name} is not what {body['merchant']} has asked for"
+        before = self._paid(event, body["currency"])
+        after = (body["schedule"], body["anchor"], body["minimum_payout"])
+        allowed = body["schedule"] in self._contract(event, body["currency"]).get("choices", SCHEDULES)
+        if event.name == "MerchantSettingsRejected":
+            reason = "unchanged" if allowed else "not_allowed"
+            if body["reason"] != reason or (allowed and before != after):
+                yield f"{where}: {body['merchant']} is refused as {body['reason']}"
+            return
+        old = (body["old_schedule"], body["old_anchor"], body["old_minimum_payout"])
+        if not allowed or old != before or old == after:
+            yield f"{where}: {body['merchant']} changes from {old} to {after}, and is paid by {before}"
+        self._chosen[body["merchant"], body["currency"]] = after
+
+    def close(self, ended: bool, put_aside: set[str]) -> Findings:
+        """In the end everybody has been answered."""
+        for asked in self._wanted.values():
+            if ended and asked.where not in put_aside:
+                yield f"{asked.where}: the settings have no answer"
+
+
 # --- what is kept back from a merchant ------------------------------------------------------------------
 
 #: Balances below zero that a merchant may have between two runs, where its terms do not say.
@@ -1248,7 +1321,7 @@ class Counts:
                 yield f"{event.where}: {name} of {'/'.join(map(str, what))} happens again"
             self._seen[name].add(what)
         match name:
-            case "RequestReceived" | "IncrementReceived" | "EvidenceReceived":
+            case "RequestReceived" | "IncrementReceived" | "EvidenceReceived" | "SettingsReceived":
                 self._requests[event.event_id] = event.where
             case _ if name in ANSWERS:
                 self._answers[event.meta["causation_id"]] += 1
@@ -1438,7 +1511,7 @@ def _keys(payment: Body) -> list[str]:
 #: Requests that came into the contract later, by the events that hold one kind each.
 ALONE = {
     f"{kind}{what}": f"{kind}Request"
-    for kind in ("Increment", "Evidence")
+    for kind in ("Increment", "Evidence", "Settings")
     for what in ("Received", "Forwarded")
 }
 
@@ -1552,6 +1625,7 @@ class Audit:
         self._books = Books()
         self._files = Files()
         self._disputes = Disputes()
+        self._choices = Choices()
         self._risks = Risks()
         self._labels = Labels()
         self._streams = Streams()
@@ -1595,6 +1669,7 @@ class Audit:
             self._books,
             self._files,
             self._disputes,
+            self._choices,
             self._risks,
             self._labels,
             self._lists,
@@ -1614,7 +1689,8 @@ class Audit:
         if inputs.given:
             self._find(inputs.close(ended))
         self._find(self._files.close(ended))
-        self._find(self._disputes.close(ended, self._inputs.put_aside))
+        self._find(self._disputes.close(ended, inputs.put_aside))
+        self._find(self._choices.close(ended, inputs.put_aside))
         self._find(self._books.close(ended, inputs.stated if inputs.given and ended else None))
         return self.findings
 

@@ -62,8 +62,10 @@ from events.requests import (
     EvidenceRequest,
     IncrementRequest,
     PaymentRequest,
+    PayoutSchedule,
     RefundRequest,
     Request,
+    SettingsRequest,
     Tick,
     VoidRequest,
 )
@@ -312,6 +314,20 @@ class Story:
         key = key or self._key("evidence")
         at = self.now
         self.ask(EvidenceRequest(merchant, key, payment, case_id, stage, list(documents), at, "story", True))
+
+    def wants(
+        self,
+        schedule: PayoutSchedule,
+        anchor: int = 0,
+        minimum: int = 0,
+        *,
+        merchant: str = SHOP,
+        currency: str = "",
+        key: str = "",
+    ) -> None:
+        """The merchant wants to be paid on other days, or from another balance on."""
+        key = key or self._key("settings")
+        self.ask(SettingsRequest(merchant, key, currency, schedule, anchor, minimum, self.now, "story", True))
 
     def ask(self, request: Request) -> None:
         """Any request, as a producer sends it. One comes a second after the other."""

@@ -62,7 +62,10 @@ from events.risk import RiskAssessed, Verdict
 from events.settlement import (
     FundsMadeAvailable,
     MerchantBalanceAdjusted,
+    MerchantSettingsChanged,
+    MerchantSettingsRejected,
     PayoutInitiated,
+    SettingsRejection,
     SettlementBatchClosed,
 )
 from events.wire import decode_event, encode_event, encode_message
@@ -259,6 +262,16 @@ def answered(one: DisputeEvidenceRequested | DisputeOpened) -> bool:
     return one.case_id == submitted.case_id
 
 
+def of_inn(one: PayoutInitiated) -> bool:
+    """The contract of this merchant has a minimum."""
+    return one.merchant == "inn" and one.attempt == 1
+
+
+def other(reason: SettingsRejection) -> SettingsRejection:
+    """The one that it is not."""
+    return next(one for one in SettingsRejection if one is not reason)
+
+
 PLANTED: dict[str, tuple[Change, str]] = {
     # postings and limits
     "legs": (body(FundsMadeAvailable, amount=more(1)), "do not sum to zero"),
@@ -341,6 +354,13 @@ PLANTED: dict[str, tuple[Change, str]] = {
     "labelled in vain": (gone(LabelApplied), "count here or elsewhere alone"),
     "labelled elsewhere alone": (body(LabelApplied, number=more(1)), "counts, and nobody told of it"),
     "told of nothing": (gone(PaymentLabelled), "labels, and velocity was told of"),
+    # settings
+    "other settings": (body(MerchantSettingsChanged, minimum_payout=more(1)), "is not what"),
+    "other settings before": (body(MerchantSettingsChanged, old_minimum_payout=more(1)), "and is paid by"),
+    "settings unheard": (gone(MerchantSettingsChanged), "the settings have no answer"),
+    "settings heard twice": (twice(MerchantSettingsChanged), "which it has not asked for, or not again"),
+    "settings refused": (body(MerchantSettingsRejected, reason=other), "is refused as"),
+    "less than wanted": (body(PayoutInitiated, of_inn, amount=1), "less than"),
     # once, and why
     "no outcome": (gone(PaymentDeclined), "has 0 outcomes"),
     "two outcomes": (twice(PaymentAuthorized), "has 2 outcomes"),

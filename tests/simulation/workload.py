@@ -17,7 +17,6 @@ from events.reference import (
     HotlistEntry,
     MerchantTerms,
     NetworkProfile,
-    PayoutSchedule,
     Reference,
     ReviewInstruction,
     ReviewQueue,
@@ -36,7 +35,9 @@ from events.requests import (
     IncrementRequest,
     InputRow,
     PaymentRequest,
+    PayoutSchedule,
     RefundRequest,
+    SettingsRequest,
     VoidRequest,
 )
 from events.review import ReviewDecision
@@ -53,9 +54,10 @@ QUARRELSOME = {"WARNED": 200_000, "DISPUTED": 400_000}
 #: Hours after the beginning. Further apart than a day, so that the time between them passes in large steps.
 ANSWERED_AFTER = (33, 60, 90, 125)
 SETTLEMENT = (
-    SettlementTerms("inn", reserve_ppm=200_000, reserve_days=3, negative_limit=0),
+    SettlementTerms("inn", minimum_payout=100, reserve_ppm=200_000, reserve_days=3, negative_limit=0),
     SettlementTerms("inn", "JPY", reserve_ppm=50_000, reserve_days=1),
     SettlementTerms("kiosk", schedule=PayoutSchedule.WEEKLY, anchor=3, minimum_payout=500),
+    SettlementTerms("till", "JPY", choices=(PayoutSchedule.WEEKLY,)),
 )
 
 
@@ -276,6 +278,27 @@ class _Maker:
                 )
                 self.add(at, evidence)
 
+    def choose(self, random: Random) -> None:
+        """Merchants want to be paid otherwise: some may, one may not, some are paid so already or say so twice."""
+        wishes = (
+            (PayoutSchedule.DAILY, 0, 0),
+            (PayoutSchedule.DAILY, 0, 700),
+            (PayoutSchedule.WEEKLY, 2, 100),
+            (PayoutSchedule.MONTHLY, 12, 0),
+            (PayoutSchedule.WEEKLY, 7, 0),
+        )
+        refused = SettingsRequest(
+            "till", "s", "JPY", PayoutSchedule.DAILY, 0, 0, START + 70 * MINUTE, "simulation", True
+        )
+        self.add(refused.occurred_at, refused)
+        for number in range(random.randrange(9)):
+            at = START + random.randrange(180) * MINUTE
+            merchant, currency = random.choice(MERCHANTS), random.choice(("", "USD", "JPY", "EUR"))
+            wish = SettingsRequest(
+                merchant, f"s{number}", currency, *random.choice(wishes), at, "simulation", True
+            )
+            self.add(at, wish)
+
     def grow(self, random: Random, at: int, name: str, paid: PaymentRequest) -> None:
         """One increment or two, and seldom a capture of a fifth more than all of it."""
         total = paid.amount
@@ -309,6 +332,7 @@ def rows(seed: int) -> list[InputRow]:
     maker.enlarge(Random(f"{seed}/more"))
     with patch.multiple(issuers, **QUARRELSOME):
         maker.dispute(Random(f"{seed}/disputes"))
+    maker.choose(Random(f"{seed}/choices"))
     later = (
         *instructions(),
         (40 * MINUTE, listed("dev-1", Standing.BLOCK, START + 160 * MINUTE)),

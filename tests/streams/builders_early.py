@@ -37,8 +37,10 @@ from events.requests import (
     EvidenceRequest,
     IncrementRequest,
     PaymentRequest,
+    PayoutSchedule,
     RefundRequest,
     Request,
+    SettingsRequest,
     VoidRequest,
 )
 from events.risk import Verdict
@@ -198,6 +200,13 @@ def evidence_request(**fields: Any) -> EvidenceRequest:
             SHOP, "evidence-9", PAYMENT, "dsp-1", Answered.CHARGEBACK, ["ab" * 32], NOON, "till-1", True
         ),
         **fields,
+    )
+
+
+def settings_request(**fields: Any) -> SettingsRequest:
+    """Paid on Fridays, whatever there is."""
+    return changed(
+        SettingsRequest(SHOP, "settings-9", "", PayoutSchedule.WEEKLY, 4, 0, NOON, "till-1", True), **fields
     )
 
 

@@ -12,7 +12,7 @@ from events.intake import (
     RequestRejected,
     RequestRejection,
 )
-from events.requests import EvidenceRequest, Operation, Request, VoidRequest
+from events.requests import EvidenceRequest, Operation, Request, SettingsRequest, VoidRequest
 from streams import intake
 from tests.streams.builders_early import (
     CARD,
@@ -29,6 +29,7 @@ from tests.streams.builders_early import (
     payment_request,
     received,
     refund_request,
+    settings_request,
     void_request,
 )
 
@@ -154,6 +155,11 @@ REFUSALS: list[tuple[Request, RequestRejection, str]] = [
     (payment_request(ip_ref="\x00"), R.IDENTIFIER_MALFORMED, "ip_ref"),
     (payment_request(email_ref="\u00e9"), R.IDENTIFIER_MALFORMED, "email_ref"),
     (refund_request(note="n" * 257), R.IDENTIFIER_MALFORMED, "note"),
+    (settings_request(anchor=7), R.SETTING_MALFORMED, "anchor"),
+    (settings_request(minimum_payout=-1), R.SETTING_MALFORMED, "minimum_payout"),
+    (settings_request(minimum_payout=10**12 + 1), R.SETTING_MALFORMED, "minimum_payout"),
+    (settings_request(currency="JPY"), R.CURRENCY_NOT_ACCEPTED, "currency"),
+    (settings_request(merchant="closed"), R.MERCHANT_BLOCKED, "merchant"),
     (evidence_request(case_id=""), R.IDENTIFIER_MALFORMED, "case_id"),
     (evidence_request(case_id="c" * 65), R.IDENTIFIER_MALFORMED, "case_id"),
     (evidence_request(payment_id="pay-1"), R.PAYMENT_ID_MALFORMED, "payment_id"),
@@ -187,7 +193,7 @@ def test_a_refusal_names_reason_and_field(request_: Request, reason: RequestReje
         event.idempotency_key,
         event.body_mac,
     )
-    if not isinstance(request_, VoidRequest | EvidenceRequest):
+    if not isinstance(request_, VoidRequest | EvidenceRequest | SettingsRequest):
         assert (request_.amount, request_.currency) == (event.amount, event.currency)
 
 
@@ -211,6 +217,7 @@ def test_every_reason_has_a_row() -> None:
         refund_request(currency="JPY"),
         refund_request(merchant="closed"),
         evidence_request(merchant="closed"),
+        settings_request(currency="EUR", minimum_payout=10**12),
         evidence_request(documents=[f"{n:064x}" for n in range(20)]),
         void_request(merchant="closed"),
     ],
@@ -323,6 +330,7 @@ PAN = "4111111111111111"
         refund_request(note="paid with 4111.1111.1111.1111, sorry"),
         refund_request(amount=4_222_222_222_222),
         refund_request(currency=PAN),
+        settings_request(minimum_payout=int(PAN)),
         evidence_request(case_id=PAN),
         evidence_request(documents=["ab" * 32, PAN]),
         evidence_request(documents=[PAN + "a" * 48]),

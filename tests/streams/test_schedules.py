@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 
 from events.calendar import day_number, is_business_day
 from events.errors import ValidationError
-from events.reference import PayoutSchedule, SettlementTerms, decode_reference, encode_reference
+from events.reference import SettlementTerms, decode_reference, encode_reference
+from events.requests import PayoutSchedule
 from streams.features.schedules import next_pay_day, pays_between
 
 D, W, M = PayoutSchedule.DAILY, PayoutSchedule.WEEKLY, PayoutSchedule.MONTHLY

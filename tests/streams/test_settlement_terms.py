@@ -27,12 +27,12 @@ from events.payouts import PayoutSubmitted
 from events.reference import (
     HoldInstruction,
     Holidays,
-    PayoutSchedule,
     Reference,
     SettlementTerms,
     WriteOffInstruction,
     encode_reference,
 )
+from events.requests import PayoutSchedule
 from events.settlement import (
     EntryCause,
     MerchantBalanceAdjusted,

@@ -32,6 +32,7 @@ _REQUESTS: Final = (
     "RefundRequest",
     "IncrementRequest",
     "EvidenceRequest",
+    "SettingsRequest",
     "Tick",
 )
 _MESSAGES: Final[Mapping[str, tuple[str, ...]]] = {

@@ -18,8 +18,8 @@ from streams.topology import TOPICS
 
 OURS: Final = Ours("house")
 REQUESTS: Final = (
-    "PaymentRequest CaptureRequest VoidRequest RefundRequest IncrementRequest EvidenceRequest".split()
-)
+    "PaymentRequest CaptureRequest VoidRequest RefundRequest IncrementRequest EvidenceRequest SettingsRequest"
+).split()
 
 
 def text(name: str) -> str:
