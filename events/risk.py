@@ -63,6 +63,9 @@ class RiskAssessed(Event, frozen=True):
     rules that matched, in pack order, ``shadow_rules`` those that matched and decide nothing, ``failed_rules`` those
     that divided by zero here. ``score`` are the points of the rules, 0 (harmless) to 100; ``models`` is what each model
     in use said, the champion first.
+
+    A verdict behind an authorization stands on the one before it: it has no ``features`` of its own, and its ``texts``
+    are what the issuer's answer adds, in the words of rules. It is given where some rule in force is asked then.
     """
 
     KEY: ClassVar[tuple[str, ...]] = PAYMENT

@@ -5,7 +5,7 @@ from typing import Any, Final
 
 import click
 
-from events.risk import ModelScore, RiskAssessed
+from events.risk import ModelScore, Phase, RiskAssessed
 from infra.output import console, instant, money, remark, table
 from streams.features.rules.catalogue import FEATURES, PLACES
 from streams.forensics.explaining import Explained
@@ -13,23 +13,42 @@ from streams.forensics.explaining import Explained
 _MOST_REASONS: Final = 6
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _LOG: Final = "payments"
+_PHASES: Final = {
+    Phase.BEFORE_AUTHORIZATION: "before any network was asked",
+    Phase.AFTER_AUTHENTICATION: "behind the authentication",
+    Phase.AFTER_AUTHORIZATION: "behind the issuer's answer",
+}
+_TITLES: Final = {
+    Phase.BEFORE_AUTHORIZATION: "What was measured (0 and what is not known left out)",
+    Phase.AFTER_AUTHENTICATION: "What the authentication added",
+    Phase.AFTER_AUTHORIZATION: "What the answer added",
+}
 
 
 def print_explained(found: Explained) -> None:
-    """The verdict, the rules behind it, what was measured, what models said, and where it comes from."""
+    """Each verdict, the rules behind it, what was measured, what models said, and where it comes from."""
+    _print_verdict(found)
+    if found.after is not None:
+        _print_verdict(found.after)
+    if not (found.agrees and (found.after is None or found.after.agrees)):
+        remark("Decided again from the log, it comes out otherwise.")
+
+
+def _print_verdict(found: Explained) -> None:
     body = found.event.body
     assert isinstance(body, RiskAssessed)
     screen = console()
     click.echo(
         f"{body.payment_id} at {body.merchant}: {body.verdict}, score {body.score}, "
-        f"decided at {_LOG}/{found.partition} {found.offset:,} ({found.event.meta.event_id})."
+        f"decided {_PHASES[body.phase]} at {_LOG}/{found.partition} {found.offset:,} ({found.event.meta.event_id})."
     )
     rules = [(one.rule, one.how, one.action, one.points or "", one.when.strip()) for one in found.fired]
     if rules:
         screen.print(table("Rules", ("rule", "", "asks for", "points", "where"), rules))
     known = [(name, f"{value:,}", _meaning(name)) for name, value in found.features.items() if value > 0]
     known += [(name, text, _meaning(name)) for name, text in found.texts.items() if text]
-    screen.print(table("What was measured (0 and what is not known left out)", ("feature", "", ""), known))
+    if known:
+        screen.print(table(_TITLES[body.phase], ("feature", "", ""), known))
     for said in body.models:
         _print_model(found, said)
     rows = [
@@ -43,13 +62,15 @@ def print_explained(found: Explained) -> None:
         )
         for one in found.origins
     ]
-    screen.print(table("Where it comes from", ("position", "event", "", "made", "merchant", "amount"), rows))
+    if body.phase is Phase.BEFORE_AUTHORIZATION:
+        screen.print(
+            table("Where it comes from", ("position", "event", "", "made", "merchant", "amount"), rows)
+        )
     if found.agrees:
         click.echo("Decided again from the log: the same, bit for bit.")
         return
     for difference in found.differences:
         click.echo(f"{difference.field}: recorded {difference.recorded}, decided again {difference.again}")
-    remark("Decided again from the log, it comes out otherwise.")
 
 
 def as_json_value(found: Explained) -> dict[str, Any]:
@@ -85,6 +106,7 @@ def as_json_value(found: Explained) -> dict[str, Any]:
         "origins": [one._asdict() for one in found.origins],
         "agrees": found.agrees,
         "differences": [one._asdict() for one in found.differences],
+        "after": None if found.after is None else as_json_value(found.after),
     }
 
 

@@ -57,7 +57,7 @@ from events.lifecycle import (
 )
 from events.partitions import ReferenceApplied
 from events.reference import MerchantTerms, NetworkProfile, decode_reference
-from events.risk import RiskAssessed, Verdict
+from events.risk import Phase, RiskAssessed, Verdict
 from events.routing import RouteExhausted, RouteSelected
 from streams.features import talk
 from streams.features.approvals import (
@@ -153,7 +153,7 @@ def decide(state: State, recorded: Recorded) -> list[Event]:
             return [talk.submission(payment, body, _mcc(state, payment), _timeout(state, body.network))]
         case NetworkReplyReceived() | NetworkReplyTimedOut() | NetworkNotSent() as body:
             return _answered(state, recorded.meta, body)
-        case RiskAssessed(verdict=Verdict.BLOCK) as body:
+        case RiskAssessed(verdict=Verdict.BLOCK, phase=Phase.BEFORE_AUTHORIZATION) as body:
             return [talk.declined(body.payment_id, state.payments[body.payment_id], BLOCKED)]
         case RouteExhausted() as body:
             return [talk.declined(body.payment_id, state.payments[body.payment_id], NOWHERE)]

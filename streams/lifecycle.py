@@ -12,6 +12,9 @@ A void lets go of what has not left for clearing: the hold and the captures of t
 left can only be refunded, and no void may leave less captured than was given back. The hold that an undone capture had
 taken does not come back: the issuer is told to let go of it.
 
+Where rules are asked about the issuer's answer, their verdict decides what is captured by itself; a payment that they
+block is let go like by a void, before anything was captured.
+
 A payment that a person looks at (:mod:`streams.review`) is not captured while he does: what is captured by itself waits
 for the decision, and a merchant's capture or increment is parked. One that is turned down is let go like by a void.
 
@@ -65,6 +68,7 @@ from events.reference import MerchantTerms, NetworkProfile, decode_reference
 from events.refunds import RefundApproved, RefundFailed
 from events.requests import CaptureMode, Operation
 from events.review import ReviewClosed, ReviewDecided, ReviewDecision, ReviewOpened
+from events.risk import Phase, RiskAssessed, Verdict
 from streams.features import followups
 from streams.features.days import Day, before, forget, put_aside
 from streams.features.followups import Bag, FollowUp
@@ -77,6 +81,7 @@ HEARS: Final[tuple[type[Event], ...]] = (
     IncrementRequested,
     VoidRequested,
     PaymentAuthorized,
+    RiskAssessed,
     PaymentDeclined,
     IncrementAdmitted,
     AuthorizationIncremented,
@@ -95,7 +100,7 @@ HEARS: Final[tuple[type[Event], ...]] = (
     ReviewClosed,
     ReferenceApplied,
 )
-DECIDES: Final[tuple[type[Event], ...]] = (PaymentAuthorized, ReviewDecided)
+DECIDES: Final[tuple[type[Event], ...]] = (PaymentAuthorized, RiskAssessed, ReviewDecided)
 
 MEMORY_DAYS: Final = 30
 """How many whole days of logical time the ending of a payment is kept."""
@@ -142,8 +147,8 @@ class Payment(msgspec.Struct, gc=False):
     is all that the issuer came to hold, ``held`` what of it nobody has captured or let go of. ``unsent`` are the
     captures whose clearing records have not left, ``sent`` those whose have, ``undone`` those that were voided;
     ``captured`` is what all but the last come to, and ``refunded`` what was promised back to the card. ``asking``: the
-    network was asked to hold more, and has not answered. ``held_back``: a person looks at it; ``turned_down``: he has
-    said no.
+    network was asked to hold more, and has not answered. ``held_back``: a person looks at it; ``turned_down``: he, or a
+    rule that knew the issuer's answer, has said no; ``judged``: such rules were asked.
     """
 
     merchant: str
@@ -162,6 +167,7 @@ class Payment(msgspec.Struct, gc=False):
     undone: list[str] = []
     held_back: bool = False
     turned_down: bool = False
+    judged: bool = False
 
 
 class Closed(msgspec.Struct, frozen=True, gc=False):
@@ -217,18 +223,22 @@ def decide(state: State, recorded: Recorded) -> list[Event]:
     match recorded.body:
         case PaymentAuthorized() as body:
             payment = state.payments[body.payment_id]
-            if payment.turned_down:
-                return _let_go(payment, body.payment_id)
-            return _capture_by_itself(payment, body.payment_id)
+            # Where rules are asked about the answer, their verdict stands behind this and says how it goes on.
+            return [] if payment.judged else _go_on(payment, body.payment_id)
+        case RiskAssessed(phase=Phase.AFTER_AUTHORIZATION) as body:
+            return _go_on(state.payments[body.payment_id], body.payment_id)
         case ReviewDecided() as body:
             looked_at = state.payments.get(body.payment_id)
             if looked_at is None or looked_at.standing is not Standing.AUTHORIZED:
                 return []
-            if looked_at.turned_down:
-                return _let_go(looked_at, body.payment_id)
-            return _capture_by_itself(looked_at, body.payment_id)
+            return _go_on(looked_at, body.payment_id)
         case _:
             return []
+
+
+def _go_on(payment: Payment, payment_id: str) -> list[Event]:
+    """Let go of a payment that was turned down; capture any other, if that happens by itself."""
+    return _let_go(payment, payment_id) if payment.turned_down else _capture_by_itself(payment, payment_id)
 
 
 def _capture_by_itself(payment: Payment, payment_id: str) -> list[Event]:
@@ -453,11 +463,15 @@ def evolve(state: State, recorded: Recorded) -> State:
             payment.standing = Standing.AUTHORIZED
             payment.network = _shared(body.network)
             payment.approved = payment.held = body.approved_amount
+            payment.valid_until_at = body.valid_until_at
             # What waits for a person may wait for longer than the issuer does.
             if not payment.idempotency_key or payment.held_back:
-                payment.valid_until_at = body.valid_until_at
                 _schedule(state, body.payment_id, body.valid_until_at)
             followups.release(state.waiting, body.payment_id)
+        case RiskAssessed(phase=Phase.AFTER_AUTHORIZATION) as body:
+            payment = state.payments[body.payment_id]
+            payment.judged = True
+            payment.turned_down = payment.turned_down or body.verdict is Verdict.BLOCK
         case PaymentDeclined():
             _decline(state, recorded)
         case AuthorizationReversed(reason=ReversalReason.TIMEOUT):
@@ -508,6 +522,8 @@ def evolve(state: State, recorded: Recorded) -> State:
             looked_at = state.payments.get(body.payment_id)
             if looked_at is not None:
                 looked_at.held_back = True
+                if looked_at.standing is Standing.AUTHORIZED:
+                    _schedule(state, body.payment_id, looked_at.valid_until_at)
         case ReviewDecided() | ReviewClosed() as body:
             looked_at = state.payments.get(body.payment_id)
             if looked_at is not None:

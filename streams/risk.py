@@ -1,10 +1,14 @@
-"""Risk: a verdict on every payment before it is sent anywhere.
+"""Risk: a verdict on every payment before it is sent anywhere, and another when the issuer has approved.
 
 A payment is measured (:mod:`streams.features.measuring`) and counted in one go, and the models in use are asked
 (:mod:`streams.features.modelling`): the champion gives a score that rules read, a challenger is told beside it. The
 rules in force are asked (:mod:`streams.features.rules.in_force`), and the merchant's own limits and the hotlist, which
 bind whatever the rules say. The event carries the whole vector: any past verdict can be explained from it, and from the
 log it is decided again, bit for bit.
+
+When the issuer has approved, and some rule reads its answer (what it says of the address and the security code), those
+rules are asked, of the same vector and the answer. Their verdict comes before anything is captured: a block takes the
+authorization back, a review holds the capture. Of a payment that was declined nothing is asked any more.
 
 A partition counts what it has all of: the card, and the card at the merchant. A payment's vector is kept while the
 payment waits for its outcome. What no window reaches any more is forgotten by ticks.
@@ -46,6 +50,7 @@ HEARS: Final[tuple[type[Event], ...]] = (
     PaymentDeclined,
     PaymentAuthorized,
     AuthorizationOutcomeUnknown,
+    RiskAssessed,
     HotlistApplied,
     HotlistReleased,
     PaymentLabelled,
@@ -53,7 +58,12 @@ HEARS: Final[tuple[type[Event], ...]] = (
     LabelApplied,
     ReferenceApplied,
 )
-DECIDES: Final[tuple[type[Event], ...]] = (PaymentRequested, FraudConfirmed, ReferenceApplied)
+DECIDES: Final[tuple[type[Event], ...]] = (
+    PaymentRequested,
+    PaymentAuthorized,
+    FraudConfirmed,
+    ReferenceApplied,
+)
 
 MERCHANT_MAX_AMOUNT: Final = "merchant_max_amount"
 MERCHANT_CARD_COUNT_24H: Final = "merchant_card_count_24h"
@@ -79,6 +89,7 @@ class Signalled(msgspec.Struct, frozen=True, gc=False):
 class State(msgspec.Struct):
     """What payments are measured against, the rules and the hotlist in force, and the payments without an outcome.
 
+    ``open`` are the payments that wait for the issuer's answer, ``answered`` those whose answer is just being judged.
     ``book`` has the labels of payments whose cards are at home here, ``signalled`` those of all cards that the next
     tick counts. ``refused`` is what was wrong with the reference data that came last.
     """
@@ -87,6 +98,7 @@ class State(msgspec.Struct):
     rules: InForce = msgspec.field(default_factory=InForce)
     models: Models = msgspec.field(default_factory=Models)
     open: dict[str, Measured] = {}
+    answered: dict[str, Measured] = {}
     hotlist: Hotlist = msgspec.field(default_factory=Hotlist)
     book: Book = msgspec.field(default_factory=Book)
     signalled: dict[str, Signalled] = {}
@@ -103,6 +115,8 @@ def decide(state: State, recorded: Recorded) -> list[Event]:
     match recorded.body:
         case PaymentRequested() as body:
             return [_assess(state, body)]
+        case PaymentAuthorized() as body:
+            return _assess_again(state, body)
         case FraudConfirmed() as body:
             return _labelled(state, body)
         case ReferenceApplied() as body:
@@ -149,6 +163,30 @@ def _assess(state: State, body: PaymentRequested) -> RiskAssessed:
     )
 
 
+def _assess_again(state: State, body: PaymentAuthorized) -> list[Event]:
+    """What the rules say that were waiting for the issuer's answer."""
+    measured = state.answered.get(body.payment_id)
+    if measured is None:
+        return []
+    vector = measuring.answered(measured.vector, body, body.avs_result, body.cvv_result)
+    outcome = in_force.judge_of(state.rules).judge(Phase.AFTER_AUTHORIZATION, body.merchant, vector)
+    return [
+        RiskAssessed(
+            body.payment_id,
+            body.merchant,
+            in_force.verdict_of(state.rules, outcome),
+            in_force.score_of(outcome),
+            list(outcome.fired),
+            FEATURE_SET,
+            [],
+            Phase.AFTER_AUTHORIZATION,
+            measuring.answered_texts_of(vector),
+            list(outcome.shadow),
+            list(outcome.failed),
+        )
+    ]
+
+
 def _labelled(state: State, body: FraudConfirmed) -> list[Event]:
     """What counts of somebody's word: nothing where it says again what is known."""
     following = labels.following(state.book, body.payment_id, body.label)
@@ -181,8 +219,15 @@ def evolve(state: State, recorded: Recorded) -> State:
         case PaymentDeclined() as body:
             measuring.decline(state.measures, body.payment_id, recorded.meta.recorded_at)
             state.open.pop(body.payment_id, None)
-        case PaymentAuthorized() | AuthorizationOutcomeUnknown() as body:
+        case AuthorizationOutcomeUnknown() as body:
             state.open.pop(body.payment_id, None)
+        case PaymentAuthorized() as body:
+            measured = state.open.pop(body.payment_id, None)
+            asks = in_force.judge_of(state.rules).asks(Phase.AFTER_AUTHORIZATION, body.merchant)
+            if measured is not None and asks:
+                state.answered[body.payment_id] = measured
+        case RiskAssessed(phase=Phase.AFTER_AUTHORIZATION) as body:
+            state.answered.pop(body.payment_id)
         case ReferenceApplied(kind="rules" | "rulebook" | "rulelist") as body:
             state.refused = in_force.put(state.rules, decode_reference(body.kind, body.content))
         case ReferenceApplied(kind="model") as body:

@@ -26,7 +26,7 @@ from events.lifecycle import PaymentRequested
 from events.money import MILLION, share
 from events.partitions import ReferenceApplied
 from events.reference import BinTable, NetworkHealth, NetworkProfile, decode_reference
-from events.risk import RiskAssessed, Verdict
+from events.risk import Phase, RiskAssessed, Verdict
 from events.routing import (
     FailoverReason,
     RouteCandidate,
@@ -96,7 +96,7 @@ def decide(state: State, recorded: Recorded) -> list[Event]:
     """The first network after the verdict; the next one after an attempt that was not sent."""
     match recorded.body:
         case RiskAssessed() as body:
-            if body.verdict is Verdict.BLOCK:
+            if body.verdict is Verdict.BLOCK or body.phase is not Phase.BEFORE_AUTHORIZATION:
                 return []
             return [_next(state, body.payment_id, state.journeys[body.payment_id])]
         case NetworkNotSent(kind=MessageKind.AUTHORIZATION) as body:

@@ -98,9 +98,10 @@ def features(source: Path, windows: str, out: Path, hot: int, as_json: bool) -> 
 @kafka_config_option
 @json_option
 def explain(payment_id: str, log: Value, kafka_config: Path | None, as_json: bool) -> int:
-    """Why a payment got its verdict: what was measured, what fired, what the models said, and from which events.
+    """Why a payment got its verdicts: what was measured, what fired, what the models said, and from which events.
 
-    The verdict is decided again from the beginning of its partition's log. Exit code 1: it came out otherwise.
+    Each verdict, before the authorization and behind it, is decided again from the beginning of its partition's log.
+    Exit code 1: one came out otherwise.
     """
     from infra.collecting import collect_rarely
     from infra.explanations import as_json_value, print_explained
@@ -117,4 +118,4 @@ def explain(payment_id: str, log: Value, kafka_config: Path | None, as_json: boo
         click.echo(to_json(as_json_value(found)))
     else:
         print_explained(found)
-    return 0 if found.agrees else 1
+    return 0 if found.agrees and (found.after is None or found.after.agrees) else 1

@@ -152,6 +152,11 @@ asked in the first phase in which everything that it reads is known, or in the l
 - Nobody can have a cardholder authenticate yet. A payment on which `request_3ds` decides gets the verdict `step_up`
   and goes on as one to be reviewed does; where a `block` fires too, it is blocked, or the request would let through
   what it was meant to keep out. The phase after authentication is not asked before there is one.
+- **Behind an authorization** there is a second verdict, where any rule in force is asked then. It comes before anything
+  is captured: `block` takes the authorization back (`PaymentVoided`, and a reversal to the network), `review` and
+  `step_up` hold the capture until a person has [looked](review.md), where a queue is in force. A payment that the
+  issuer has declined, or of which nothing was heard in time, is over: nothing more is asked of it. `tallystick risk
+  explain` decides both verdicts again.
 - A merchant's limits of amount and of payments a day with one card bind whatever the rules say; they are told as
   `merchant_max_amount` and `merchant_card_count_24h`.
 - The verdict's event has the values of all features, the rules that fired, those in shadow and those that failed;

@@ -126,10 +126,13 @@ RECORDED: Final = (
 """The whole numbers of a recorded vector. Those of the profile (what a model sees) stand at its end."""
 
 TEXTS: Final = ("card.country", "card.brand", "card.funding", "merchant.mcc")
+ANSWERED_TEXTS: Final = ("authorization.code", "payment.avs", "payment.cvv")
+"""What a verdict behind an authorization records."""
 
 _velocity_recorded: Final = itemgetter(*(PLACES[name] for name in _VELOCITY_RECORDED))
 _others_recorded: Final = itemgetter(*(PLACES[name] for name in _OTHERS_RECORDED))
 _texts_recorded: Final = itemgetter(*(PLACES[name] for name in TEXTS))
+_answered_recorded: Final = itemgetter(*(PLACES[name] for name in ANSWERED_TEXTS))
 _SCORE: Final = PLACES["model.score"]
 _OUTLIERS_7D: Final = profiles.NAMES.index("card_outliers_7d")
 
@@ -328,6 +331,11 @@ def features_of(measured: Measured) -> list[int]:
 def texts_of(measured: Measured) -> list[str]:
     """The texts of :data:`TEXTS`."""
     return [value or "" for value in _texts_recorded(measured.vector)]
+
+
+def answered_texts_of(vector: Sequence[Value]) -> list[str]:
+    """The texts of :data:`ANSWERED_TEXTS`."""
+    return [value or "" for value in _answered_recorded(vector)]
 
 
 def answered(

@@ -265,7 +265,8 @@ class _Run:
             return
         body, found = payment.body, self.found
         outcomes = payment.outcome
-        if event is not None and payment.reply is not None:
+        # Of a declined payment the stream asks nothing any more.
+        if isinstance(event, PaymentAuthorized) and payment.reply is not None:
             vector = answered(payment.vector, event, payment.reply.avs_result, payment.reply.cvv_result)
             outcomes = [*outcomes, self.judge.judge(Phase.AFTER_AUTHORIZATION, body.merchant, vector)]
         authorized = isinstance(event, PaymentAuthorized)

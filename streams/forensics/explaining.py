@@ -1,7 +1,8 @@
-"""One verdict explained: what was measured, what fired and why, where it comes from, and that it comes out again.
+"""The verdicts on a payment explained: what was measured, what fired and why, where it comes from, and that it comes
+out again.
 
 The log of the payment's partition is decided again from its beginning, by the engine that decided it, with a witness
-beside the risk processor: it sees the state that the verdict was made of. What comes out must be the recorded bytes.
+beside the risk processor: it sees the state that a verdict was made of. What comes out must be the recorded bytes.
 Nothing is written. Raises Refused for a payment that the log does not have, LogDamaged for one that cannot be read.
 """
 
@@ -12,7 +13,7 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from events.authorization import PaymentDeclined
+from events.authorization import AuthorizationOutcomeUnknown, PaymentAuthorized, PaymentDeclined
 from events.envelope import Recorded
 from events.errors import LogDamaged, Refused, ValidationError, WireError
 from events.identity import partition_of_slot, slot_of_payment
@@ -20,11 +21,11 @@ from events.labels import LabelApplied, PaymentLabelled
 from events.lifecycle import PaymentRequested
 from events.partitions import ClockKind
 from events.reference import WrittenRule
-from events.risk import Mode, RiskAssessed
+from events.risk import Mode, Phase, RiskAssessed
 from events.wire import decode_event, encode_event, type_of
 from streams import risk
 from streams.features import modelling
-from streams.features.measuring import RECORDED, TEXTS
+from streams.features.measuring import ANSWERED_TEXTS, RECORDED, TEXTS
 from streams.features.rules.catalogue import WINDOWS
 from streams.features.rules.in_force import InForce
 from streams.features.scoring import Assessment
@@ -71,7 +72,10 @@ class Difference(NamedTuple):
 
 
 class Explained(NamedTuple):
-    """A verdict with everything behind it. ``differences`` is empty where it came out again, bit for bit."""
+    """A verdict with everything behind it. ``differences`` is empty where it came out again, bit for bit.
+
+    ``after`` is the one that followed the issuer's answer, where there is one: it stands on the same features.
+    """
 
     offset: int
     partition: int
@@ -83,6 +87,7 @@ class Explained(NamedTuple):
     origins: list[Origin]
     agrees: bool
     differences: list[Difference]
+    after: "Explained | None" = None
 
 
 class _Seen(NamedTuple):
@@ -103,6 +108,7 @@ class _Witness:
     def __init__(self, payment_id: str) -> None:
         self._payment_id = payment_id
         self.seen: _Seen | None = None
+        self.over = False
         self.initial = risk.initial
         self.evolve = risk.evolve
         self.due = risk.due
@@ -110,16 +116,22 @@ class _Witness:
         self.summary = risk.summary
 
     def decide(self, state: risk.State, recorded: Recorded) -> list[Any]:
-        """As risk decides."""
+        """As risk decides. Once nothing more is asked of the payment it is ``over``."""
         body = recorded.body
-        if isinstance(body, PaymentRequested) and body.payment_id == self._payment_id:
-            measured = state.open[body.payment_id]
-            self.seen = _Seen(_copied(state.rules), _copied(state.models), list(measured.profile))
+        match body:
+            case PaymentRequested() | PaymentAuthorized() if body.payment_id == self._payment_id:
+                measured = state.open.get(body.payment_id) or state.answered.get(body.payment_id)
+                if measured is None:
+                    self.over = True
+                else:
+                    self.seen = _Seen(_copied(state.rules), _copied(state.models), list(measured.profile))
+            case _:
+                pass
         return risk.decide(state, recorded)
 
 
 def explain(log: WholeLog, payment_id: str, progress: Progress = lambda done: None) -> Explained:
-    """The verdict on a payment before its authorization."""
+    """The verdict on a payment before its authorization, with the one behind it."""
     with log.view():
         run = run_of(log)
         try:
@@ -134,6 +146,7 @@ def explain(log: WholeLog, payment_id: str, progress: Progress = lambda done: No
         engine = Engine(spec, partition, run.partitions, run.clock, simulated=virtual)
         origins = _Origins(asked)
         expected: deque[Recorded] = deque()
+        before: Explained | None = None
         for stored in _stored(log, partition):
             if stored.offset % _READ == 0:
                 progress(stored.offset)
@@ -144,8 +157,21 @@ def explain(log: WholeLog, payment_id: str, progress: Progress = lambda done: No
                 expected.extend(output.events if output is not None else [])
             again = expected.popleft() if expected else None
             if isinstance(recorded.body, RiskAssessed) and recorded.body.payment_id == payment_id:
-                return _explained(stored, partition, recorded, again, witness.seen, origins)
-    raise Refused(f"{payment_id} has no verdict yet")
+                found = _explained(stored, partition, recorded, again, witness.seen, origins)
+                if before is not None:
+                    return before._replace(after=found)
+                before = found
+            if before is not None and (witness.over or _is_end(recorded, payment_id)):
+                break
+    if before is None:
+        raise Refused(f"{payment_id} has no verdict yet")
+    return before
+
+
+def _is_end(recorded: Recorded, payment_id: str) -> bool:
+    """Whether a payment is over before it was authorized."""
+    body = recorded.body
+    return isinstance(body, PaymentDeclined | AuthorizationOutcomeUnknown) and body.payment_id == payment_id
 
 
 def _request(log: Log, partition: int, payment_id: str) -> PaymentRequested:
@@ -178,7 +204,13 @@ def _explained(
         partition,
         recorded,
         dict(zip(RECORDED, body.features, strict=False)),
-        dict(zip(TEXTS, body.texts, strict=False)),
+        dict(
+            zip(
+                TEXTS if body.phase is Phase.BEFORE_AUTHORIZATION else ANSWERED_TEXTS,
+                body.texts,
+                strict=False,
+            )
+        ),
         [] if seen is None else list(_fired(seen.rules, body)),
         {}
         if seen is None

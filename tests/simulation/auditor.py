@@ -744,6 +744,9 @@ class Risks:
         self._frauds: dict[tuple[int, str, str], list[int]] = defaultdict(list)
         self._paid: dict[str, list[tuple[int, int]]] = defaultdict(list)
         self._blocked: set[str] = set()
+        self._taken_back: dict[str, bool] = {}
+        self._authorized: set[str] = set()
+        self._captured: set[str] = set()
 
     def take(self, event: Event) -> Findings:
         """Count a payment when it is assessed; a blocked one may go nowhere."""
@@ -755,12 +758,39 @@ class Risks:
             self._count_fraud(event)
         elif name == "RiskAssessed" and body["phase"] == "before_authorization":
             yield from self._assessed(event)
+        elif name == "RiskAssessed":
+            yield from self._assessed_again(event)
+        elif name == "PaymentVoided" and body["payment_id"] in self._taken_back:
+            self._taken_back[body["payment_id"]] = True
+        elif name == "PaymentCaptured" and body["payment_id"] in self._taken_back:
+            yield f"{event.where}: {body['payment_id']} was blocked behind its authorization, and is captured"
+        elif name in {"PaymentAuthorized", "PaymentCaptured"}:
+            (self._authorized if name == "PaymentAuthorized" else self._captured).add(body["payment_id"])
         elif name == "AuthorizationSubmitted" and body["payment_id"] in self._blocked:
             yield f"{event.where}: {body['payment_id']} was blocked, and is submitted"
         elif name == "PaymentDeclined":
             blocked = body["payment_id"] in self._blocked
             if blocked != (body["reason"] == "risk_blocked"):
                 yield f"{event.where}: {body['payment_id']} is declined as {body['reason']}, blocked: {blocked}"
+
+    def _assessed_again(self, event: Event) -> Findings:
+        """The second verdict: between the issuer's approval and the first capture."""
+        payment = event.body["payment_id"]
+        if event.body["phase"] != "after_authorization" or payment not in self._authorized:
+            yield f"{event.where}: {payment} is assessed again, and was not authorized"
+        if payment in self._captured:
+            yield f"{event.where}: {payment} is assessed again, and was captured before"
+        if event.body["verdict"] == "block":
+            self._taken_back[payment] = False
+
+    def close(self, ended: bool) -> Findings:
+        """What was blocked behind its authorization was let go."""
+        if ended:
+            yield from (
+                f"{payment} was blocked behind its authorization, and is not let go"
+                for payment, gone in sorted(self._taken_back.items())
+                if not gone
+            )
 
     def _assessed(self, event: Event) -> Findings:
         meta, body = event.meta, event.body
@@ -1451,7 +1481,7 @@ class Lists:
                     yield f"{event.where}: {body['item']} is released and was not listed"
             case "PaymentRequested":
                 self._keys[body["payment_id"]] = _keys(body)
-            case "RiskAssessed":
+            case "RiskAssessed" if body["phase"] == "before_authorization":
                 yield from self._judged(event)
             case _:
                 pass
@@ -1686,6 +1716,7 @@ class Audit:
         self._find(self._agreement.close(ended))
         self._find(self._reviews.close(ended))
         self._find(self._labels.close(ended))
+        self._find(self._risks.close(ended))
         if inputs.given:
             self._find(inputs.close(ended))
         self._find(self._files.close(ended))

@@ -45,7 +45,7 @@ from events.fees import InterchangeAssessed, ProcessingFeeCharged
 from events.hotlist import HotlistApplied, HotlistReleased, VelocityLimitReached
 from events.intake import RequestReceived, RequestRejected
 from events.labels import LabelApplied, PaymentLabelled
-from events.lifecycle import AuthorizationExpired, PaymentCaptured, PaymentRequested
+from events.lifecycle import AuthorizationExpired, PaymentCaptured, PaymentRequested, PaymentVoided
 from events.messages import Marker
 from events.partitions import MarkersTaken, TickPassed
 from events.reconciliation import BankLineRecorded, NetworkSettlementReceived, PayoutPaid, SchemeInvoicePaid
@@ -58,7 +58,7 @@ from events.review import (
     ReviewOpened,
     ReviewProposed,
 )
-from events.risk import RiskAssessed, Verdict
+from events.risk import Phase, RiskAssessed, Verdict
 from events.settlement import (
     FundsMadeAvailable,
     MerchantBalanceAdjusted,
@@ -239,6 +239,25 @@ def approved(one: ReviewDecided) -> bool:
     return one.decision is ReviewDecision.APPROVE and one.payment_id in captured
 
 
+def let_on(one: RiskAssessed) -> bool:
+    """A payment that was captured behind its second verdict."""
+    bodies = [recorded.body for recorded in decoded().values()]
+    captured = {found.payment_id for found in bodies if isinstance(found, PaymentCaptured)}
+    return one.phase is Phase.AFTER_AUTHORIZATION and one.payment_id in captured
+
+
+def taken_back(one: PaymentVoided) -> bool:
+    """A payment that was blocked behind its authorization."""
+    bodies = [recorded.body for recorded in decoded().values()]
+    return one.payment_id in {
+        found.payment_id
+        for found in bodies
+        if isinstance(found, RiskAssessed)
+        and found.phase is Phase.AFTER_AUTHORIZATION
+        and found.verdict is Verdict.BLOCK
+    }
+
+
 def by_two(one: ReviewDecided) -> bool:
     """Decided by two people."""
     return bool(one.proposed_by)
@@ -345,6 +364,15 @@ PLANTED: dict[str, tuple[Change, str]] = {
     "evidence too late": (body(DisputeOpened, answered, reply_by_at=1), "came when its time had ended"),
     "evidence unheard": (gone(DisputeEvidenceRejected), "the evidence has no answer"),
     "evidence heard twice": (twice(DisputeEvidenceRejected), "which nobody has asked for, or not again"),
+    "captured though blocked": (body(RiskAssessed, let_on, verdict=Verdict.BLOCK), "and is captured"),
+    "not taken back": (
+        gone(PaymentVoided, taken_back),
+        "was blocked behind its authorization, and is not let go",
+    ),
+    "assessed too early": (
+        body(RiskAssessed, phase=Phase.AFTER_AUTHORIZATION),
+        "is assessed again, and was not authorized",
+    ),
     "a fraud too many": (
         body(RiskAssessed, features=lambda features: [*features[:41], features[41] + 1, *features[42:]]),
         "frauds under its keys, and there are",

@@ -13,6 +13,7 @@ from events.calendar import HOUR, MINUTE, day_number, start_of
 from events.hotlist import Dimension, Measure, Standing, Window
 from events.identity import card_id, operation_id, payment_id
 from events.reference import (
+    Action,
     HoldInstruction,
     HotlistEntry,
     MerchantTerms,
@@ -21,10 +22,12 @@ from events.reference import (
     ReviewInstruction,
     ReviewQueue,
     ReviewQueues,
+    RuleBook,
     SettlementTerms,
     VelocityLimit,
     VelocityLimits,
     WriteOffInstruction,
+    WrittenRule,
 )
 from events.requests import (
     Answered,
@@ -43,6 +46,7 @@ from events.requests import (
 from events.review import ReviewDecision
 from streams.edge import issuers
 from streams.edge.reference import Entry, health, published, starter
+from streams.features.rules.catalogue import LANGUAGE
 
 START = start_of(day_number(2026, 3, 2)) + 18 * HOUR
 MERCHANTS = ("inn", "kiosk", "till")
@@ -112,10 +116,26 @@ def _changed(content: Reference) -> Reference:
             return content
 
 
+#: One merchant's rules: about what the network says of code and address, and about what is known to be fraud.
+RULED = RuleBook(
+    LANGUAGE,
+    1,
+    MERCHANTS[2],
+    (
+        WrittenRule("code", Action.BLOCK, None, 'payment.cvv == "no_match"', 70, False),
+        WrittenRule("address", Action.REVIEW, None, 'payment.avs == "none"', 30, False),
+        WrittenRule("known", Action.REVIEW, None, "card.frauds_30d + device.frauds_30d > 0", 30, False),
+    ),
+    (),
+    (),
+)
+
+
 def entries() -> list[Entry]:
-    """The starter data with three merchants of our own, low limits and holds of one day."""
+    """The starter data with three merchants of our own, low limits, holds of one day, and rules about answers."""
     starting = starter([_terms(merchant) for merchant in MERCHANTS], SETTLEMENT)
-    return [Entry(entry.kind, entry.ref_id, _changed(entry.content)) for entry in starting]
+    ruled = Entry("rulebook", RULED.merchant, RULED)
+    return [*(Entry(entry.kind, entry.ref_id, _changed(entry.content)) for entry in starting), ruled]
 
 
 def listed(device: str, standing: Standing | None, until_at: int) -> Entry:

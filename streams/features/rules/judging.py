@@ -98,6 +98,11 @@ class Judge:
         conditions = [rule.condition for pack in packs for part in pack.values() for rule in part.rules]
         return sorted(set().union(*map(places_of, conditions)))
 
+    def asks(self, phase: Phase, merchant: str) -> bool:
+        """Whether any rule is asked of this merchant's payments in a phase."""
+        own = self._own.get(merchant)
+        return phase in self._rules or (own is not None and phase in own[0])
+
     def judge(self, phase: Phase, merchant: str, vector: Sequence[Value]) -> Outcome:
         """What the rules of a phase say of a payment with this vector."""
         own = self._own.get(merchant)
