@@ -12,6 +12,7 @@ from projections import (
     hotlist,
     ledger,
     merchants,
+    monitoring,
     payments,
     places,
     reconciliation,
@@ -34,6 +35,7 @@ CATALOG: Final[tuple[Projection, ...]] = (
     clearing,
     reconciliation,
     places,
+    monitoring,
 )
 
 

@@ -1,12 +1,17 @@
 """``tallystick risk``: what fraud decisions see, and why one came out as it did."""
 
+import re
 from pathlib import Path
+from typing import Final
 
 import click
 
-from infra.options import any_log_option, json_option, kafka_config_option
+from events.errors import Refused
+from infra.options import any_log_option, as_of_option, json_option, kafka_config_option, store_option
 from infra.settings import Value
+from infra.stores import StoreAddress
 
+_MONTH: Final = re.compile(r"\d{4}-(0[1-9]|1[0-2])")
 _FILE = click.Path(path_type=Path, dir_okay=False)
 
 
@@ -119,3 +124,59 @@ def explain(payment_id: str, log: Value, kafka_config: Path | None, as_json: boo
     else:
         print_explained(found)
     return 0 if found.agrees and (found.after is None or found.after.agrees) else 1
+
+
+@risk.command()
+@click.option(
+    "--month", metavar="YYYY-MM", default="", help="The month to look at.  [default: the last that has any]"
+)
+@click.option("--merchant", default="", metavar="ID", help="Of this merchant alone.")
+@store_option
+@as_of_option
+@json_option
+def monitoring(month: str, merchant: str, store: StoreAddress, as_of: str | None, as_json: bool) -> int:
+    """How near merchants are to the networks' programmes against fraud and disputes.
+
+    Exit code 1: somebody exceeds one. `monitoring_programmes` has the limits, `dispute_monitoring` what was counted.
+    """
+    from infra.freshness import beside, field, remark_freshness
+    from infra.output import console, money, table, to_json
+    from infra.stores import reading
+    from projections.reading import records
+
+    if month and not _MONTH.fullmatch(month):
+        raise Refused(f"--month {month[:20]}: a month is written 2026-03")
+    with reading(store, as_of) as db:
+        found = records(
+            db,
+            "SELECT * FROM monitoring_standing WHERE ($1 = '' OR merchant = $1) AND month = CASE WHEN $2 = ''"
+            " THEN (SELECT max(month) FROM dispute_monitoring) ELSE CAST(nullif($2, '') AS DATE) END"
+            " ORDER BY percent_of_limit DESC, merchant, network, programme, currency",
+            [merchant, f"{month}-01" if month else ""],
+        )
+        fresh = beside(db)
+    if as_json:
+        click.echo(to_json({"standing": found, "freshness": field(fresh)}))
+    elif not found:
+        click.echo("No payment was cleared, reported or disputed then, at a network that has a programme.")
+    else:
+        rows = [
+            (
+                row["merchant"],
+                row["network"],
+                row["programme"],
+                *(
+                    money(row[name], row["currency"]) if row["currency"] else f"{row[name]:,}"
+                    for name in ("counted", "counted_limit", "base")
+                ),
+                "" if row["ratio_bps"] is None else f"{row['ratio_bps']:,}",
+                f"{row['ratio_limit_bps']:,}",
+                row["standing"],
+            )
+            for row in found
+        ]
+        columns = ("merchant", "network", "programme", "counted", "limit", "of", "bps", "limit", "standing")
+        console().print(table(f"Month {found[0]['month']:%Y-%m}", columns, rows, right=columns[3:8]))
+    if not as_json:
+        remark_freshness(fresh)
+    return 1 if any(row["standing"] == "exceeded" for row in found) else 0

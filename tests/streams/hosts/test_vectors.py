@@ -13,7 +13,7 @@ from events.identity import card_id, partition_of_name
 from events.partitions import ClockKind
 from events.reference import FraudModel
 from events.requests import CaptureMode, Channel, PaymentRequest, Tick
-from events.risk import Mode, RiskAssessed
+from events.risk import Mode, Phase, RiskAssessed
 from events.wire import decode_event, encode_message
 from streams.edge.bank import Bank
 from streams.edge.clearinghouse import ClearingHouse
@@ -95,7 +95,11 @@ def vectors(log: Log, partitions: int = 1, batch: int = 100, *, restarts: bool =
         for partition in range(partitions)
         for stored in log.read("payments", partition, 0, 100_000)
     ]
-    verdicts = {body.payment_id: body for body in bodies if isinstance(body, RiskAssessed)}
+    verdicts = {
+        body.payment_id: body
+        for body in bodies
+        if isinstance(body, RiskAssessed) and body.phase is Phase.BEFORE_AUTHORIZATION
+    }
     assert len(verdicts) == HOURS * CARDS
     assert len({tuple(body.features) for body in verdicts.values()}) > HOURS
     assert all(body.models for body in verdicts.values())
