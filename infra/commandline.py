@@ -44,6 +44,7 @@ COMMANDS: Final = (
     Lazy("Look", "ledger", "ledger", "ledger", "Trial balance and what has not come back to zero."),
     Lazy("Look", "merchant", "merchant", "merchant", "A merchant's statement."),
     Lazy("Look", "disputes", "disputes", "disputes", "Who wants money back, and how it came out."),
+    Lazy("Look", "clearing", "clearing", "clearing", "Files that left for the networks, made again."),
     Lazy("Look", "settlement", "settlement", "settlement", "What becomes available to merchants when."),
     Lazy(
         "Look",
