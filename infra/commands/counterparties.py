@@ -1,4 +1,4 @@
-"""``tallystick counterparties``: the card networks' clearing houses and the bank, simulated."""
+"""``tallystick counterparties``: the card networks' clearing house and the bank, simulated."""
 
 import asyncio
 import os
@@ -29,7 +29,7 @@ from infra.output import remark
 )
 @diagnostics_options
 def counterparties(log: str, config: Path | None, seed: int, only: str | None, state: Path) -> int:
-    """Simulated: the clearing houses of the card networks, and the bank with its statements.
+    """Simulated: the clearing house of the card networks, and the bank with its statements.
 
     They read the committed logs and answer in transactions, so they can be killed at any moment. Runs until Ctrl-C or
     SIGTERM. Exit code 3: in doubt, or another process has taken over; start it again.

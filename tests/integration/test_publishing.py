@@ -64,10 +64,10 @@ def expected(file: Path) -> dict[TopicPartition, list[bytes]]:
 
 
 def pass_ticks(cluster: Cluster, tick: int) -> None:
-    """Let the payments partitions have come to a tick, as their clearing houses say."""
+    """Let the payments partitions have come to a tick, as the clearing house says."""
     with closing(KafkaLog(cluster)) as log:
         for number in range(PARTITIONS):
-            marker = encode_message(Marker(f"network/{number}", tick, tick * EVERY, 0))
+            marker = encode_message(Marker("network/0", tick, tick * EVERY, 0))
             log.commit("network/0", [Append("network.notices", number, 0, marker)], {})
 
 

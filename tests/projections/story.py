@@ -240,7 +240,7 @@ class Story:
             currency,
             10,
         )
-        cause = self.tell("payments", partition, answered, cause=presented, sender=f"network/{partition}")
+        cause = self.tell("payments", partition, answered, cause=presented, sender="network/0")
         self.in_payments(
             payment,
             [

@@ -207,8 +207,8 @@ class Forgotten(Fault):
         told = {name: list(member.command) for name, member in house.members.items()}
         house.stop()
         prefix = job.cluster.prefix
-        groups = [f"{prefix}.engines", f"{prefix}.adapter", f"{prefix}.edge.bank.0"]
-        groups += [f"{prefix}.edge.network.{number}" for number in range(job.partitions)]
+        names = ("engines", "adapter", "edge.network.0", "edge.bank.0")
+        groups = [f"{prefix}.{name}" for name in names]
         for group in groups:
             until_empty(job.cluster, group)
         forget_positions(job.cluster, groups)
