@@ -39,7 +39,7 @@ from events.calendar import (
     start_of,
     weekday,
 )
-from events.clearing import ClearingRecordCreated, RecordKind
+from events.clearing import ClearingRecordCreated, ClearingReturnReceived, RecordKind
 from events.disputes import DisputeEvidenceSubmitted
 from events.envelope import Recorded
 from events.identity import partition_of_name
@@ -76,7 +76,7 @@ from streams.edge.faults import (
 )
 from streams.edge.issuers import Planned, answer, moved, plan
 from streams.edge.networks import Announcements
-from streams.edge.presenting import present
+from streams.edge.presenting import present, returned
 from streams.hosts.edges import Outgoing
 
 #: When a day's statement is drawn up, after midnight UTC.
@@ -246,15 +246,27 @@ class Bank:
             self.state.invoices.setdefault(name, empty).amount += said.scheme_fee
         if record.kind is RecordKind.PRESENTMENT:
             self._dispute(record, plan(self.seed, record, day_on))
+            self._take_back(record, returned(self.seed, record, said, day_on))
+
+    def _take_back(self, record: ClearingRecordCreated, back: Planned | None) -> None:
+        """What an issuer gives back, in the cycle of its day; the scheme fee is not."""
+        if back is not None:
+            assert isinstance(back.said, ClearingReturnReceived)
+            cycle = self._cycle_of(record, back.on)
+            cycle.records += 1
+            cycle.presented -= back.said.settlement_amount
+            cycle.interchange -= back.said.interchange
+
+    def _cycle_of(self, about: ClearingRecordCreated | DisputeEvidenceSubmitted, day_on: int) -> Cycle:
+        name = f"{about.network}-{about.currency}-{iso_day(day_on)}"
+        return self.state.cycles.setdefault(name, Cycle(about.network, about.currency, day_on))
 
     def _dispute(self, about: ClearingRecordCreated | DisputeEvidenceSubmitted, plans: list[Planned]) -> None:
         """What issuers will take and give back, each in the cycle of its day."""
         for planned in plans:
             amount = moved(planned)
             if amount:
-                name = f"{about.network}-{about.currency}-{iso_day(planned.on)}"
-                empty = Cycle(about.network, about.currency, planned.on)
-                self.state.cycles.setdefault(name, empty).disputed += amount
+                self._cycle_of(about, planned.on).disputed += amount
 
     def _take_payout(self, payout: PayoutSubmitted, recorded: Recorded) -> None:
         share = PAYOUTS_RETURNED if payout.attempt == 1 else RETURNED_AGAIN

@@ -21,7 +21,13 @@ import msgspec
 
 from events.base import Event
 from events.calendar import MINUTE, day_of, iso_instant
-from events.clearing import ClearingBatchClosed, ClearingRecordAnswered, ClearingRecordCreated, RecordKind
+from events.clearing import (
+    ClearingBatchClosed,
+    ClearingRecordAnswered,
+    ClearingRecordCreated,
+    ClearingReturnReceived,
+    RecordKind,
+)
 from events.clearingfiles import (
     ClearingFileAccepted,
     ClearingFileRejected,
@@ -41,7 +47,7 @@ from streams.edge.dice import chance
 from streams.edge.faults import NO_FAULTS, Plan
 from streams.edge.issuers import Planned, answer, plan
 from streams.edge.merging import REMEMBERED, Held, Merging, Parcel, close, complete, leave
-from streams.edge.presenting import Presented, present
+from streams.edge.presenting import Presented, present, returned
 from streams.hosts.edges import Outgoing
 
 LOGGER: Final = logging.getLogger("tallystick.edges")
@@ -253,7 +259,10 @@ class ClearingHouse:
     def _answers(self, record: ClearingRecordCreated, held: Held, now: int) -> Iterator[Outgoing]:
         said = present(self.seed, record, held.at, self.faults)
         if said.accepted and record.kind is RecordKind.PRESENTMENT:
-            self._keep(plan(self.seed, record, day_of(held.at)))
+            accepted_on = day_of(held.at)
+            self._keep(plan(self.seed, record, accepted_on))
+            back = returned(self.seed, record, said, accepted_on)
+            self._keep([back] if back else [])
         answered = self._fact(held.event_id, held.correlation_id, now, _answer(record, said))
         for _ in range(0 if said.lost else 2 if said.twice else 1):
             yield self._to(held.partition, answered)
@@ -291,10 +300,13 @@ class ClearingHouse:
 
 def _about(planned: Planned) -> tuple[str, str, int]:
     """A place among what is said on the same day that does not depend on when it was planned; reports come first."""
-    said = planned.said
-    if isinstance(said, DisputeNoticeReceived):
-        return said.payment_id, said.case_id, said.number
-    return said.payment_id, "", 0
+    match planned.said:
+        case DisputeNoticeReceived() as notice:
+            return notice.payment_id, notice.case_id, notice.number
+        case ClearingReturnReceived() as back:
+            return back.payment_id, back.record_id, 0
+        case report:
+            return report.payment_id, "", 0
 
 
 def _refusal(sent: ClearingFileSent, said: Trouble) -> ClearingFileRejected:

@@ -19,7 +19,7 @@ from typing import Final, NamedTuple
 import msgspec
 
 from events.calendar import iso_day, start_of
-from events.clearing import ClearingRecordCreated
+from events.clearing import ClearingRecordCreated, ClearingReturnReceived
 from events.disputes import (
     DisputeEvidenceSubmitted,
     DisputeNoticeReceived,
@@ -44,6 +44,7 @@ LET_GO: Final = 60_000
 IN_PART: Final = 100_000
 
 DAYS_TO_WARNING: Final = (1, 2)
+DAYS_TO_RETURN: Final = (1, 3)
 DAYS_TO_INQUIRY: Final = (1, 2)
 DAYS_TO_CHARGEBACK: Final = (1, 4)
 DAYS_FROM_INQUIRY: Final = 3
@@ -124,7 +125,7 @@ class Planned(msgspec.Struct, frozen=True, gc=False):
     """What an issuer will say on a day (since 1970)."""
 
     on: int
-    said: FraudReportReceived | DisputeNoticeReceived
+    said: FraudReportReceived | DisputeNoticeReceived | ClearingReturnReceived
 
 
 class Complaint(NamedTuple):
@@ -324,6 +325,6 @@ _WAY: Final = {
 
 
 def moved(planned: Planned) -> int:
-    """What the network takes for the issuer by this, minor units; negative: gives back."""
+    """What the network takes for the issuer by a notice, minor units; negative: gives back."""
     said = planned.said
     return _WAY.get(said.step, 0) * said.amount if isinstance(said, DisputeNoticeReceived) else 0

@@ -1,4 +1,5 @@
-"""What a network makes of a clearing record, simulated: whether it settles, in which cycle, and what it costs.
+"""What a network makes of a clearing record, simulated: whether it settles, in which cycle, what it costs, and whether
+its issuer gives it back days later.
 
 A function of (seed, record) and of what is planted. It prices from its own table with its own code, so reconciliation
 compares two records that were made apart. Clearing house and bank each ask for themselves and are told the same.
@@ -7,9 +8,10 @@ compares two records that were made apart. Clearing house and bank each ask for 
 from typing import Final, NamedTuple
 
 from events.calendar import day_of, iso_day, iso_week
-from events.clearing import ClearingRecordCreated, ClearingRejection, RecordKind
-from streams.edge.dice import MILLION, chance
+from events.clearing import ClearingRecordCreated, ClearingRejection, ClearingReturnReceived, RecordKind
+from streams.edge.dice import MILLION, between, chance, weighted
 from streams.edge.faults import FEE_WRONG_BY, NO_FAULTS, FaultKind, Plan, befalls
+from streams.edge.issuers import DAYS_TO_RETURN, Planned, complaint
 
 
 class Price(NamedTuple):
@@ -42,6 +44,15 @@ TARIFFS: Final[dict[str, Tariff]] = {
 REFUSED_FIRST: Final = 5_000
 REFUSED_AGAIN: Final = 100_000
 REFUSED_FOR_GOOD: Final = 400
+#: In millionths of refunds: there is no card any more that could be credited.
+REFUNDS_REFUSED: Final = 4_000
+#: In millionths of first presentments that were accepted: given back by their issuers. Chosen, as all shares here.
+RETURNED: Final = 1_500
+#: Why, with how often: what may leave once more first.
+_WHY_RETURNED: Final = (
+    (ClearingRejection.INVALID_DATA, 600_000),
+    (ClearingRejection.AUTHORIZATION_NOT_FOUND, 400_000),
+)
 
 
 class Presented(NamedTuple):
@@ -96,6 +107,34 @@ def present(
     )
 
 
+def returned(seed: int, record: ClearingRecordCreated, said: Presented, accepted_on: int) -> Planned | None:
+    """The return of a record that the network accepted on a day; None for nearly all.
+
+    It takes the money back in the cycle of the day on which it comes, and keeps nothing of it. What comes a second
+    time stays, and so does what its cardholder disputes, and what the network itself has mixed up.
+    """
+    if record.kind is not RecordKind.PRESENTMENT or record.presentment > 1 or not said.accepted or said.twice:
+        return None
+    if chance(seed, "returned", record.record_id) >= RETURNED:
+        return None
+    if complaint(seed, record.network, record.source_id, record.amount) is not None:
+        return None
+    on = accepted_on + between(chance(seed, "returned after", record.record_id), *DAYS_TO_RETURN)
+    back = ClearingReturnReceived(
+        record.payment_id,
+        record.network,
+        record.record_id,
+        weighted(chance(seed, "why returned", record.record_id), _WHY_RETURNED),
+        f"{record.network}-{record.currency}-{iso_day(on)}",
+        record.amount,
+        record.currency,
+        record.amount,
+        record.currency,
+        said.interchange,
+    )
+    return Planned(on, back)
+
+
 def _befalls(seed: int, faults: Plan, kind: FaultKind, record: ClearingRecordCreated) -> bool:
     return bool(faults) and befalls(faults, kind, record, chance(seed, kind, record.record_id))
 
@@ -105,6 +144,8 @@ def _rejection(seed: int, record: ClearingRecordCreated) -> ClearingRejection:
     if record.presentment > 1:
         refused = drawn < REFUSED_AGAIN
         return ClearingRejection.AUTHORIZATION_NOT_FOUND if refused else ClearingRejection.NONE
+    if record.kind is RecordKind.REFUND and drawn >= MILLION - REFUNDS_REFUSED:
+        return ClearingRejection.AUTHORIZATION_NOT_FOUND
     if drawn < REFUSED_FOR_GOOD:
         return ClearingRejection.DUPLICATE_PRESENTMENT
     return ClearingRejection.INVALID_DATA if drawn < REFUSED_FIRST else ClearingRejection.NONE

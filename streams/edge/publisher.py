@@ -282,9 +282,13 @@ def horizon(last_at: int, terms: Terms) -> int:
     # What waits for a person is captured when he has decided, or nobody in time.
     last_on, holidays = day_of(last_at + terms.review_minutes * MINUTE), terms.holidays
     cycle_on = last_on + DAYS_TO_FIRST_CUT_OFF + DAYS_TO_SECOND_PRESENTMENT + DAYS_OF_LAGS
+    # What an issuer gives back may leave once more, and is cleared, billed and settled then.
+    again_on = (
+        cycle_on + issuers.DAYS_TO_RETURN[1] + issuers.DAYS_UNDER_WAY + DAYS_TO_FIRST_CUT_OFF + DAYS_OF_LAGS
+    )
     disputed_on = cycle_on + issuers.LONGEST_DAYS
     net_on = add_business_days(disputed_on, BUSINESS_DAYS_TO_NET, holidays)
-    week_end_on = cycle_on - weekday(cycle_on) + 6
+    week_end_on = again_on - weekday(again_on) + 6
     invoice_on = on_or_after(week_end_on + DAYS_FROM_WEEK_END_TO_INVOICE, holidays)
     # A capture of the last row waits for its settlement days; what is won in a dispute is the merchant's only then.
     available_on = max(disputed_on, add_business_days(last_on + 1, terms.settlement_days, holidays))
