@@ -8,6 +8,7 @@ A schedule is a function of two numbers, so a failing one is named by them and c
 """
 
 import sys
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -19,7 +20,7 @@ from unittest.mock import patch
 
 import msgspec
 
-from events.calendar import HOUR, MINUTE
+from events.calendar import DAY, HOUR, MINUTE
 from events.partitions import ClockKind
 from events.requests import InputRow, PaymentRequest, Request, Tick
 from streams.edge import clearinghouse, issuers, networks, presenting
@@ -32,6 +33,7 @@ from streams.hosts.actors import PUBLISHER, Actor, EdgeActor, IndexActor, Publis
 from streams.hosts.admission import Keys
 from streams.hosts.index import Run
 from streams.hosts.memory import Crashed, CrashPoint, MemoryLog
+from streams.intake import CLAIM_DAYS
 from tests.simulation.auditor import TOPICS, Record, audit
 from tests.simulation.workload import QUARRELSOME
 from tests.simulation.workload import rows as workload
@@ -163,12 +165,15 @@ def _lane(item: Published) -> object:
 
 
 def _duplicated(given: list[Published], random: Random) -> list[Published]:
-    """Deliver a fifth of the requests again, once or twice, now or much later."""
+    """Deliver a fifth of the requests again, once or twice, now or much later: while the intake remembers them."""
     result = list(given)
     requests = [number for number, item in enumerate(given) if isinstance(item.message, Request)]
+    ticks = [(item.message.at, number) for number, item in enumerate(given) if isinstance(item.message, Tick)]
     for number in sorted(random.sample(requests, len(requests) // 5), reverse=True):
+        forgotten = bisect_left(ticks, (given[number].ingested_at + (CLAIM_DAYS - 1) * DAY, 0))
+        latest = ticks[forgotten][1] if forgotten < len(ticks) else len(result)
         for _ in range(random.randint(1, 2)):
-            later = min(len(result), number + 1 + int(random.expovariate(1 / 30)))
+            later = min(latest, number + 1 + int(random.expovariate(1 / 30)))
             result.insert(later, given[number])
     return result
 
