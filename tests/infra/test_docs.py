@@ -168,7 +168,7 @@ def test_a_word_without_a_meaning_is_refused() -> None:
 
 
 def test_a_topic_that_nobody_writes_is_refused() -> None:
-    """A planted one, beside one that two engines write."""
-    assert ["payments", "reconciliation"] == writers("settlement.inbox")
+    """A planted one, beside one that three engines write."""
+    assert ["intake", "payments", "reconciliation"] == writers("settlement.inbox")
     with pytest.raises(Refused, match=r"^nobody writes the topic coffee\.orders"):
         writers("coffee.orders")
