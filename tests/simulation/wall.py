@@ -7,6 +7,7 @@ books are right, and that nobody waits for whoever is silent.
 
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from random import Random
 from unittest.mock import patch
 
@@ -31,6 +32,8 @@ from tests.simulation.schedules import KEYS, harsh, planned
 TICK = MINUTE
 #: How many actions of the schedule make an hour of requests.
 ACTIONS_PER_HOUR = 600
+#: With nothing to publish for longer than this, time passes by the hour.
+LULL = 2 * HOUR
 
 
 class ClockedIndex(IndexActor):
@@ -84,44 +87,62 @@ class WallSimulation:
     # -- what happens ------------------------------------------------------------------------------
 
     def hours_of_requests(self) -> None:
-        """Until all requests have been published; much of their work may be left."""
+        """Until all requests have been published; much of their work may be left.
+
+        Where the next is hours away (evidence comes days after its payment), they pass as in :meth:`days_after`.
+        """
         first = True
-        while self._rows:
-            choice = self.random.random()
-            if choice < 0.05:
-                self.now += int(self.random.expovariate(ACTIONS_PER_HOUR * 0.05 / HOUR))
-                self._publish()
-            elif choice < 0.2 or first:
-                self._strike(self.random.randrange(self.partitions))
-            else:
-                self._act(self.random.choice(list(self._actors)))
-            first = False
+        with self._outside():
+            while self._rows:
+                choice = self.random.random()
+                if self._rows[-1].ingested_at > self.now + LULL:
+                    self._hours_pass()
+                    self._publish()
+                elif choice < 0.05:
+                    self.now += int(self.random.expovariate(ACTIONS_PER_HOUR * 0.05 / HOUR))
+                    self._publish()
+                elif choice < 0.2 or first:
+                    self._strike(self.random.randrange(self.partitions))
+                else:
+                    self._act(self.random.choice(list(self._actors)))
+                first = False
 
     def settle(self) -> None:
         """Until nobody who is not silent has anything more to do at this time; each index has its tick."""
         busy = True
-        while busy:
-            busy = False
-            for number in range(self.partitions):
-                busy |= self._strike(number)
-            for name in self.random.sample(list(self._actors), len(self._actors)):
-                busy |= self._act(name)
+        with self._outside():
+            while busy:
+                busy = False
+                for number in range(self.partitions):
+                    busy |= self._strike(number)
+                for name in self.random.sample(list(self._actors), len(self._actors)):
+                    busy |= self._act(name)
 
     def days_after(self) -> None:
         """Until every obligation has ended; in steps of hours, with indexes that miss most of them."""
         ends_at = self.plan.ends_at + 2 * DAY
-        while self.now < ends_at:
-            self.now += self.random.randint(1, 5) * HOUR
-            for number in range(self.partitions):
-                if self.random.random() < 0.7:
-                    self._strike(number)
-            for _ in range(self.random.randrange(8 * len(self._actors))):
-                self._act(self.random.choice(list(self._actors)))
-            if self.random.random() < 0.3:
+        with self._outside():
+            while self.now < ends_at:
+                self._hours_pass()
+            for _ in range(4):
+                self.now += TICK
                 self.settle()
-        for _ in range(4):
-            self.now += TICK
+
+    def _hours_pass(self) -> None:
+        self.now += self.random.randint(1, 5) * HOUR
+        for number in range(self.partitions):
+            if self.random.random() < 0.7:
+                self._strike(number)
+        for _ in range(self.random.randrange(8 * len(self._actors))):
+            self._act(self.random.choice(list(self._actors)))
+        if self.random.random() < 0.3:
             self.settle()
+
+    @contextmanager
+    def _outside(self) -> Iterator[None]:
+        """What this run is made to suffer from."""
+        with harsh(), patch("streams.hosts.engine.STEP_WORKS", self._steps):
+            yield
 
     def _publish(self) -> None:
         """Everything whose time has come; some requests again, some on a partition that is not theirs."""
@@ -156,14 +177,13 @@ class WallSimulation:
     def _alive(self, name: str, action: Callable[[], bool]) -> bool:
         if name in self.silent:
             return False
-        with harsh(), patch("streams.hosts.engine.STEP_WORKS", self._steps):
-            try:
-                return action()
-            except Crashed:
-                left, self._left = self._left, 0  # whoever restarts is left alone until it stands
-                self._actors[name] = self._makers[name]()
-                self._left = left
-                return True
+        try:
+            return action()
+        except Crashed:
+            left, self._left = self._left, 0  # whoever restarts is left alone until it stands
+            self._actors[name] = self._makers[name]()
+            self._left = left
+            return True
 
     # -- what came of it ---------------------------------------------------------------------------
 
