@@ -185,7 +185,7 @@ class Simulation:
         """``number`` None is the calm run."""
         self.random = random = Random(f"{seed}/{number}")
         self.calm = number is None
-        self.partitions = 1 if self.calm else random.choice((1, 1, 4, 4, 4, 16))
+        self.partitions = 1 if self.calm else random.choice((1, 1, 4, 4, 4, 8))
         self.seed = seed
         self.crashes: Counter[str] = Counter()
         self.left = 0  # nobody dies while the house is being built
