@@ -14,6 +14,8 @@ from typing import Any, NamedTuple
 import duckdb
 import pytest
 
+from tests.postgres import Server
+
 ROOT = Path(__file__).parents[2]
 MAPPING = ROOT / "examples" / "grocer.toml"
 
@@ -25,9 +27,11 @@ BASKETS = """
 
 
 class Year(NamedTuple):
-    """A run: what the demo said, where its store is, and which lines went in."""
+    """A run: what the demo said, its input, its log and its store, and which lines went in."""
 
     said: dict[str, Any]
+    input: Path
+    log: Path
     store: Path
     file: Path
 
@@ -43,7 +47,7 @@ def parquet() -> Path:
 def tallystick(*arguments: str | Path) -> str:
     """Run the command line as a user does; its standard output."""
     command = [sys.executable, "-m", "infra.cli", *map(str, arguments)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=1500)
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=3600)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -63,7 +67,7 @@ def lived(folder: Path, file: Path) -> Year:
         f"duckdb:{store}",
         "--json",
     )
-    return Year(json.loads(said), store, file)
+    return Year(json.loads(said), requests, log, store, file)
 
 
 @pytest.fixture(scope="module")
@@ -152,9 +156,39 @@ def placed(db: duckdb.DuckDBPyConnection, cents: int, empty: int) -> None:
     assert {place for division, place in at if division == "merchant"} & {"pending", "in_payout"} == set()
 
 
+def check_in_postgresql(run: Year, server: Server) -> None:
+    """The same log comes to the same rows in PostgreSQL, and every cent to the same place."""
+    database = server.database()
+    address = server.address(database)
+    log = f"sqlite:{run.log}"
+    said = json.loads(tallystick("demo", "--log", log, "--store", address, "--input", run.input, "--json"))
+    same = ("payments", "amounts", "ledger_digest", "money_unplaced", "open_clearing_residuals", "statuses")
+    assert {name: said[name] for name in same} == {name: run.said[name] for name in same}
+    for view in ("money_places", "capture_places", "merchant_places"):
+        query = f"SELECT place, currency, count(*) AS n, sum(amount) AS amount FROM {view} GROUP BY 1, 2 ORDER BY 1, 2"
+        there, here = (
+            tallystick("query", query, "--format", "csv", "--store", store)
+            for store in (address, f"duckdb:{run.store}")
+        )
+        assert there == here
+        assert len(there.splitlines()) > 2
+    server.drop(database)
+
+
 def test_two_weeks_of_baskets_to_the_cent(fortnight: Year) -> None:
     """The life of two weeks, store by store."""
     check(fortnight)
+
+
+def test_two_weeks_at_the_same_places_in_postgresql(fortnight: Year, postgres: Server) -> None:
+    """Another database, the same cents."""
+    check_in_postgresql(fortnight, postgres)
+
+
+@pytest.mark.year
+def test_a_year_at_the_same_places_in_postgresql(year: Year, postgres: Server) -> None:
+    """The year there, too."""
+    check_in_postgresql(year, postgres)
 
 
 @pytest.mark.year
