@@ -69,6 +69,10 @@ partitions_option: Final = setting_option("partitions", metavar="N", convert=lam
 kafka_partitions_option: Final = setting_option(
     "partitions", lambda value: partitions_of(value, ON_KAFKA), metavar="N"
 )
+#: How much of a list is shown.
+limit_option: Final = click.option(
+    "--limit", type=click.IntRange(1, 10_000), default=50, show_default=True, help="At most so many."
+)
 json_option: Final = click.option("--json", "as_json", is_flag=True, help="One JSON value on stdout.")
 as_of_option: Final = click.option(
     "--as-of",

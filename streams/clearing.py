@@ -297,10 +297,7 @@ def evolve(state: State, recorded: Recorded) -> State:
         case ClearingRecordRejected() as body:
             record = _finish(state, body.record_id).record
             if body.representable:
-                again = msgspec.structs.replace(
-                    record, presentment=record.presentment + 1, since=recorded.meta.recorded_at
-                )
-                cutoffs.wait(state.cut_offs, again)
+                _present_again(state, record, recorded.meta.recorded_at)
         case InterchangeAssessed() | InterchangeReturned() as body:
             count(state.totals, body)
             if isinstance(body, InterchangeAssessed):
@@ -409,8 +406,12 @@ def _take_back(state: State, body: ClearingRecordReturned, at: int) -> None:
     state.differences.theirs[body.record_id] = -body.their_interchange
     count(state.totals, body)
     if body.representable:
-        again = msgspec.structs.replace(record, presentment=record.presentment + 1, since=at)
-        cutoffs.wait(state.cut_offs, again)
+        _present_again(state, record, at)
+
+
+def _present_again(state: State, record: Record, at: int) -> None:
+    again = msgspec.structs.replace(record, presentment=record.presentment + 1, since=at)
+    cutoffs.wait(state.cut_offs, again)
 
 
 def _ask_again(state: State, record_id: str) -> None:

@@ -7,7 +7,14 @@ import click
 from events.errors import Broken
 from infra.freshness import beside, field, remark_freshness
 from infra.logs import looking_at, place_of
-from infra.options import any_log_option, as_of_option, json_option, kafka_config_option, store_option
+from infra.options import (
+    any_log_option,
+    as_of_option,
+    json_option,
+    kafka_config_option,
+    limit_option,
+    store_option,
+)
 from infra.output import console, instant, table, to_json
 from infra.settings import Value
 from infra.stores import StoreAddress, reading
@@ -28,9 +35,7 @@ def files() -> None:
 @files.command("list")
 @click.option("--network", default="", metavar="NAME", help="For this network alone.")
 @click.option("--status", type=click.Choice(STATUSES), default=None, help="Of this status alone.")
-@click.option(
-    "--limit", type=click.IntRange(1, 10_000), default=50, show_default=True, help="At most so many."
-)
+@limit_option
 @store_option
 @as_of_option
 @json_option

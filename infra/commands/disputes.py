@@ -6,7 +6,7 @@ import click
 
 from events.errors import Refused
 from infra.freshness import beside, field, remark_freshness
-from infra.options import as_of_option, json_option, store_option
+from infra.options import as_of_option, json_option, limit_option, store_option
 from infra.output import console, instant, money, table, to_json
 from infra.stores import StoreAddress, reading
 
@@ -21,9 +21,7 @@ def disputes() -> None:
 @disputes.command("list")
 @click.option("--merchant", default="", metavar="ID", help="Of this merchant alone.")
 @click.option("--status", type=click.Choice(STATUSES), default=None, help="Of this status alone.")
-@click.option(
-    "--limit", type=click.IntRange(1, 10_000), default=50, show_default=True, help="At most so many."
-)
+@limit_option
 @store_option
 @as_of_option
 @json_option

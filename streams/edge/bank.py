@@ -74,9 +74,10 @@ from streams.edge.faults import (
     Planted,
     happens,
 )
-from streams.edge.issuers import Planned, answer, moved, plan
+from streams.edge.issuers import Planned, answer, cycle_on, moved, plan
 from streams.edge.networks import Announcements
 from streams.edge.presenting import present, returned
+from streams.edge.ticking import come
 from streams.hosts.edges import Outgoing
 
 #: When a day's statement is drawn up, after midnight UTC.
@@ -231,7 +232,7 @@ class Bank:
         if not said.accepted:
             return
         day_on = day_of(recorded_at)
-        cycle = self.state.cycles.setdefault(said.cycle, Cycle(record.network, record.currency, day_on))
+        cycle = self._cycle_of(record, day_on)
         cycle.records += 1
         cycle.presented += said.presented
         cycle.refunded += said.refunded
@@ -258,7 +259,7 @@ class Bank:
             cycle.interchange -= back.said.interchange
 
     def _cycle_of(self, about: ClearingRecordCreated | DisputeEvidenceSubmitted, day_on: int) -> Cycle:
-        name = f"{about.network}-{about.currency}-{iso_day(day_on)}"
+        name = cycle_on(about.network, about.currency, day_on)
         return self.state.cycles.setdefault(name, Cycle(about.network, about.currency, day_on))
 
     def _dispute(self, about: ClearingRecordCreated | DisputeEvidenceSubmitted, plans: list[Planned]) -> None:
@@ -310,19 +311,9 @@ class Bank:
     # -- what goes out, tick by tick
 
     def _pass(self, source: str, body: TickPassed) -> list[Outgoing]:
-        state = self.state
-        state.passed[source] = body.tick
-        if body.tick > state.done:
-            state.at[str(body.tick)] = body.at
-        out: list[Outgoing] = []
-        last = min(state.passed.values())
-        if last > state.done:
-            for tick in sorted(tick for tick in map(int, state.at) if tick <= last):
-                out += self._go_on(tick, state.at.pop(str(tick)))
-        return out
+        return [said for tick, now in come(self.state, source, body) for said in self._go_on(tick, now)]
 
     def _go_on(self, tick: int, now: int) -> list[Outgoing]:
-        self.state.done = tick
         self._learn_holidays(now)
         out = self._close_cycles(now)
         self._close_invoices(now)

@@ -48,6 +48,7 @@ from streams.edge.faults import NO_FAULTS, Plan
 from streams.edge.issuers import Planned, answer, plan
 from streams.edge.merging import REMEMBERED, Held, Merging, Parcel, close, complete, leave
 from streams.edge.presenting import Presented, present, returned
+from streams.edge.ticking import come
 from streams.hosts.edges import Outgoing
 
 LOGGER: Final = logging.getLogger("tallystick.edges")
@@ -173,21 +174,13 @@ class ClearingHouse:
 
     def _pass(self, partition: int, body: TickPassed) -> list[Outgoing]:
         state = self.state
-        state.passed[str(partition)] = body.tick
         state.reached[str(partition)] = body.at
-        if body.tick > state.done:
-            state.at[str(body.tick)] = body.at
-        out: list[Outgoing] = []
-        last = min(state.passed.values())
-        if last > state.done:
-            for tick in sorted(tick for tick in map(int, state.at) if tick <= last):
-                out += self._go_on(tick, state.at.pop(str(tick)))
+        out = [said for tick, now in come(state, str(partition), body) for said in self._go_on(tick, now)]
         if not state.waited_for:
             self._tell_overdue(body.at)
         return out
 
     def _go_on(self, tick: int, now: int) -> list[Outgoing]:
-        self.state.done = tick
         self.state.accepted = {
             file_id: at for file_id, at in self.state.accepted.items() if at >= now - REMEMBERED
         }

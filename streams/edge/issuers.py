@@ -121,6 +121,11 @@ _WORDS: Final = (("not_received", 500_000), ("not_as_described", 300_000), ("dup
 OF_FRAUD: Final = 600_000
 
 
+def cycle_on(network: str, currency: str, day_on: int) -> str:
+    """What a network calls its settlement of a currency on a day (since 1970)."""
+    return f"{network}-{currency}-{iso_day(day_on)}"
+
+
 class Planned(msgspec.Struct, frozen=True, gc=False):
     """What an issuer will say on a day (since 1970)."""
 
@@ -307,7 +312,7 @@ class _Case(NamedTuple):
             self.arn,
             amount,
             self.currency,
-            f"{self.network}-{self.currency}-{iso_day(on)}" if moves else "",
+            cycle_on(self.network, self.currency, on) if moves else "",
             start_of(on + REPLY_DAYS) if reply else 0,
         )
         return Planned(on, notice)

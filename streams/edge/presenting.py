@@ -7,11 +7,11 @@ compares two records that were made apart. Clearing house and bank each ask for 
 
 from typing import Final, NamedTuple
 
-from events.calendar import day_of, iso_day, iso_week
+from events.calendar import day_of, iso_week
 from events.clearing import ClearingRecordCreated, ClearingRejection, ClearingReturnReceived, RecordKind
 from streams.edge.dice import MILLION, between, chance, weighted
 from streams.edge.faults import FEE_WRONG_BY, NO_FAULTS, FaultKind, Plan, befalls
-from streams.edge.issuers import DAYS_TO_RETURN, Planned, complaint
+from streams.edge.issuers import DAYS_TO_RETURN, Planned, complaint, cycle_on
 
 
 class Price(NamedTuple):
@@ -93,7 +93,7 @@ def present(
     if rejection is not ClearingRejection.NONE:
         return Presented(rejection, "", 0, 0, 0, 0, "")
     day_on = day_of(recorded_at)
-    cycle = f"{record.network}-{record.currency}-{iso_day(day_on)}"
+    cycle = cycle_on(record.network, record.currency, day_on)
     tariff = TARIFFS[record.network]
     interchange = priced(record.amount, tariff.interchange)
     if record.kind is RecordKind.REFUND:
@@ -125,7 +125,7 @@ def returned(seed: int, record: ClearingRecordCreated, said: Presented, accepted
         record.network,
         record.record_id,
         weighted(chance(seed, "why returned", record.record_id), _WHY_RETURNED),
-        f"{record.network}-{record.currency}-{iso_day(on)}",
+        cycle_on(record.network, record.currency, on),
         record.amount,
         record.currency,
         record.amount,
