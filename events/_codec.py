@@ -124,12 +124,21 @@ from events.disputes import NoticeRefusal
 from events.envelope import Meta
 from events.envelope import Source
 from events.envelope import Versions
+from events.examples import Example
+from events.examples import ExampleDrawn
+from events.examples import ExamplesGathered
+from events.examples import ExamplesLearned
+from events.exposure import DisputeAlertLevel
+from events.exposure import DisputeAlertRaised
+from events.exposure import MerchantDisputesTallied
 from events.fees import DisputeFeeCharged
 from events.fees import FeeCorrected
 from events.fees import InterchangeAssessed
 from events.fees import InterchangeReturned
 from events.fees import ProcessingFeeCharged
 from events.fees import SchemeFeeAssessed
+from events.hotlist import DeclineNoted
+from events.hotlist import DeclineSignalled
 from events.hotlist import Dimension
 from events.hotlist import HotlistAnnounced
 from events.hotlist import HotlistApplied
@@ -226,18 +235,23 @@ from events.requests import Operation
 from events.requests import PaymentRequest
 from events.requests import PayoutSchedule
 from events.requests import ReferencePublished
+from events.requests import RefundReason
 from events.requests import RefundRequest
 from events.requests import SettingsRequest
 from events.requests import Tick
 from events.requests import VoidRequest
+from events.review import ReviewAssigned
+from events.review import ReviewAssignmentRefused
 from events.review import ReviewClosed
 from events.review import ReviewClosure
 from events.review import ReviewDecided
 from events.review import ReviewDecision
+from events.review import ReviewFinding
 from events.review import ReviewOpened
 from events.review import ReviewProposed
 from events.review import ReviewRefusal
 from events.review import ReviewRefused
+from events.review import ReviewUnassigned
 from events.review import ReviewedBy
 from events.risk import Mode
 from events.risk import ModelScore
@@ -265,13 +279,25 @@ from events.settlement import PayoutOutcomeReceived
 from events.settlement import PayoutReturnCredited
 from events.settlement import SettingsRejection
 from events.settlement import SettlementBatchClosed
+from events.signals import Connection
+from events.signals import IdentitySignals
+from events.signals import ProviderAnswer
 
+
+_WRITE_PROVIDER_ANSWER: Final[dict[ProviderAnswer, bytes]] = {value: TEXTS[value] for value in ProviderAnswer}
+_READ_PROVIDER_ANSWER: Final[dict[str, ProviderAnswer]] = {str(value): value for value in ProviderAnswer}
+
+_WRITE_CONNECTION: Final[dict[Connection, bytes]] = {value: TEXTS[value] for value in Connection}
+_READ_CONNECTION: Final[dict[str, Connection]] = {str(value): value for value in Connection}
 
 _WRITE_CHANNEL: Final[dict[Channel, bytes]] = {value: TEXTS[value] for value in Channel}
 _READ_CHANNEL: Final[dict[str, Channel]] = {str(value): value for value in Channel}
 
 _WRITE_CAPTURE_MODE: Final[dict[CaptureMode, bytes]] = {value: TEXTS[value] for value in CaptureMode}
 _READ_CAPTURE_MODE: Final[dict[str, CaptureMode]] = {str(value): value for value in CaptureMode}
+
+_WRITE_REFUND_REASON: Final[dict[RefundReason, bytes]] = {value: TEXTS[value] for value in RefundReason}
+_READ_REFUND_REASON: Final[dict[str, RefundReason]] = {str(value): value for value in RefundReason}
 
 _WRITE_ANSWERED: Final[dict[Answered, bytes]] = {value: TEXTS[value] for value in Answered}
 _READ_ANSWERED: Final[dict[str, Answered]] = {str(value): value for value in Answered}
@@ -320,6 +346,9 @@ _READ_LISTED_BY: Final[dict[str, ListedBy]] = {str(value): value for value in Li
 
 _WRITE_REVIEW_DECISION: Final[dict[ReviewDecision, bytes]] = {value: TEXTS[value] for value in ReviewDecision}
 _READ_REVIEW_DECISION: Final[dict[str, ReviewDecision]] = {str(value): value for value in ReviewDecision}
+
+_WRITE_REVIEW_FINDING: Final[dict[ReviewFinding, bytes]] = {value: TEXTS[value] for value in ReviewFinding}
+_READ_REVIEW_FINDING: Final[dict[str, ReviewFinding]] = {str(value): value for value in ReviewFinding}
 
 _WRITE_REVIEWED_BY: Final[dict[ReviewedBy, bytes]] = {value: TEXTS[value] for value in ReviewedBy}
 _READ_REVIEWED_BY: Final[dict[str, ReviewedBy]] = {str(value): value for value in ReviewedBy}
@@ -392,6 +421,9 @@ _READ_DISPUTE_STAGE: Final[dict[str, DisputeStage]] = {str(value): value for val
 
 _WRITE_EVIDENCE_REJECTION: Final[dict[EvidenceRejection, bytes]] = {value: TEXTS[value] for value in EvidenceRejection}
 _READ_EVIDENCE_REJECTION: Final[dict[str, EvidenceRejection]] = {str(value): value for value in EvidenceRejection}
+
+_WRITE_DISPUTE_ALERT_LEVEL: Final[dict[DisputeAlertLevel, bytes]] = {value: TEXTS[value] for value in DisputeAlertLevel}
+_READ_DISPUTE_ALERT_LEVEL: Final[dict[str, DisputeAlertLevel]] = {str(value): value for value in DisputeAlertLevel}
 
 _WRITE_ENTRY_CAUSE: Final[dict[EntryCause, bytes]] = {value: TEXTS[value] for value in EntryCause}
 _READ_ENTRY_CAUSE: Final[dict[str, EntryCause]] = {str(value): value for value in EntryCause}
@@ -633,6 +665,109 @@ def _read_meta(data: bytes, text: str, end: int) -> tuple[Meta, int]:
     return Meta(key_, sequence_, recorded_at_, occurred_at_, ingested_at_, causation_id_, correlation_id_, source_, versions_, simulated_), end
 
 
+def _write_identity_signals(value: IdentitySignals) -> bytes:
+    return b"".join((
+        TEXTS[value.provider],
+        _WRITE_PROVIDER_ANSWER[value.answer],
+        TEXTS[value.country],
+        LONGS[value.latitude],
+        LONGS[value.longitude],
+        LONGS[value.accuracy_km],
+        _WRITE_CONNECTION[value.connection],
+        LONGS[value.ip_risk],
+        LONGS[value.email_age_days],
+        LONGS[value.email_risk],
+        b"\x00" if value.email_disposable is None else b"\x02" + (b"\x01" if value.email_disposable else b"\x00"),
+        LONGS[value.phone_risk],
+    ))
+
+
+def _read_identity_signals(data: bytes, text: str, end: int) -> tuple[IdentitySignals, int]:
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    provider_ = text[start:end]
+    if not provider_.isascii():
+        provider_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    answer_ = _READ_PROVIDER_ANSWER[text[start:end]]
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    country_ = text[start:end]
+    if not country_.isascii():
+        country_ = read_utf8(data, start, end)
+    octet = data[end]
+    if octet < 128:
+        latitude_ = SMALL[octet]
+        end += 1
+    else:
+        latitude_, end = read_long(data, end)
+    octet = data[end]
+    if octet < 128:
+        longitude_ = SMALL[octet]
+        end += 1
+    else:
+        longitude_, end = read_long(data, end)
+    octet = data[end]
+    if octet < 128:
+        accuracy_km_ = SMALL[octet]
+        end += 1
+    else:
+        accuracy_km_, end = read_long(data, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    connection_ = _READ_CONNECTION[text[start:end]]
+    octet = data[end]
+    if octet < 128:
+        ip_risk_ = SMALL[octet]
+        end += 1
+    else:
+        ip_risk_, end = read_long(data, end)
+    octet = data[end]
+    if octet < 128:
+        email_age_days_ = SMALL[octet]
+        end += 1
+    else:
+        email_age_days_, end = read_long(data, end)
+    octet = data[end]
+    if octet < 128:
+        email_risk_ = SMALL[octet]
+        end += 1
+    else:
+        email_risk_, end = read_long(data, end)
+    email_disposable_: bool | None = None
+    octet = data[end]
+    end += 1
+    if octet == 2:
+        octet = data[end]
+        if octet > 1:
+            raise not_a_boolean(octet)
+        email_disposable_value = octet == 1
+        end += 1
+        email_disposable_ = email_disposable_value
+    elif octet != 0:
+        raise not_a_branch(octet)
+    octet = data[end]
+    if octet < 128:
+        phone_risk_ = SMALL[octet]
+        end += 1
+    else:
+        phone_risk_, end = read_long(data, end)
+    return IdentitySignals(provider_, answer_, country_, latitude_, longitude_, accuracy_km_, connection_, ip_risk_, email_age_days_, email_risk_, email_disposable_, phone_risk_), end
+
+
 def _write_payment_request(value: PaymentRequest) -> bytes:
     return b"".join((
         TEXTS[value.merchant],
@@ -650,6 +785,8 @@ def _write_payment_request(value: PaymentRequest) -> bytes:
         LONGS[value.occurred_at],
         TEXTS[value.producer],
         b"\x01" if value.simulated else b"\x00",
+        TEXTS[value.phone_ref],
+        b"\x00" if value.signals is None else b"\x02" + (_write_identity_signals(value.signals)),
     ))
 
 
@@ -763,7 +900,23 @@ def _read_payment_request(data: bytes, text: str, end: int) -> tuple[PaymentRequ
         raise not_a_boolean(octet)
     simulated_ = octet == 1
     end += 1
-    return PaymentRequest(merchant_, idempotency_key_, card_id_, bin_, last4_, amount_, currency_, channel_, capture_mode_, device_ref_, ip_ref_, email_ref_, occurred_at_, producer_, simulated_), end
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    phone_ref_ = text[start:end]
+    if not phone_ref_.isascii():
+        phone_ref_ = read_utf8(data, start, end)
+    signals_: IdentitySignals | None = None
+    octet = data[end]
+    end += 1
+    if octet == 2:
+        signals_value, end = _read_identity_signals(data, text, end)
+        signals_ = signals_value
+    elif octet != 0:
+        raise not_a_branch(octet)
+    return PaymentRequest(merchant_, idempotency_key_, card_id_, bin_, last4_, amount_, currency_, channel_, capture_mode_, device_ref_, ip_ref_, email_ref_, occurred_at_, producer_, simulated_, phone_ref_, signals_), end
 
 
 def _write_capture_request(value: CaptureRequest) -> bytes:
@@ -924,6 +1077,7 @@ def _write_refund_request(value: RefundRequest) -> bytes:
         LONGS[value.occurred_at],
         TEXTS[value.producer],
         b"\x01" if value.simulated else b"\x00",
+        b"\x00" if value.reason is None else b"\x02" + (_WRITE_REFUND_REASON[value.reason]),
     ))
 
 
@@ -993,7 +1147,20 @@ def _read_refund_request(data: bytes, text: str, end: int) -> tuple[RefundReques
         raise not_a_boolean(octet)
     simulated_ = octet == 1
     end += 1
-    return RefundRequest(merchant_, idempotency_key_, payment_id_, amount_, currency_, note_, occurred_at_, producer_, simulated_), end
+    reason_: RefundReason | None = None
+    octet = data[end]
+    end += 1
+    if octet == 2:
+        octet = data[end]
+        start = end + 1
+        end = start + (octet >> 1)
+        if octet & 129:
+            start, end = read_span(data, start - 1)
+        reason_value = _READ_REFUND_REASON[text[start:end]]
+        reason_ = reason_value
+    elif octet != 0:
+        raise not_a_branch(octet)
+    return RefundRequest(merchant_, idempotency_key_, payment_id_, amount_, currency_, note_, occurred_at_, producer_, simulated_, reason_), end
 
 
 _WRITE_REQUEST_RECEIVED_REQUEST: Final[dict[type[Any], tuple[bytes, Callable[[Any], bytes]]]] = {
@@ -1702,6 +1869,8 @@ def _write_payment_requested(value: PaymentRequested) -> bytes:
         TEXTS[value.device_ref],
         TEXTS[value.ip_ref],
         TEXTS[value.email_ref],
+        TEXTS[value.phone_ref],
+        b"\x00" if value.signals is None else b"\x02" + (_write_identity_signals(value.signals)),
     ))
 
 
@@ -1804,7 +1973,23 @@ def _read_payment_requested(data: bytes, text: str, end: int) -> tuple[PaymentRe
     email_ref_ = text[start:end]
     if not email_ref_.isascii():
         email_ref_ = read_utf8(data, start, end)
-    return PaymentRequested(payment_id_, merchant_, idempotency_key_, card_id_, bin_, last4_, amount_, currency_, channel_, capture_mode_, device_ref_, ip_ref_, email_ref_), end
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    phone_ref_ = text[start:end]
+    if not phone_ref_.isascii():
+        phone_ref_ = read_utf8(data, start, end)
+    signals_: IdentitySignals | None = None
+    octet = data[end]
+    end += 1
+    if octet == 2:
+        signals_value, end = _read_identity_signals(data, text, end)
+        signals_ = signals_value
+    elif octet != 0:
+        raise not_a_branch(octet)
+    return PaymentRequested(payment_id_, merchant_, idempotency_key_, card_id_, bin_, last4_, amount_, currency_, channel_, capture_mode_, device_ref_, ip_ref_, email_ref_, phone_ref_, signals_), end
 
 
 def _write_capture_requested(value: CaptureRequested) -> bytes:
@@ -2690,6 +2875,101 @@ def _read_risk_signalled(data: bytes, text: str, end: int) -> tuple[RiskSignalle
     return RiskSignalled(payment_id_, card_id_, ip_ref_, device_ref_, email_ref_, merchant_, amount_, currency_, dimensions_), end
 
 
+def _write_decline_noted(value: DeclineNoted) -> bytes:
+    return b"".join((
+        TEXTS[value.payment_id],
+        TEXTS[value.card_id],
+        TEXTS[value.ip_ref],
+        TEXTS[value.device_ref],
+        TEXTS[value.email_ref],
+        TEXTS[value.merchant],
+        LONGS[value.paid_at],
+    ))
+
+
+def _read_decline_noted(data: bytes, text: str, end: int) -> tuple[DeclineNoted, int]:
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    payment_id_ = text[start:end]
+    if not payment_id_.isascii():
+        payment_id_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    card_id_ = text[start:end]
+    if not card_id_.isascii():
+        card_id_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    ip_ref_ = text[start:end]
+    if not ip_ref_.isascii():
+        ip_ref_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    device_ref_ = text[start:end]
+    if not device_ref_.isascii():
+        device_ref_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    email_ref_ = text[start:end]
+    if not email_ref_.isascii():
+        email_ref_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    merchant_ = text[start:end]
+    if not merchant_.isascii():
+        merchant_ = read_utf8(data, start, end)
+    instant = INSTANTS.get(data[end:end + 8])
+    if instant is None:
+        paid_at_, end = read_instant(data, end)
+    else:
+        paid_at_ = instant
+        end += 8
+    return DeclineNoted(payment_id_, card_id_, ip_ref_, device_ref_, email_ref_, merchant_, paid_at_), end
+
+
+def _write_decline_signalled(value: DeclineSignalled) -> bytes:
+    return b"".join((
+        TEXTS[value.payment_id],
+        LONGS[value.paid_at],
+    ))
+
+
+def _read_decline_signalled(data: bytes, text: str, end: int) -> tuple[DeclineSignalled, int]:
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    payment_id_ = text[start:end]
+    if not payment_id_.isascii():
+        payment_id_ = read_utf8(data, start, end)
+    instant = INSTANTS.get(data[end:end + 8])
+    if instant is None:
+        paid_at_, end = read_instant(data, end)
+    else:
+        paid_at_ = instant
+        end += 8
+    return DeclineSignalled(payment_id_, paid_at_), end
+
+
 def _write_velocity_limit_reached(value: VelocityLimitReached) -> bytes:
     return b"".join((
         TEXTS[value.item],
@@ -3048,6 +3328,7 @@ def _write_review_proposed(value: ReviewProposed) -> bytes:
         TEXTS[value.analyst],
         _WRITE_REVIEW_DECISION[value.decision],
         TEXTS[value.note_sha256],
+        b"\x00" if value.finding is None else b"\x02" + (_WRITE_REVIEW_FINDING[value.finding]),
     ))
 
 
@@ -3082,7 +3363,20 @@ def _read_review_proposed(data: bytes, text: str, end: int) -> tuple[ReviewPropo
     note_sha256_ = text[start:end]
     if not note_sha256_.isascii():
         note_sha256_ = read_utf8(data, start, end)
-    return ReviewProposed(payment_id_, analyst_, decision_, note_sha256_), end
+    finding_: ReviewFinding | None = None
+    octet = data[end]
+    end += 1
+    if octet == 2:
+        octet = data[end]
+        start = end + 1
+        end = start + (octet >> 1)
+        if octet & 129:
+            start, end = read_span(data, start - 1)
+        finding_value = _READ_REVIEW_FINDING[text[start:end]]
+        finding_ = finding_value
+    elif octet != 0:
+        raise not_a_branch(octet)
+    return ReviewProposed(payment_id_, analyst_, decision_, note_sha256_, finding_), end
 
 
 def _write_review_decided(value: ReviewDecided) -> bytes:
@@ -3095,6 +3389,7 @@ def _write_review_decided(value: ReviewDecided) -> bytes:
         TEXTS[value.analyst],
         TEXTS[value.proposed_by],
         TEXTS[value.note_sha256],
+        b"\x00" if value.finding is None else b"\x02" + (_WRITE_REVIEW_FINDING[value.finding]),
     ))
 
 
@@ -3159,7 +3454,20 @@ def _read_review_decided(data: bytes, text: str, end: int) -> tuple[ReviewDecide
     note_sha256_ = text[start:end]
     if not note_sha256_.isascii():
         note_sha256_ = read_utf8(data, start, end)
-    return ReviewDecided(payment_id_, merchant_, queue_, decision_, reviewed_by_, analyst_, proposed_by_, note_sha256_), end
+    finding_: ReviewFinding | None = None
+    octet = data[end]
+    end += 1
+    if octet == 2:
+        octet = data[end]
+        start = end + 1
+        end = start + (octet >> 1)
+        if octet & 129:
+            start, end = read_span(data, start - 1)
+        finding_value = _READ_REVIEW_FINDING[text[start:end]]
+        finding_ = finding_value
+    elif octet != 0:
+        raise not_a_branch(octet)
+    return ReviewDecided(payment_id_, merchant_, queue_, decision_, reviewed_by_, analyst_, proposed_by_, note_sha256_, finding_), end
 
 
 def _write_review_refused(value: ReviewRefused) -> bytes:
@@ -3201,6 +3509,184 @@ def _read_review_refused(data: bytes, text: str, end: int) -> tuple[ReviewRefuse
         start, end = read_span(data, start - 1)
     reason_ = _READ_REVIEW_REFUSAL[text[start:end]]
     return ReviewRefused(payment_id_, analyst_, decision_, reason_), end
+
+
+def _write_review_assigned(value: ReviewAssigned) -> bytes:
+    return b"".join((
+        TEXTS[value.payment_id],
+        TEXTS[value.merchant],
+        TEXTS[value.queue],
+        TEXTS[value.analyst],
+        TEXTS[value.taken_from],
+        TEXTS[value.assigned_by],
+        TEXTS[value.note_sha256],
+    ))
+
+
+def _read_review_assigned(data: bytes, text: str, end: int) -> tuple[ReviewAssigned, int]:
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    payment_id_ = text[start:end]
+    if not payment_id_.isascii():
+        payment_id_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    merchant_ = text[start:end]
+    if not merchant_.isascii():
+        merchant_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    queue_ = text[start:end]
+    if not queue_.isascii():
+        queue_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    analyst_ = text[start:end]
+    if not analyst_.isascii():
+        analyst_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    taken_from_ = text[start:end]
+    if not taken_from_.isascii():
+        taken_from_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    assigned_by_ = text[start:end]
+    if not assigned_by_.isascii():
+        assigned_by_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    note_sha256_ = text[start:end]
+    if not note_sha256_.isascii():
+        note_sha256_ = read_utf8(data, start, end)
+    return ReviewAssigned(payment_id_, merchant_, queue_, analyst_, taken_from_, assigned_by_, note_sha256_), end
+
+
+def _write_review_unassigned(value: ReviewUnassigned) -> bytes:
+    return b"".join((
+        TEXTS[value.payment_id],
+        TEXTS[value.merchant],
+        TEXTS[value.queue],
+        TEXTS[value.taken_from],
+        TEXTS[value.unassigned_by],
+        TEXTS[value.note_sha256],
+    ))
+
+
+def _read_review_unassigned(data: bytes, text: str, end: int) -> tuple[ReviewUnassigned, int]:
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    payment_id_ = text[start:end]
+    if not payment_id_.isascii():
+        payment_id_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    merchant_ = text[start:end]
+    if not merchant_.isascii():
+        merchant_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    queue_ = text[start:end]
+    if not queue_.isascii():
+        queue_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    taken_from_ = text[start:end]
+    if not taken_from_.isascii():
+        taken_from_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    unassigned_by_ = text[start:end]
+    if not unassigned_by_.isascii():
+        unassigned_by_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    note_sha256_ = text[start:end]
+    if not note_sha256_.isascii():
+        note_sha256_ = read_utf8(data, start, end)
+    return ReviewUnassigned(payment_id_, merchant_, queue_, taken_from_, unassigned_by_, note_sha256_), end
+
+
+def _write_review_assignment_refused(value: ReviewAssignmentRefused) -> bytes:
+    return b"".join((
+        TEXTS[value.payment_id],
+        TEXTS[value.analyst],
+        TEXTS[value.assigned_by],
+        _WRITE_REVIEW_REFUSAL[value.reason],
+    ))
+
+
+def _read_review_assignment_refused(data: bytes, text: str, end: int) -> tuple[ReviewAssignmentRefused, int]:
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    payment_id_ = text[start:end]
+    if not payment_id_.isascii():
+        payment_id_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    analyst_ = text[start:end]
+    if not analyst_.isascii():
+        analyst_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    assigned_by_ = text[start:end]
+    if not assigned_by_.isascii():
+        assigned_by_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    reason_ = _READ_REVIEW_REFUSAL[text[start:end]]
+    return ReviewAssignmentRefused(payment_id_, analyst_, assigned_by_, reason_), end
 
 
 def _write_review_closed(value: ReviewClosed) -> bytes:
@@ -4825,6 +5311,7 @@ def _write_refund_requested(value: RefundRequested) -> bytes:
         LONGS[value.amount],
         TEXTS[value.currency],
         TEXTS[value.note],
+        b"\x00" if value.reason is None else b"\x02" + (_WRITE_REFUND_REASON[value.reason]),
     ))
 
 
@@ -4883,7 +5370,20 @@ def _read_refund_requested(data: bytes, text: str, end: int) -> tuple[RefundRequ
     note_ = text[start:end]
     if not note_.isascii():
         note_ = read_utf8(data, start, end)
-    return RefundRequested(payment_id_, merchant_, idempotency_key_, refund_id_, amount_, currency_, note_), end
+    reason_: RefundReason | None = None
+    octet = data[end]
+    end += 1
+    if octet == 2:
+        octet = data[end]
+        start = end + 1
+        end = start + (octet >> 1)
+        if octet & 129:
+            start, end = read_span(data, start - 1)
+        reason_value = _READ_REFUND_REASON[text[start:end]]
+        reason_ = reason_value
+    elif octet != 0:
+        raise not_a_branch(octet)
+    return RefundRequested(payment_id_, merchant_, idempotency_key_, refund_id_, amount_, currency_, note_, reason_), end
 
 
 def _write_refund_approved(value: RefundApproved) -> bytes:
@@ -4894,6 +5394,7 @@ def _write_refund_approved(value: RefundApproved) -> bytes:
         TEXTS[value.refund_id],
         LONGS[value.amount],
         TEXTS[value.currency],
+        b"\x00" if value.reason is None else b"\x02" + (_WRITE_REFUND_REASON[value.reason]),
     ))
 
 
@@ -4944,7 +5445,20 @@ def _read_refund_approved(data: bytes, text: str, end: int) -> tuple[RefundAppro
     currency_ = text[start:end]
     if not currency_.isascii():
         currency_ = read_utf8(data, start, end)
-    return RefundApproved(payment_id_, merchant_, network_, refund_id_, amount_, currency_), end
+    reason_: RefundReason | None = None
+    octet = data[end]
+    end += 1
+    if octet == 2:
+        octet = data[end]
+        start = end + 1
+        end = start + (octet >> 1)
+        if octet & 129:
+            start, end = read_span(data, start - 1)
+        reason_value = _READ_REFUND_REASON[text[start:end]]
+        reason_ = reason_value
+    elif octet != 0:
+        raise not_a_branch(octet)
+    return RefundApproved(payment_id_, merchant_, network_, refund_id_, amount_, currency_, reason_), end
 
 
 def _write_refund_rejected(value: RefundRejected) -> bytes:
@@ -7916,6 +8430,7 @@ def _write_label_signalled(value: LabelSignalled) -> bytes:
         b"\x01" if value.ordinary else b"\x00",
         LONGS[value.known_at],
         LONGS[value.replaced_at],
+        TEXTS[value.card_id],
     ))
 
 
@@ -7995,7 +8510,15 @@ def _read_label_signalled(data: bytes, text: str, end: int) -> tuple[LabelSignal
     else:
         replaced_at_ = instant
         end += 8
-    return LabelSignalled(payment_id_, number_, label_, merchant_, ip_ref_, device_ref_, email_ref_, paid_at_, ordinary_, known_at_, replaced_at_), end
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    card_id_ = text[start:end]
+    if not card_id_.isascii():
+        card_id_ = read_utf8(data, start, end)
+    return LabelSignalled(payment_id_, number_, label_, merchant_, ip_ref_, device_ref_, email_ref_, paid_at_, ordinary_, known_at_, replaced_at_, card_id_), end
 
 
 def _write_label_applied(value: LabelApplied) -> bytes:
@@ -8011,6 +8534,7 @@ def _write_label_applied(value: LabelApplied) -> bytes:
         b"\x01" if value.ordinary else b"\x00",
         LONGS[value.known_at],
         LONGS[value.replaced_at],
+        TEXTS[value.card_id],
     ))
 
 
@@ -8090,7 +8614,402 @@ def _read_label_applied(data: bytes, text: str, end: int) -> tuple[LabelApplied,
     else:
         replaced_at_ = instant
         end += 8
-    return LabelApplied(payment_id_, number_, label_, merchant_, ip_ref_, device_ref_, email_ref_, paid_at_, ordinary_, known_at_, replaced_at_), end
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    card_id_ = text[start:end]
+    if not card_id_.isascii():
+        card_id_ = read_utf8(data, start, end)
+    return LabelApplied(payment_id_, number_, label_, merchant_, ip_ref_, device_ref_, email_ref_, paid_at_, ordinary_, known_at_, replaced_at_, card_id_), end
+
+
+def _write_example_drawn(value: ExampleDrawn) -> bytes:
+    return b"".join((
+        TEXTS[value.payment_id],
+        LONGS[value.number],
+        _WRITE_LABEL[value.label],
+        LONGS[value.weight],
+        LONGS[value.paid_at],
+        LONGS[value.learner],
+        write_bytes(value.bins),
+    ))
+
+
+def _read_example_drawn(data: bytes, text: str, end: int) -> tuple[ExampleDrawn, int]:
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    payment_id_ = text[start:end]
+    if not payment_id_.isascii():
+        payment_id_ = read_utf8(data, start, end)
+    octet = data[end]
+    if octet < 128:
+        number_ = SMALL[octet]
+        end += 1
+    else:
+        number_, end = read_long(data, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    label_ = _READ_LABEL[text[start:end]]
+    octet = data[end]
+    if octet < 128:
+        weight_ = SMALL[octet]
+        end += 1
+    else:
+        weight_, end = read_long(data, end)
+    instant = INSTANTS.get(data[end:end + 8])
+    if instant is None:
+        paid_at_, end = read_instant(data, end)
+    else:
+        paid_at_ = instant
+        end += 8
+    octet = data[end]
+    if octet < 128:
+        learner_ = SMALL[octet]
+        end += 1
+    else:
+        learner_, end = read_long(data, end)
+    bins_, end = read_bytes(data, end)
+    return ExampleDrawn(payment_id_, number_, label_, weight_, paid_at_, learner_, bins_), end
+
+
+def _write_example(value: Example) -> bytes:
+    return b"".join((
+        TEXTS[value.payment_id],
+        LONGS[value.number],
+        _WRITE_LABEL[value.label],
+        LONGS[value.weight],
+        write_bytes(value.bins),
+    ))
+
+
+def _read_example(data: bytes, text: str, end: int) -> tuple[Example, int]:
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    payment_id_ = text[start:end]
+    if not payment_id_.isascii():
+        payment_id_ = read_utf8(data, start, end)
+    octet = data[end]
+    if octet < 128:
+        number_ = SMALL[octet]
+        end += 1
+    else:
+        number_, end = read_long(data, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    label_ = _READ_LABEL[text[start:end]]
+    octet = data[end]
+    if octet < 128:
+        weight_ = SMALL[octet]
+        end += 1
+    else:
+        weight_, end = read_long(data, end)
+    bins_, end = read_bytes(data, end)
+    return Example(payment_id_, number_, label_, weight_, bins_), end
+
+
+def _write_examples_gathered(value: ExamplesGathered) -> bytes:
+    return b"".join((
+        LONGS[value.number],
+        LONGS[value.learner],
+        write_list([_write_example(entry) for entry in value.examples]),
+    ))
+
+
+def _read_examples_gathered(data: bytes, text: str, end: int) -> tuple[ExamplesGathered, int]:
+    octet = data[end]
+    if octet < 128:
+        number_ = SMALL[octet]
+        end += 1
+    else:
+        number_, end = read_long(data, end)
+    octet = data[end]
+    if octet < 128:
+        learner_ = SMALL[octet]
+        end += 1
+    else:
+        learner_, end = read_long(data, end)
+    examples_: list[Example] = []
+    examples_count, end = read_count(data, end)
+    for _ in range(examples_count):
+        examples_entry, end = _read_example(data, text, end)
+        examples_.append(examples_entry)
+    if examples_count:
+        end = read_end(data, end)
+    return ExamplesGathered(number_, learner_, examples_), end
+
+
+def _write_examples_learned(value: ExamplesLearned) -> bytes:
+    return b"".join((
+        LONGS[value.number],
+        LONGS[value.learner],
+        LONGS[value.examples],
+        LONGS[value.frauds],
+        TEXTS[value.sha256],
+    ))
+
+
+def _read_examples_learned(data: bytes, text: str, end: int) -> tuple[ExamplesLearned, int]:
+    octet = data[end]
+    if octet < 128:
+        number_ = SMALL[octet]
+        end += 1
+    else:
+        number_, end = read_long(data, end)
+    octet = data[end]
+    if octet < 128:
+        learner_ = SMALL[octet]
+        end += 1
+    else:
+        learner_, end = read_long(data, end)
+    octet = data[end]
+    if octet < 128:
+        examples_ = SMALL[octet]
+        end += 1
+    else:
+        examples_, end = read_long(data, end)
+    octet = data[end]
+    if octet < 128:
+        frauds_ = SMALL[octet]
+        end += 1
+    else:
+        frauds_, end = read_long(data, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    sha256_ = text[start:end]
+    if not sha256_.isascii():
+        sha256_ = read_utf8(data, start, end)
+    return ExamplesLearned(number_, learner_, examples_, frauds_, sha256_), end
+
+
+def _write_merchant_disputes_tallied(value: MerchantDisputesTallied) -> bytes:
+    return b"".join((
+        TEXTS[value.merchant],
+        TEXTS[value.network],
+        TEXTS[value.currency],
+        LONGS[value.day_on],
+        LONGS[value.cleared],
+        LONGS[value.remote],
+        LONGS[value.ecommerce],
+        LONGS[value.ecommerce_sales],
+        LONGS[value.reports],
+        LONGS[value.remote_reports],
+        LONGS[value.disputes],
+        LONGS[value.remote_disputes],
+        LONGS[value.ecommerce_fraud],
+    ))
+
+
+def _read_merchant_disputes_tallied(data: bytes, text: str, end: int) -> tuple[MerchantDisputesTallied, int]:
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    merchant_ = text[start:end]
+    if not merchant_.isascii():
+        merchant_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    network_ = text[start:end]
+    if not network_.isascii():
+        network_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    currency_ = text[start:end]
+    if not currency_.isascii():
+        currency_ = read_utf8(data, start, end)
+    octet = data[end]
+    if octet < 128:
+        day_on_ = SMALL[octet]
+        end += 1
+    else:
+        day_on_, end = read_long(data, end)
+    octet = data[end]
+    if octet < 128:
+        cleared_ = SMALL[octet]
+        end += 1
+    else:
+        cleared_, end = read_long(data, end)
+    octet = data[end]
+    if octet < 128:
+        remote_ = SMALL[octet]
+        end += 1
+    else:
+        remote_, end = read_long(data, end)
+    octet = data[end]
+    if octet < 128:
+        ecommerce_ = SMALL[octet]
+        end += 1
+    else:
+        ecommerce_, end = read_long(data, end)
+    octet = data[end]
+    if octet < 128:
+        ecommerce_sales_ = SMALL[octet]
+        end += 1
+    else:
+        ecommerce_sales_, end = read_long(data, end)
+    octet = data[end]
+    if octet < 128:
+        reports_ = SMALL[octet]
+        end += 1
+    else:
+        reports_, end = read_long(data, end)
+    octet = data[end]
+    if octet < 128:
+        remote_reports_ = SMALL[octet]
+        end += 1
+    else:
+        remote_reports_, end = read_long(data, end)
+    octet = data[end]
+    if octet < 128:
+        disputes_ = SMALL[octet]
+        end += 1
+    else:
+        disputes_, end = read_long(data, end)
+    octet = data[end]
+    if octet < 128:
+        remote_disputes_ = SMALL[octet]
+        end += 1
+    else:
+        remote_disputes_, end = read_long(data, end)
+    octet = data[end]
+    if octet < 128:
+        ecommerce_fraud_ = SMALL[octet]
+        end += 1
+    else:
+        ecommerce_fraud_, end = read_long(data, end)
+    return MerchantDisputesTallied(merchant_, network_, currency_, day_on_, cleared_, remote_, ecommerce_, ecommerce_sales_, reports_, remote_reports_, disputes_, remote_disputes_, ecommerce_fraud_), end
+
+
+def _write_dispute_alert_raised(value: DisputeAlertRaised) -> bytes:
+    return b"".join((
+        TEXTS[value.merchant],
+        TEXTS[value.network],
+        TEXTS[value.programme],
+        TEXTS[value.currency],
+        LONGS[value.month_on],
+        LONGS[value.day_on],
+        _WRITE_DISPUTE_ALERT_LEVEL[value.level],
+        LONGS[value.counted],
+        LONGS[value.base],
+        LONGS[value.expected],
+        LONGS[value.expected_base],
+        LONGS[value.least],
+        LONGS[value.least_bps],
+    ))
+
+
+def _read_dispute_alert_raised(data: bytes, text: str, end: int) -> tuple[DisputeAlertRaised, int]:
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    merchant_ = text[start:end]
+    if not merchant_.isascii():
+        merchant_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    network_ = text[start:end]
+    if not network_.isascii():
+        network_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    programme_ = text[start:end]
+    if not programme_.isascii():
+        programme_ = read_utf8(data, start, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    currency_ = text[start:end]
+    if not currency_.isascii():
+        currency_ = read_utf8(data, start, end)
+    octet = data[end]
+    if octet < 128:
+        month_on_ = SMALL[octet]
+        end += 1
+    else:
+        month_on_, end = read_long(data, end)
+    octet = data[end]
+    if octet < 128:
+        day_on_ = SMALL[octet]
+        end += 1
+    else:
+        day_on_, end = read_long(data, end)
+    octet = data[end]
+    start = end + 1
+    end = start + (octet >> 1)
+    if octet & 129:
+        start, end = read_span(data, start - 1)
+    level_ = _READ_DISPUTE_ALERT_LEVEL[text[start:end]]
+    octet = data[end]
+    if octet < 128:
+        counted_ = SMALL[octet]
+        end += 1
+    else:
+        counted_, end = read_long(data, end)
+    octet = data[end]
+    if octet < 128:
+        base_ = SMALL[octet]
+        end += 1
+    else:
+        base_, end = read_long(data, end)
+    octet = data[end]
+    if octet < 128:
+        expected_ = SMALL[octet]
+        end += 1
+    else:
+        expected_, end = read_long(data, end)
+    octet = data[end]
+    if octet < 128:
+        expected_base_ = SMALL[octet]
+        end += 1
+    else:
+        expected_base_, end = read_long(data, end)
+    octet = data[end]
+    if octet < 128:
+        least_ = SMALL[octet]
+        end += 1
+    else:
+        least_, end = read_long(data, end)
+    octet = data[end]
+    if octet < 128:
+        least_bps_ = SMALL[octet]
+        end += 1
+    else:
+        least_bps_, end = read_long(data, end)
+    return DisputeAlertRaised(merchant_, network_, programme_, currency_, month_on_, day_on_, level_, counted_, base_, expected_, expected_base_, least_, least_bps_), end
 
 
 def _write_interchange_assessed(value: InterchangeAssessed) -> bytes:
@@ -12113,6 +13032,10 @@ _WRITE_HANDOVER_FACT: Final[dict[type[Any], tuple[bytes, Callable[[Any], bytes]]
     ClearingFileAccepted: (b"\x3e", _write_clearing_file_accepted),
     SettingsReceived: (b"\x40", _write_settings_received),
     MerchantSettingsRequested: (b"\x42", _write_merchant_settings_requested),
+    ExampleDrawn: (b"\x44", _write_example_drawn),
+    ExamplesGathered: (b"\x46", _write_examples_gathered),
+    MerchantDisputesTallied: (b"\x48", _write_merchant_disputes_tallied),
+    DeclineSignalled: (b"\x4a", _write_decline_signalled),
 }
 _READ_HANDOVER_FACT: Final[dict[int, Callable[[bytes, str, int], tuple[Any, int]]]] = {
     0: _read_request_received,
@@ -12149,10 +13072,14 @@ _READ_HANDOVER_FACT: Final[dict[int, Callable[[bytes, str, int], tuple[Any, int]
     62: _read_clearing_file_accepted,
     64: _read_settings_received,
     66: _read_merchant_settings_requested,
+    68: _read_example_drawn,
+    70: _read_examples_gathered,
+    72: _read_merchant_disputes_tallied,
+    74: _read_decline_signalled,
 }
 
 
-def _write_handover_fact(value: RequestReceived | PaymentRequested | CaptureRequested | VoidRequested | RefundRequested | NetworkReplyReceived | NetworkReplyTimedOut | NetworkNotSent | ClearingRecordAnswered | MerchantEntryReceived | PayoutOutcomeReceived | ClearingCycleTotalled | SchemePeriodTotalled | PayoutAnnounced | BankLineRecorded | NetworkSettlementAdvised | FraudReportReceived | RiskSignalled | HotlistAnnounced | ResolutionRequested | DisputeNoticeReceived | DisputeEvidenceRequested | IncrementReceived | IncrementRequested | DebitAnnounced | MerchantDebitOutcomeReceived | ClearingReturnReceived | EvidenceReceived | LabelSignalled | ClearingFileSent | ClearingFileRejected | ClearingFileAccepted | SettingsReceived | MerchantSettingsRequested) -> bytes:
+def _write_handover_fact(value: RequestReceived | PaymentRequested | CaptureRequested | VoidRequested | RefundRequested | NetworkReplyReceived | NetworkReplyTimedOut | NetworkNotSent | ClearingRecordAnswered | MerchantEntryReceived | PayoutOutcomeReceived | ClearingCycleTotalled | SchemePeriodTotalled | PayoutAnnounced | BankLineRecorded | NetworkSettlementAdvised | FraudReportReceived | RiskSignalled | HotlistAnnounced | ResolutionRequested | DisputeNoticeReceived | DisputeEvidenceRequested | IncrementReceived | IncrementRequested | DebitAnnounced | MerchantDebitOutcomeReceived | ClearingReturnReceived | EvidenceReceived | LabelSignalled | ClearingFileSent | ClearingFileRejected | ClearingFileAccepted | SettingsReceived | MerchantSettingsRequested | ExampleDrawn | ExamplesGathered | MerchantDisputesTallied | DeclineSignalled) -> bytes:
     branch, write = _WRITE_HANDOVER_FACT[type(value)]
     return branch + write(value)
 
@@ -12317,11 +13244,11 @@ write_meta: Final = _write_meta
 read_meta: Final = _read_meta
 
 EVENT_WRITERS: Final[dict[type[Any], tuple[bytes, Callable[[Any], bytes]]]] = {
-    RequestReceived: (b"\x00\x00\x00\x00\x8f", _write_request_received),
+    RequestReceived: (b"\x00\x00\x00\x00\xef", _write_request_received),
     IncrementReceived: (b"\x00\x00\x00\x00\x90", _write_increment_received),
     EvidenceReceived: (b"\x00\x00\x00\x00\xc5", _write_evidence_received),
     SettingsReceived: (b"\x00\x00\x00\x00\xda", _write_settings_received),
-    RequestForwarded: (b"\x00\x00\x00\x00\x91", _write_request_forwarded),
+    RequestForwarded: (b"\x00\x00\x00\x00\xf0", _write_request_forwarded),
     IncrementForwarded: (b"\x00\x00\x00\x00\x92", _write_increment_forwarded),
     EvidenceForwarded: (b"\x00\x00\x00\x00\xc6", _write_evidence_forwarded),
     SettingsForwarded: (b"\x00\x00\x00\x00\xdb", _write_settings_forwarded),
@@ -12329,7 +13256,7 @@ EVENT_WRITERS: Final[dict[type[Any], tuple[bytes, Callable[[Any], bytes]]]] = {
     DuplicateRequestObserved: (b"\x00\x00\x00\x00\x04", _write_duplicate_request_observed),
     IdempotencyConflictObserved: (b"\x00\x00\x00\x00\x05", _write_idempotency_conflict_observed),
     RequestRejected: (b"\x00\x00\x00\x00\xdd", _write_request_rejected),
-    PaymentRequested: (b"\x00\x00\x00\x00\x07", _write_payment_requested),
+    PaymentRequested: (b"\x00\x00\x00\x00\xe8", _write_payment_requested),
     CaptureRequested: (b"\x00\x00\x00\x00\x08", _write_capture_requested),
     IncrementRequested: (b"\x00\x00\x00\x00\x95", _write_increment_requested),
     VoidRequested: (b"\x00\x00\x00\x00\x96", _write_void_requested),
@@ -12343,15 +13270,20 @@ EVENT_WRITERS: Final[dict[type[Any], tuple[bytes, Callable[[Any], bytes]]]] = {
     AuthorizationExpired: (b"\x00\x00\x00\x00\x0f", _write_authorization_expired),
     RiskAssessed: (b"\x00\x00\x00\x00\x58", _write_risk_assessed),
     RiskSignalled: (b"\x00\x00\x00\x00\x5a", _write_risk_signalled),
-    VelocityLimitReached: (b"\x00\x00\x00\x00\x5b", _write_velocity_limit_reached),
+    DeclineNoted: (b"\x00\x00\x00\x01\x00", _write_decline_noted),
+    DeclineSignalled: (b"\x00\x00\x00\x01\x01", _write_decline_signalled),
+    VelocityLimitReached: (b"\x00\x00\x00\x01\x02", _write_velocity_limit_reached),
     VelocityLimitCleared: (b"\x00\x00\x00\x00\x5c", _write_velocity_limit_cleared),
     HotlistAnnounced: (b"\x00\x00\x00\x00\x5d", _write_hotlist_announced),
     HotlistApplied: (b"\x00\x00\x00\x00\x5e", _write_hotlist_applied),
     HotlistReleased: (b"\x00\x00\x00\x00\x5f", _write_hotlist_released),
     ReviewOpened: (b"\x00\x00\x00\x00\x6f", _write_review_opened),
-    ReviewProposed: (b"\x00\x00\x00\x00\x70", _write_review_proposed),
-    ReviewDecided: (b"\x00\x00\x00\x00\x71", _write_review_decided),
+    ReviewProposed: (b"\x00\x00\x00\x00\xf1", _write_review_proposed),
+    ReviewDecided: (b"\x00\x00\x00\x00\xf2", _write_review_decided),
     ReviewRefused: (b"\x00\x00\x00\x00\x72", _write_review_refused),
+    ReviewAssigned: (b"\x00\x00\x00\x01\x04", _write_review_assigned),
+    ReviewUnassigned: (b"\x00\x00\x00\x01\x05", _write_review_unassigned),
+    ReviewAssignmentRefused: (b"\x00\x00\x00\x01\x06", _write_review_assignment_refused),
     ReviewClosed: (b"\x00\x00\x00\x00\x73", _write_review_closed),
     RouteSelected: (b"\x00\x00\x00\x00\x11", _write_route_selected),
     RouteFailedOver: (b"\x00\x00\x00\x00\x12", _write_route_failed_over),
@@ -12371,8 +13303,8 @@ EVENT_WRITERS: Final[dict[type[Any], tuple[bytes, Callable[[Any], bytes]]]] = {
     AuthorizationOutcomeUnknown: (b"\x00\x00\x00\x00\x1c", _write_authorization_outcome_unknown),
     AuthorizationReversed: (b"\x00\x00\x00\x00\xa5", _write_authorization_reversed),
     LateApprovalReceived: (b"\x00\x00\x00\x00\xa6", _write_late_approval_received),
-    RefundRequested: (b"\x00\x00\x00\x00\x1f", _write_refund_requested),
-    RefundApproved: (b"\x00\x00\x00\x00\x20", _write_refund_approved),
+    RefundRequested: (b"\x00\x00\x00\x00\xf3", _write_refund_requested),
+    RefundApproved: (b"\x00\x00\x00\x00\xf4", _write_refund_approved),
     RefundRejected: (b"\x00\x00\x00\x00\xa7", _write_refund_rejected),
     RefundFailed: (b"\x00\x00\x00\x00\x22", _write_refund_failed),
     ClearingRecordCreated: (b"\x00\x00\x00\x00\x23", _write_clearing_record_created),
@@ -12392,7 +13324,7 @@ EVENT_WRITERS: Final[dict[type[Any], tuple[bytes, Callable[[Any], bytes]]]] = {
     ClearingBatchAccepted: (b"\x00\x00\x00\x00\xd8", _write_clearing_batch_accepted),
     FraudReportReceived: (b"\x00\x00\x00\x00\x53", _write_fraud_report_received),
     EarlyFraudWarningReceived: (b"\x00\x00\x00\x00\x54", _write_early_fraud_warning_received),
-    FraudConfirmed: (b"\x00\x00\x00\x00\xd0", _write_fraud_confirmed),
+    FraudConfirmed: (b"\x00\x00\x00\x00\xf5", _write_fraud_confirmed),
     FraudReportRefused: (b"\x00\x00\x00\x00\x78", _write_fraud_report_refused),
     DisputeNoticeReceived: (b"\x00\x00\x00\x00\x79", _write_dispute_notice_received),
     DisputeNoticeRefused: (b"\x00\x00\x00\x00\x7a", _write_dispute_notice_refused),
@@ -12412,8 +13344,13 @@ EVENT_WRITERS: Final[dict[type[Any], tuple[bytes, Callable[[Any], bytes]]]] = {
     DisputeWon: (b"\x00\x00\x00\x00\x88", _write_dispute_won),
     DisputeLost: (b"\x00\x00\x00\x00\x89", _write_dispute_lost),
     PaymentLabelled: (b"\x00\x00\x00\x00\xd1", _write_payment_labelled),
-    LabelSignalled: (b"\x00\x00\x00\x00\xd2", _write_label_signalled),
-    LabelApplied: (b"\x00\x00\x00\x00\xd3", _write_label_applied),
+    LabelSignalled: (b"\x00\x00\x00\x00\xec", _write_label_signalled),
+    LabelApplied: (b"\x00\x00\x00\x00\xed", _write_label_applied),
+    ExampleDrawn: (b"\x00\x00\x00\x00\xf9", _write_example_drawn),
+    ExamplesGathered: (b"\x00\x00\x00\x00\xfa", _write_examples_gathered),
+    ExamplesLearned: (b"\x00\x00\x00\x00\xfb", _write_examples_learned),
+    MerchantDisputesTallied: (b"\x00\x00\x00\x00\xfd", _write_merchant_disputes_tallied),
+    DisputeAlertRaised: (b"\x00\x00\x00\x00\xfe", _write_dispute_alert_raised),
     InterchangeAssessed: (b"\x00\x00\x00\x00\x2c", _write_interchange_assessed),
     InterchangeReturned: (b"\x00\x00\x00\x00\x2d", _write_interchange_returned),
     SchemeFeeAssessed: (b"\x00\x00\x00\x00\x2e", _write_scheme_fee_assessed),
@@ -12477,11 +13414,11 @@ EVENT_WRITERS: Final[dict[type[Any], tuple[bytes, Callable[[Any], bytes]]]] = {
     EventDeadLettered: (b"\x00\x00\x00\x00\x47", _write_event_dead_lettered),
 }
 EVENT_READERS: Final[dict[bytes, Callable[[bytes, str, int], tuple[Any, int]]]] = {
-    b"\x00\x00\x00\x00\x8f": _read_request_received,
+    b"\x00\x00\x00\x00\xef": _read_request_received,
     b"\x00\x00\x00\x00\x90": _read_increment_received,
     b"\x00\x00\x00\x00\xc5": _read_evidence_received,
     b"\x00\x00\x00\x00\xda": _read_settings_received,
-    b"\x00\x00\x00\x00\x91": _read_request_forwarded,
+    b"\x00\x00\x00\x00\xf0": _read_request_forwarded,
     b"\x00\x00\x00\x00\x92": _read_increment_forwarded,
     b"\x00\x00\x00\x00\xc6": _read_evidence_forwarded,
     b"\x00\x00\x00\x00\xdb": _read_settings_forwarded,
@@ -12489,7 +13426,7 @@ EVENT_READERS: Final[dict[bytes, Callable[[bytes, str, int], tuple[Any, int]]]] 
     b"\x00\x00\x00\x00\x04": _read_duplicate_request_observed,
     b"\x00\x00\x00\x00\x05": _read_idempotency_conflict_observed,
     b"\x00\x00\x00\x00\xdd": _read_request_rejected,
-    b"\x00\x00\x00\x00\x07": _read_payment_requested,
+    b"\x00\x00\x00\x00\xe8": _read_payment_requested,
     b"\x00\x00\x00\x00\x08": _read_capture_requested,
     b"\x00\x00\x00\x00\x95": _read_increment_requested,
     b"\x00\x00\x00\x00\x96": _read_void_requested,
@@ -12503,15 +13440,20 @@ EVENT_READERS: Final[dict[bytes, Callable[[bytes, str, int], tuple[Any, int]]]] 
     b"\x00\x00\x00\x00\x0f": _read_authorization_expired,
     b"\x00\x00\x00\x00\x58": _read_risk_assessed,
     b"\x00\x00\x00\x00\x5a": _read_risk_signalled,
-    b"\x00\x00\x00\x00\x5b": _read_velocity_limit_reached,
+    b"\x00\x00\x00\x01\x00": _read_decline_noted,
+    b"\x00\x00\x00\x01\x01": _read_decline_signalled,
+    b"\x00\x00\x00\x01\x02": _read_velocity_limit_reached,
     b"\x00\x00\x00\x00\x5c": _read_velocity_limit_cleared,
     b"\x00\x00\x00\x00\x5d": _read_hotlist_announced,
     b"\x00\x00\x00\x00\x5e": _read_hotlist_applied,
     b"\x00\x00\x00\x00\x5f": _read_hotlist_released,
     b"\x00\x00\x00\x00\x6f": _read_review_opened,
-    b"\x00\x00\x00\x00\x70": _read_review_proposed,
-    b"\x00\x00\x00\x00\x71": _read_review_decided,
+    b"\x00\x00\x00\x00\xf1": _read_review_proposed,
+    b"\x00\x00\x00\x00\xf2": _read_review_decided,
     b"\x00\x00\x00\x00\x72": _read_review_refused,
+    b"\x00\x00\x00\x01\x04": _read_review_assigned,
+    b"\x00\x00\x00\x01\x05": _read_review_unassigned,
+    b"\x00\x00\x00\x01\x06": _read_review_assignment_refused,
     b"\x00\x00\x00\x00\x73": _read_review_closed,
     b"\x00\x00\x00\x00\x11": _read_route_selected,
     b"\x00\x00\x00\x00\x12": _read_route_failed_over,
@@ -12531,8 +13473,8 @@ EVENT_READERS: Final[dict[bytes, Callable[[bytes, str, int], tuple[Any, int]]]] 
     b"\x00\x00\x00\x00\x1c": _read_authorization_outcome_unknown,
     b"\x00\x00\x00\x00\xa5": _read_authorization_reversed,
     b"\x00\x00\x00\x00\xa6": _read_late_approval_received,
-    b"\x00\x00\x00\x00\x1f": _read_refund_requested,
-    b"\x00\x00\x00\x00\x20": _read_refund_approved,
+    b"\x00\x00\x00\x00\xf3": _read_refund_requested,
+    b"\x00\x00\x00\x00\xf4": _read_refund_approved,
     b"\x00\x00\x00\x00\xa7": _read_refund_rejected,
     b"\x00\x00\x00\x00\x22": _read_refund_failed,
     b"\x00\x00\x00\x00\x23": _read_clearing_record_created,
@@ -12552,7 +13494,7 @@ EVENT_READERS: Final[dict[bytes, Callable[[bytes, str, int], tuple[Any, int]]]] 
     b"\x00\x00\x00\x00\xd8": _read_clearing_batch_accepted,
     b"\x00\x00\x00\x00\x53": _read_fraud_report_received,
     b"\x00\x00\x00\x00\x54": _read_early_fraud_warning_received,
-    b"\x00\x00\x00\x00\xd0": _read_fraud_confirmed,
+    b"\x00\x00\x00\x00\xf5": _read_fraud_confirmed,
     b"\x00\x00\x00\x00\x78": _read_fraud_report_refused,
     b"\x00\x00\x00\x00\x79": _read_dispute_notice_received,
     b"\x00\x00\x00\x00\x7a": _read_dispute_notice_refused,
@@ -12572,8 +13514,13 @@ EVENT_READERS: Final[dict[bytes, Callable[[bytes, str, int], tuple[Any, int]]]] 
     b"\x00\x00\x00\x00\x88": _read_dispute_won,
     b"\x00\x00\x00\x00\x89": _read_dispute_lost,
     b"\x00\x00\x00\x00\xd1": _read_payment_labelled,
-    b"\x00\x00\x00\x00\xd2": _read_label_signalled,
-    b"\x00\x00\x00\x00\xd3": _read_label_applied,
+    b"\x00\x00\x00\x00\xec": _read_label_signalled,
+    b"\x00\x00\x00\x00\xed": _read_label_applied,
+    b"\x00\x00\x00\x00\xf9": _read_example_drawn,
+    b"\x00\x00\x00\x00\xfa": _read_examples_gathered,
+    b"\x00\x00\x00\x00\xfb": _read_examples_learned,
+    b"\x00\x00\x00\x00\xfd": _read_merchant_disputes_tallied,
+    b"\x00\x00\x00\x00\xfe": _read_dispute_alert_raised,
     b"\x00\x00\x00\x00\x2c": _read_interchange_assessed,
     b"\x00\x00\x00\x00\x2d": _read_interchange_returned,
     b"\x00\x00\x00\x00\x2e": _read_scheme_fee_assessed,
@@ -12638,42 +13585,42 @@ EVENT_READERS: Final[dict[bytes, Callable[[bytes, str, int], tuple[Any, int]]]] 
 }
 
 MESSAGE_WRITERS: Final[dict[type[Any], tuple[bytes, Callable[[Any], bytes]]]] = {
-    PaymentRequest: (b"\x00\x00\x00\x00\x48", _write_payment_request),
+    PaymentRequest: (b"\x00\x00\x00\x00\xe9", _write_payment_request),
     CaptureRequest: (b"\x00\x00\x00\x00\x49", _write_capture_request),
     IncrementRequest: (b"\x00\x00\x00\x00\xa8", _write_increment_request),
     VoidRequest: (b"\x00\x00\x00\x00\xa9", _write_void_request),
-    RefundRequest: (b"\x00\x00\x00\x00\x4b", _write_refund_request),
+    RefundRequest: (b"\x00\x00\x00\x00\xf6", _write_refund_request),
     EvidenceRequest: (b"\x00\x00\x00\x00\xcd", _write_evidence_request),
     SettingsRequest: (b"\x00\x00\x00\x00\xe3", _write_settings_request),
     Tick: (b"\x00\x00\x00\x00\x4c", _write_tick),
     ReferencePublished: (b"\x00\x00\x00\x00\x4d", _write_reference_published),
-    InputRow: (b"\x00\x00\x00\x00\xe4", _write_input_row),
-    Handover: (b"\x00\x00\x00\x00\xe5", _write_handover),
+    InputRow: (b"\x00\x00\x00\x00\xf7", _write_input_row),
+    Handover: (b"\x00\x00\x00\x01\x03", _write_handover),
     Marker: (b"\x00\x00\x00\x00\x50", _write_marker),
     DeadLetter: (b"\x00\x00\x00\x00\x51", _write_dead_letter),
 }
 MESSAGE_READERS: Final[dict[bytes, Callable[[bytes, str, int], tuple[Any, int]]]] = {
-    b"\x00\x00\x00\x00\x48": _read_payment_request,
+    b"\x00\x00\x00\x00\xe9": _read_payment_request,
     b"\x00\x00\x00\x00\x49": _read_capture_request,
     b"\x00\x00\x00\x00\xa8": _read_increment_request,
     b"\x00\x00\x00\x00\xa9": _read_void_request,
-    b"\x00\x00\x00\x00\x4b": _read_refund_request,
+    b"\x00\x00\x00\x00\xf6": _read_refund_request,
     b"\x00\x00\x00\x00\xcd": _read_evidence_request,
     b"\x00\x00\x00\x00\xe3": _read_settings_request,
     b"\x00\x00\x00\x00\x4c": _read_tick,
     b"\x00\x00\x00\x00\x4d": _read_reference_published,
-    b"\x00\x00\x00\x00\xe4": _read_input_row,
-    b"\x00\x00\x00\x00\xe5": _read_handover,
+    b"\x00\x00\x00\x00\xf7": _read_input_row,
+    b"\x00\x00\x00\x01\x03": _read_handover,
     b"\x00\x00\x00\x00\x50": _read_marker,
     b"\x00\x00\x00\x00\x51": _read_dead_letter,
 }
 
 SCHEMA_IDS: Final[dict[type[Any], int]] = {
-    RequestReceived: 143,
+    RequestReceived: 239,
     IncrementReceived: 144,
     EvidenceReceived: 197,
     SettingsReceived: 218,
-    RequestForwarded: 145,
+    RequestForwarded: 240,
     IncrementForwarded: 146,
     EvidenceForwarded: 198,
     SettingsForwarded: 219,
@@ -12681,7 +13628,7 @@ SCHEMA_IDS: Final[dict[type[Any], int]] = {
     DuplicateRequestObserved: 4,
     IdempotencyConflictObserved: 5,
     RequestRejected: 221,
-    PaymentRequested: 7,
+    PaymentRequested: 232,
     CaptureRequested: 8,
     IncrementRequested: 149,
     VoidRequested: 150,
@@ -12695,15 +13642,20 @@ SCHEMA_IDS: Final[dict[type[Any], int]] = {
     AuthorizationExpired: 15,
     RiskAssessed: 88,
     RiskSignalled: 90,
-    VelocityLimitReached: 91,
+    DeclineNoted: 256,
+    DeclineSignalled: 257,
+    VelocityLimitReached: 258,
     VelocityLimitCleared: 92,
     HotlistAnnounced: 93,
     HotlistApplied: 94,
     HotlistReleased: 95,
     ReviewOpened: 111,
-    ReviewProposed: 112,
-    ReviewDecided: 113,
+    ReviewProposed: 241,
+    ReviewDecided: 242,
     ReviewRefused: 114,
+    ReviewAssigned: 260,
+    ReviewUnassigned: 261,
+    ReviewAssignmentRefused: 262,
     ReviewClosed: 115,
     RouteSelected: 17,
     RouteFailedOver: 18,
@@ -12723,8 +13675,8 @@ SCHEMA_IDS: Final[dict[type[Any], int]] = {
     AuthorizationOutcomeUnknown: 28,
     AuthorizationReversed: 165,
     LateApprovalReceived: 166,
-    RefundRequested: 31,
-    RefundApproved: 32,
+    RefundRequested: 243,
+    RefundApproved: 244,
     RefundRejected: 167,
     RefundFailed: 34,
     ClearingRecordCreated: 35,
@@ -12744,7 +13696,7 @@ SCHEMA_IDS: Final[dict[type[Any], int]] = {
     ClearingBatchAccepted: 216,
     FraudReportReceived: 83,
     EarlyFraudWarningReceived: 84,
-    FraudConfirmed: 208,
+    FraudConfirmed: 245,
     FraudReportRefused: 120,
     DisputeNoticeReceived: 121,
     DisputeNoticeRefused: 122,
@@ -12764,8 +13716,13 @@ SCHEMA_IDS: Final[dict[type[Any], int]] = {
     DisputeWon: 136,
     DisputeLost: 137,
     PaymentLabelled: 209,
-    LabelSignalled: 210,
-    LabelApplied: 211,
+    LabelSignalled: 236,
+    LabelApplied: 237,
+    ExampleDrawn: 249,
+    ExamplesGathered: 250,
+    ExamplesLearned: 251,
+    MerchantDisputesTallied: 253,
+    DisputeAlertRaised: 254,
     InterchangeAssessed: 44,
     InterchangeReturned: 45,
     SchemeFeeAssessed: 46,
@@ -12827,17 +13784,17 @@ SCHEMA_IDS: Final[dict[type[Any], int]] = {
     ReferenceApplied: 70,
     ReferenceRefused: 89,
     EventDeadLettered: 71,
-    PaymentRequest: 72,
+    PaymentRequest: 233,
     CaptureRequest: 73,
     IncrementRequest: 168,
     VoidRequest: 169,
-    RefundRequest: 75,
+    RefundRequest: 246,
     EvidenceRequest: 205,
     SettingsRequest: 227,
     Tick: 76,
     ReferencePublished: 77,
-    InputRow: 228,
-    Handover: 229,
+    InputRow: 247,
+    Handover: 259,
     Marker: 80,
     DeadLetter: 81,
 }
@@ -12846,6 +13803,7 @@ OLDER: Final[dict[int, tuple[type[Any], int]]] = {
     2: (RequestForwarded, 1),
     3: (RequestAccepted, 1),
     6: (RequestRejected, 1),
+    7: (PaymentRequested, 1),
     9: (VoidRequested, 1),
     10: (OperationParked, 1),
     11: (OperationRejected, 1),
@@ -12858,6 +13816,8 @@ OLDER: Final[dict[int, tuple[type[Any], int]]] = {
     27: (PaymentDeclined, 1),
     29: (AuthorizationReversed, 1),
     30: (LateApprovalReceived, 1),
+    31: (RefundRequested, 1),
+    32: (RefundApproved, 1),
     33: (RefundRejected, 1),
     37: (ClearingRecordAnswered, 1),
     40: (ClearingRecordRejected, 1),
@@ -12870,20 +13830,27 @@ OLDER: Final[dict[int, tuple[type[Any], int]]] = {
     63: (ReconciliationMatched, 1),
     64: (DiscrepancyDetected, 1),
     65: (DiscrepancyResolved, 1),
+    72: (PaymentRequest, 1),
     74: (VoidRequest, 1),
+    75: (RefundRequest, 1),
     78: (InputRow, 1),
     79: (Handover, 1),
     85: (FraudConfirmed, 1),
     86: (FraudReportRefused, 1),
     87: (Handover, 2),
+    91: (VelocityLimitReached, 1),
     96: (Handover, 3),
     110: (Handover, 4),
+    112: (ReviewProposed, 1),
+    113: (ReviewDecided, 1),
     116: (OperationRejected, 2),
     117: (RefundRejected, 2),
     119: (FraudConfirmed, 2),
     129: (DisputeEvidenceRequested, 1),
     130: (DisputeEvidenceRejected, 1),
     142: (Handover, 5),
+    143: (RequestReceived, 2),
+    145: (RequestForwarded, 2),
     147: (RequestAccepted, 2),
     148: (RequestRejected, 2),
     151: (OperationParked, 2),
@@ -12898,6 +13865,19 @@ OLDER: Final[dict[int, tuple[type[Any], int]]] = {
     202: (OperationRejected, 4),
     206: (InputRow, 3),
     207: (Handover, 9),
+    208: (FraudConfirmed, 3),
+    210: (LabelSignalled, 1),
+    211: (LabelApplied, 1),
     212: (Handover, 10),
     217: (Handover, 11),
+    228: (InputRow, 4),
+    229: (Handover, 12),
+    230: (RequestReceived, 3),
+    231: (RequestForwarded, 3),
+    234: (InputRow, 5),
+    235: (Handover, 13),
+    238: (Handover, 14),
+    248: (Handover, 15),
+    252: (Handover, 16),
+    255: (Handover, 17),
 }

@@ -10,6 +10,8 @@ from events import (
     clearingfiles,
     corrections,
     disputes,
+    examples,
+    exposure,
     fees,
     hotlist,
     intake,
@@ -25,6 +27,7 @@ from events import (
     risk,
     routing,
     settlement,
+    signals,
 )
 from events.base import Event, Message
 
@@ -32,6 +35,7 @@ _T = TypeVar("_T")
 
 FAMILIES: Final[tuple[ModuleType, ...]] = (
     requests,
+    signals,
     intake,
     lifecycle,
     risk,
@@ -44,6 +48,8 @@ FAMILIES: Final[tuple[ModuleType, ...]] = (
     clearingfiles,
     disputes,
     labels,
+    examples,
+    exposure,
     fees,
     settlement,
     balances,

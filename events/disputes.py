@@ -45,6 +45,10 @@ class LabelSource(StrEnum):
     """The issuer, in a fraud report to its network."""
     DISPUTE = "dispute"
     """The issuer, by a dispute with a reason of fraud; or the end of that dispute, when it did not stand."""
+    ANALYST = "analyst"
+    """One of our own people, or two who agree, in the decision of a review."""
+    REFUND = "refund"
+    """The merchant, by an approved refund with the reason `fraudulent`."""
 
 
 class NoticeRefusal(StrEnum):
@@ -167,14 +171,14 @@ class EarlyFraudWarningReceived(Event, frozen=True):
 
 
 class FraudConfirmed(Event, frozen=True):
-    """What a payment turned out to be, by ``source``; ``reference`` is its report or case.
+    """What a payment turned out to be, by ``source``; ``reference`` is its report, its case, the refund or the analyst.
 
-    A later one replaces an earlier one. ``paid_at`` is the event time of the payment; 0 where an older version of
-    this event did not say it.
+    A later one replaces an earlier one of the same voice: the issuer's, the merchant's, or that of our own people.
+    ``paid_at`` is the event time of the payment; 0 where an older version of this event did not say it.
     """
 
     KEY: ClassVar[tuple[str, ...]] = PAYMENT
-    VERSION: ClassVar[int] = 3
+    VERSION: ClassVar[int] = 4
 
     payment_id: str
     merchant: str

@@ -9,6 +9,7 @@ from enum import StrEnum
 from typing import ClassVar
 
 from events.base import Event
+from events.lifecycle import PAYMENT
 
 
 class Dimension(StrEnum):
@@ -33,10 +34,17 @@ class Measure(StrEnum):
     """Payments that were asked for, whatever became of them."""
     CARDS = "cards"
     """Different cards; counted under addresses, devices and merchants."""
+    SUM = "sum"
+    """What they asked for, whatever became of them: minor units added as they stand, whatever the currency."""
+    DECLINES = "declines"
+    """Payments that were declined: by the issuer, by ourselves, or because there was no way to the issuer."""
 
 
 class Window(StrEnum):
-    """How far back is counted. All are exact, whatever comes late."""
+    """How far back is counted. Up to a day all are exact, whatever comes late.
+
+    Beyond that a key of more than 8,192 payments counts the hour in which a window begins as a whole.
+    """
 
     TEN_MINUTES = "10m"
     """Ten minutes."""
@@ -44,6 +52,10 @@ class Window(StrEnum):
     """One hour."""
     DAY = "24h"
     """Twenty-four hours, not a calendar day."""
+    WEEK = "7d"
+    """Seven times twenty-four hours."""
+    MONTH = "30d"
+    """Thirty times twenty-four hours, not a calendar month."""
 
 
 class Standing(StrEnum):
@@ -91,14 +103,44 @@ class RiskSignalled(Event, frozen=True):
     dimensions: list[Dimension]
 
 
+class DeclineNoted(Event, frozen=True):
+    """A payment was declined, by whomever: with the keys under which it counts, empty for those that it has not.
+
+    ``paid_at`` is the event time of the payment. It stands behind the decline in the payment's own log, and goes to
+    every partition that counts one of its keys as :class:`DeclineSignalled`.
+    """
+
+    KEY: ClassVar[tuple[str, ...]] = PAYMENT
+
+    payment_id: str
+    card_id: str
+    ip_ref: str
+    device_ref: str
+    email_ref: str
+    merchant: str
+    paid_at: int
+
+
+class DeclineSignalled(Event, frozen=True):
+    """A payment that this partition was told of by :class:`RiskSignalled` was declined; ``paid_at`` as there.
+
+    Under which keys it counts is known here: a decline is one small fact more, and an approval none.
+    """
+
+    payment_id: str
+    paid_at: int
+
+
 class VelocityLimitReached(Event, frozen=True):
     """A key went beyond a limit, or goes on beyond it half-way through its hold: it is announced until ``until_at``.
 
     ``measured`` is what was counted in ``window`` up to ``reached_at``, the event time of ``payment_id``; the limit
-    allows ``allowed``.
+    allows ``allowed``. Of a limit on sums both are minor units. Sums, declines and the two long windows came with
+    version 2.
     """
 
     KEY: ClassVar[tuple[str, ...]] = ("item",)
+    VERSION: ClassVar[int] = 2
 
     item: str
     limit_id: str

@@ -70,7 +70,7 @@ class RequestReceived(Event, frozen=True):
     """
 
     KEY: ClassVar[tuple[str, ...]] = REQUEST_KEY
-    VERSION: ClassVar[int] = 2
+    VERSION: ClassVar[int] = 4
 
     request: PaymentRequest | CaptureRequest | VoidRequest | RefundRequest
     body_mac: str
@@ -110,7 +110,7 @@ class SettingsReceived(Event, frozen=True):
 class RequestForwarded(Event, frozen=True):
     """A request that a foreign partitioner brought here, handed to the partition that holds its claim."""
 
-    VERSION: ClassVar[int] = 2
+    VERSION: ClassVar[int] = 4
 
     request: PaymentRequest | CaptureRequest | VoidRequest | RefundRequest
     body_mac: str

@@ -40,8 +40,10 @@ class LabelSignalled(Event, frozen=True):
     """The label of a payment, on its way to every partition; ``known_at`` is since when its card's own knows it.
 
     The log ``velocity`` takes it in the partition of the merchant, and hands it on to all of ``payments``, where it
-    waits for the tick that ends its interval.
+    waits for the tick that ends its interval. ``card_id`` came with version 2: it is empty in what was recorded before.
     """
+
+    VERSION: ClassVar[int] = 2
 
     payment_id: str
     number: int
@@ -54,10 +56,16 @@ class LabelSignalled(Event, frozen=True):
     ordinary: bool
     known_at: int
     replaced_at: int
+    card_id: str = ""
 
 
 class LabelApplied(Event, frozen=True):
-    """From here on the label of a payment counts in this partition, under all that other cards share with it."""
+    """From here on the label of a payment counts in this partition, under all that other cards share with it.
+
+    ``card_id`` came with version 2: it is empty in what was recorded before.
+    """
+
+    VERSION: ClassVar[int] = 2
 
     payment_id: str
     number: int
@@ -70,3 +78,4 @@ class LabelApplied(Event, frozen=True):
     ordinary: bool
     known_at: int
     replaced_at: int
+    card_id: str = ""

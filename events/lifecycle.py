@@ -5,6 +5,7 @@ from typing import ClassVar
 
 from events.base import Event
 from events.requests import CaptureMode, Channel, Operation
+from events.signals import IdentitySignals
 
 PAYMENT = ("payment_id",)
 
@@ -50,6 +51,7 @@ class PaymentRequested(Event, frozen=True):
     """A payment begins: the request as intake accepted it."""
 
     KEY: ClassVar[tuple[str, ...]] = PAYMENT
+    VERSION: ClassVar[int] = 2
 
     payment_id: str
     merchant: str
@@ -64,6 +66,8 @@ class PaymentRequested(Event, frozen=True):
     device_ref: str
     ip_ref: str
     email_ref: str
+    phone_ref: str = ""
+    signals: IdentitySignals | None = None
 
 
 class CaptureRequested(Event, frozen=True):

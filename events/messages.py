@@ -17,7 +17,9 @@ from events.clearing import (
 from events.clearingfiles import ClearingFileAccepted, ClearingFileRejected, ClearingFileSent
 from events.corrections import ResolutionRequested
 from events.disputes import DisputeEvidenceRequested, DisputeNoticeReceived, FraudReportReceived
-from events.hotlist import HotlistAnnounced, RiskSignalled
+from events.examples import ExampleDrawn, ExamplesGathered
+from events.exposure import MerchantDisputesTallied
+from events.hotlist import DeclineSignalled, HotlistAnnounced, RiskSignalled
 from events.intake import EvidenceReceived, IncrementReceived, RequestReceived, SettingsReceived
 from events.labels import LabelSignalled
 from events.lifecycle import CaptureRequested, IncrementRequested, PaymentRequested, VoidRequested
@@ -31,7 +33,7 @@ from events.settlement import MerchantEntryReceived, MerchantSettingsRequested, 
 class Handover(Message, frozen=True):
     """A fact for another log: the receiver records ``fact`` as its own event, once."""
 
-    VERSION: ClassVar[int] = 12
+    VERSION: ClassVar[int] = 18
 
     sender: str
     causation_id: str
@@ -74,6 +76,10 @@ class Handover(Message, frozen=True):
         | ClearingFileAccepted
         | SettingsReceived
         | MerchantSettingsRequested
+        | ExampleDrawn
+        | ExamplesGathered
+        | MerchantDisputesTallied
+        | DeclineSignalled
     )
 
 

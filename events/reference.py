@@ -5,6 +5,7 @@ units of the payment's currency, times of day minutes after midnight UTC.
 """
 
 from enum import StrEnum
+from itertools import pairwise
 from typing import Annotated, Final, Literal
 
 import msgspec
@@ -13,7 +14,7 @@ from events.balances import HoldReason, LossReason
 from events.errors import ValidationError
 from events.hotlist import Dimension, Measure, Standing, Window
 from events.requests import PayoutSchedule, has_day
-from events.review import ReviewDecision
+from events.review import ReviewDecision, ReviewFinding
 from events.risk import Mode, Phase, Verdict
 
 
@@ -220,6 +221,22 @@ class FraudModel(Reference, frozen=True):
     document: str
 
 
+class OnlineModel(Reference, frozen=True):
+    """A scorecard that goes on learning in the stream; ``document`` and ``sha256`` as :class:`FraudModel` has them.
+
+    It begins with what its document was trained to. In ``shadow`` it decides nothing; in ``enforce`` rules read its
+    score wherever there is no champion. Of the payments that nobody has labelled ``genuine_after_days`` days after
+    their authorization, one in ``genuine_one_in`` is learned as genuine, and weighs as many. Without a document there
+    is none from then on.
+    """
+
+    mode: Mode
+    sha256: str
+    document: str
+    genuine_one_in: int
+    genuine_after_days: int
+
+
 class Holidays(Reference, frozen=True):
     """Days on which no bank of ``currency`` works, as days since 1970-01-01."""
 
@@ -231,7 +248,8 @@ class VelocityLimit(Reference, frozen=True):
     """More than ``above`` of ``measure`` under one key of ``dimension`` within ``window`` lists the key.
 
     It stays listed for ``hold_minutes``, counted from the tick at which it is found. ``limit_id`` stands in verdicts;
-    name it by what it limits: ``ip-cards-10m``.
+    name it by what it limits: ``ip-cards-10m``. With a ``value`` the limit is of that key alone: what is expected of
+    one merchant.
     """
 
     limit_id: Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9-]{1,40}$")]
@@ -241,6 +259,7 @@ class VelocityLimit(Reference, frozen=True):
     above: Annotated[int, msgspec.Meta(ge=1)]
     standing: Standing
     hold_minutes: Annotated[int, msgspec.Meta(ge=1, le=60 * 24 * 365)]
+    value: Annotated[str, msgspec.Meta(max_length=200)] = ""
 
 
 class VelocityLimits(Reference, frozen=True):
@@ -311,11 +330,32 @@ class ReviewQueues(Reference, frozen=True):
 
 
 class ReviewInstruction(Reference, frozen=True):
-    """What an analyst wants of a payment. ``note_sha256`` is the hash of the reasons, which are kept elsewhere."""
+    """What an analyst wants of a payment. ``note_sha256`` is the hash of the reasons, which are kept elsewhere.
+
+    ``finding`` is what it was found to be, null for nothing known.
+    """
 
     payment_id: Annotated[str, msgspec.Meta(min_length=1, max_length=80)]
     decision: ReviewDecision
     analyst: Annotated[str, msgspec.Meta(min_length=1, max_length=80)]
+    note_sha256: Annotated[str, msgspec.Meta(pattern=r"^([0-9a-f]{64})?$")]
+    finding: ReviewFinding | None = None
+
+    def __post_init__(self) -> None:
+        """Nobody lets a payment go on that he calls fraud."""
+        if self.decision is ReviewDecision.APPROVE and self.finding is ReviewFinding.FRAUD:
+            raise ValueError("what is found to be fraud cannot be approved")
+
+
+class ReviewAssignment(Reference, frozen=True):
+    """Whose a review is to be; ``analyst`` is empty where it is to be anybody's again.
+
+    ``assigned_by`` is who says so. ``note_sha256`` is the hash of the reasons, which are kept elsewhere.
+    """
+
+    payment_id: Annotated[str, msgspec.Meta(min_length=1, max_length=80)]
+    analyst: Annotated[str, msgspec.Meta(max_length=80)]
+    assigned_by: Annotated[str, msgspec.Meta(min_length=1, max_length=80)]
     note_sha256: Annotated[str, msgspec.Meta(pattern=r"^([0-9a-f]{64})?$")]
 
 
@@ -395,6 +435,64 @@ class PayoutAccount(Reference, frozen=True):
     valid: bool
 
 
+class Counted(StrEnum):
+    """What a programme counts, and against what."""
+
+    REMOTE_REPORTS_AND_DISPUTES = "remote_reports_and_disputes"
+    """Fraud reports and disputes of the month against cleared payments of the month, all without a card present."""
+    DISPUTES = "disputes"
+    """First chargebacks of the month against cleared payments of the month before."""
+    ECOMMERCE_FRAUD_AMOUNT = "ecommerce_fraud_amount"
+    """What was disputed as fraud in the month against the sales of the month before, by amount, in e-commerce."""
+
+
+class DisputeProgramme(Reference, frozen=True):
+    """A network's programme against merchants with too many disputes, for the months that begin in a span of days.
+
+    It applies where both limits are reached: ``least_count`` cases (``least_amount`` minor units of each of
+    ``currencies`` where it goes by amount) and ``least_bps`` of what they are held against, in basis points; and not
+    below ``least_transactions`` payments in the month before.
+    """
+
+    programme: Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9_]{1,40}$")]
+    network: str
+    counts: Counted
+    from_on: int
+    until_on: int
+    least_count: Annotated[int, msgspec.Meta(ge=0)]
+    least_bps: Annotated[int, msgspec.Meta(ge=1)]
+    least_transactions: Annotated[int, msgspec.Meta(ge=0)] = 0
+    least_amount: Annotated[int, msgspec.Meta(ge=0)] = 0
+    currencies: tuple[str, ...] = ()
+
+
+class DelayPoint(Reference, frozen=True):
+    """After so many days a payment has had this share of its cases, in millionths."""
+
+    days: Annotated[int, msgspec.Meta(ge=0)]
+    ppm: Annotated[int, msgspec.Meta(ge=0, le=1_000_000)]
+
+
+class DisputeProgrammes(Reference, frozen=True):
+    """The networks' programmes, the share of their limits from which we warn, and how late cases come.
+
+    ``delays`` rise in days and in shares, and end with all.
+    """
+
+    version: int
+    alert_percent: Annotated[int, msgspec.Meta(ge=1, le=100)]
+    programmes: tuple[DisputeProgramme, ...]
+    delays: tuple[DelayPoint, ...]
+
+    def __post_init__(self) -> None:
+        """A curve that falls, or ends below all, would take back what it has promised."""
+        pairs = list(pairwise(self.delays))
+        if any(one.days >= other.days or one.ppm > other.ppm for one, other in pairs):
+            raise ValueError("the delays do not rise")
+        if not self.delays or self.delays[0].days < 1 or self.delays[-1].ppm != 1_000_000:
+            raise ValueError("the delays do not lead to all")
+
+
 KINDS: Final[dict[str, type[Reference]]] = {
     "merchant": MerchantTerms,
     "bins": BinTable,
@@ -405,26 +503,31 @@ KINDS: Final[dict[str, type[Reference]]] = {
     "rulebook": RuleBook,
     "rulelist": RuleListPart,
     "model": FraudModel,
+    "online": OnlineModel,
     "holidays": Holidays,
     "velocity": VelocityLimits,
     "hotlist": HotlistEntry,
     "reconciliation": ReconciliationTerms,
     "queues": ReviewQueues,
+    "programmes": DisputeProgrammes,
     "review": ReviewInstruction,
+    "assignment": ReviewAssignment,
     "settlement": SettlementTerms,
     "hold": HoldInstruction,
     "writeoff": WriteOffInstruction,
     "payoutaccount": PayoutAccount,
 }
+#: Made before there are threads: msgspec learns a type step by step, and nobody may decode by it meanwhile.
+_DECODERS: Final = {kind: msgspec.json.Decoder(content) for kind, content in KINDS.items()}
 
 
 def decode_reference(kind: str, content: str) -> Reference:
     """The typed content of a reference entry; ValidationError where the kind or the content is not known."""
-    expected = KINDS.get(kind)
-    if expected is None:
+    decoder = _DECODERS.get(kind)
+    if decoder is None:
         raise ValidationError("kind", f"no reference data of kind {kind!r}; one of {', '.join(KINDS)}")
     try:
-        return msgspec.json.decode(content, type=expected)
+        return decoder.decode(content)
     except msgspec.MsgspecError as error:
         raise ValidationError("content", str(error)) from error
 

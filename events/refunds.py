@@ -5,6 +5,7 @@ from typing import ClassVar
 
 from events.base import Event
 from events.lifecycle import PAYMENT, OperationRejection
+from events.requests import RefundReason
 
 
 class RefundFailure(StrEnum):
@@ -15,9 +16,13 @@ class RefundFailure(StrEnum):
 
 
 class RefundRequested(Event, frozen=True):
-    """The merchant wants ``amount`` to go back to the card."""
+    """The merchant wants ``amount`` to go back to the card.
+
+    ``reason`` came with version 2; null where none is given.
+    """
 
     KEY: ClassVar[tuple[str, ...]] = PAYMENT
+    VERSION: ClassVar[int] = 2
 
     payment_id: str
     merchant: str
@@ -26,12 +31,17 @@ class RefundRequested(Event, frozen=True):
     amount: int
     currency: str
     note: str
+    reason: RefundReason | None = None
 
 
 class RefundApproved(Event, frozen=True):
-    """The refund is ours to carry out; its clearing record leaves at the next cut-off."""
+    """The refund is ours to carry out; its clearing record leaves at the next cut-off.
+
+    ``reason`` is the merchant's, null where none was given or a reviewer gives the money back. It came with version 2.
+    """
 
     KEY: ClassVar[tuple[str, ...]] = PAYMENT
+    VERSION: ClassVar[int] = 2
 
     payment_id: str
     merchant: str
@@ -39,6 +49,7 @@ class RefundApproved(Event, frozen=True):
     refund_id: str
     amount: int
     currency: str
+    reason: RefundReason | None = None
 
 
 class RefundRejected(Event, frozen=True):

@@ -10,6 +10,7 @@ from enum import StrEnum
 from typing import ClassVar, TypeAlias
 
 from events.base import Message
+from events.signals import IdentitySignals
 
 
 class Channel(StrEnum):
@@ -75,6 +76,18 @@ class PayoutSchedule(StrEnum):
     """On one day of the month (its last where the month is shorter), or the next business day."""
 
 
+class RefundReason(StrEnum):
+    """Why a merchant gives money back."""
+
+    REQUESTED_BY_CUSTOMER = "requested_by_customer"
+    """The customer wants it back: returned goods, a cancelled order."""
+    DUPLICATE = "duplicate"
+    """The customer was charged twice."""
+    FRAUDULENT = "fraudulent"
+    """The merchant has found out that the cardholder did not buy. When the refund is approved, the payment is labelled
+    fraud by the merchant's word."""
+
+
 def has_day(schedule: PayoutSchedule, anchor: int) -> bool:
     """Whether a schedule can fall on a day: 0 for daily, 0 to 6 (0: Monday) for weekly, 1 to 31 for monthly."""
     match schedule:
@@ -86,12 +99,17 @@ def has_day(schedule: PayoutSchedule, anchor: int) -> bool:
             return 1 <= anchor <= 31
 
 
-class PaymentRequest(Message, frozen=True):
+class PaymentRequest(Message, frozen=True, omit_defaults=True):
     """Authorize ``amount`` on a card, and capture it too when ``capture_mode`` is automatic.
 
     ``bin`` is the first 8 digits of a 16-digit number, the first 6 of a 15-digit one; ``last4`` the last four.
-    ``device_ref``, ``ip_ref`` and ``email_ref`` are surrogates made by the vault, empty where unknown.
+    ``device_ref``, ``ip_ref``, ``email_ref`` and ``phone_ref`` are surrogates made by the vault, empty where unknown.
+    ``signals`` is what an identity provider said of them, null for who has none. The last two came with version 2. In
+    the canonical body, of which the MAC is made, an empty ``phone_ref`` is left out, so that a request has the MAC that
+    it had before; ``signals`` always are, for they are nothing that was asked for.
     """
+
+    VERSION: ClassVar[int] = 2
 
     merchant: str
     idempotency_key: str
@@ -108,6 +126,8 @@ class PaymentRequest(Message, frozen=True):
     occurred_at: int
     producer: str
     simulated: bool
+    phone_ref: str = ""
+    signals: IdentitySignals | None = None
 
 
 class CaptureRequest(Message, frozen=True):
@@ -155,8 +175,14 @@ class VoidRequest(Message, frozen=True, omit_defaults=True):
     capture_id: str = ""
 
 
-class RefundRequest(Message, frozen=True):
-    """Give ``amount`` of what was captured back to the card."""
+class RefundRequest(Message, frozen=True, omit_defaults=True):
+    """Give ``amount`` of what was captured back to the card.
+
+    ``reason`` came with version 2; in the canonical body, of which the MAC is made, none is left out, so that a request
+    has the MAC that it had before.
+    """
+
+    VERSION: ClassVar[int] = 2
 
     merchant: str
     idempotency_key: str
@@ -167,6 +193,7 @@ class RefundRequest(Message, frozen=True):
     occurred_at: int
     producer: str
     simulated: bool
+    reason: RefundReason | None = None
 
 
 class EvidenceRequest(Message, frozen=True):
@@ -246,7 +273,7 @@ class ReferencePublished(Message, frozen=True):
 class InputRow(Message, frozen=True):
     """One row of an input file: what to publish, and the transport's stamp in virtual time."""
 
-    VERSION: ClassVar[int] = 4
+    VERSION: ClassVar[int] = 6
 
     ingested_at: int
     entry: (

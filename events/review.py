@@ -18,6 +18,15 @@ class ReviewDecision(StrEnum):
     """A payment that was approved, and captured since, is given back in full."""
 
 
+class ReviewFinding(StrEnum):
+    """What those who decide a review found the payment to be. Where they say nothing, nothing is known of it."""
+
+    FRAUD = "fraud"
+    """The cardholder did not make it: the payment is labelled so at once."""
+    GENUINE = "genuine"
+    """The cardholder made it, whatever becomes of it."""
+
+
 class ReviewedBy(StrEnum):
     """Who decided."""
 
@@ -28,7 +37,7 @@ class ReviewedBy(StrEnum):
 
 
 class ReviewRefusal(StrEnum):
-    """Why what an analyst wants of a payment is not done."""
+    """Why what is wanted of a payment under review is not done. An assignment has the first four alone."""
 
     NOT_UNDER_REVIEW = "not_under_review"
     """No review of this payment was opened, or it was decided so long ago that it was forgotten."""
@@ -52,7 +61,7 @@ class ReviewClosure(StrEnum):
     REVERSED = "reversed"
     """Nobody answered in time, and the authorization was taken back."""
     VOIDED = "voided"
-    """The merchant let the payment go."""
+    """The merchant let the payment go, or a verdict behind the authorization did."""
     EXPIRED = "expired"
     """The hold ran out."""
 
@@ -78,20 +87,29 @@ class ReviewOpened(Event, frozen=True):
 
 
 class ReviewProposed(Event, frozen=True):
-    """The first of two people has decided; ``note_sha256`` is the hash of the note, which is kept elsewhere."""
+    """The first of two people has decided; ``note_sha256`` is the hash of the note, which is kept elsewhere.
+
+    ``finding`` came with version 2; null where the first has none.
+    """
 
     KEY: ClassVar[tuple[str, ...]] = PAYMENT
+    VERSION: ClassVar[int] = 2
 
     payment_id: str
     analyst: str
     decision: ReviewDecision
     note_sha256: str
+    finding: ReviewFinding | None = None
 
 
 class ReviewDecided(Event, frozen=True):
-    """A review has come to its end. ``proposed_by`` is the first of two people; no names where the deadline decided."""
+    """A review has come to its end. ``proposed_by`` is the first of two people; no names where the deadline decided.
+
+    ``finding`` came with version 2; null where nobody has said what the payment is.
+    """
 
     KEY: ClassVar[tuple[str, ...]] = PAYMENT
+    VERSION: ClassVar[int] = 2
 
     payment_id: str
     merchant: str
@@ -101,6 +119,7 @@ class ReviewDecided(Event, frozen=True):
     analyst: str
     proposed_by: str
     note_sha256: str
+    finding: ReviewFinding | None = None
 
 
 class ReviewRefused(Event, frozen=True):
@@ -111,6 +130,48 @@ class ReviewRefused(Event, frozen=True):
     payment_id: str
     analyst: str
     decision: ReviewDecision
+    reason: ReviewRefusal
+
+
+class ReviewAssigned(Event, frozen=True):
+    """Whose an open review is from now on; who decides it need not be the same.
+
+    ``taken_from`` is whose it was before, empty where it was nobody's. ``assigned_by`` is the analyst where he took it
+    himself. ``note_sha256`` is the hash of the note, which is kept elsewhere.
+    """
+
+    KEY: ClassVar[tuple[str, ...]] = PAYMENT
+
+    payment_id: str
+    merchant: str
+    queue: str
+    analyst: str
+    taken_from: str
+    assigned_by: str
+    note_sha256: str
+
+
+class ReviewUnassigned(Event, frozen=True):
+    """An open review is anybody's again; ``taken_from`` is whose it was. The note is as in :class:`ReviewAssigned`."""
+
+    KEY: ClassVar[tuple[str, ...]] = PAYMENT
+
+    payment_id: str
+    merchant: str
+    queue: str
+    taken_from: str
+    unassigned_by: str
+    note_sha256: str
+
+
+class ReviewAssignmentRefused(Event, frozen=True):
+    """A review that is not open is nobody's to work on; ``analyst`` is empty where it was to be anybody's again."""
+
+    KEY: ClassVar[tuple[str, ...]] = PAYMENT
+
+    payment_id: str
+    analyst: str
+    assigned_by: str
     reason: ReviewRefusal
 
 

@@ -45,7 +45,8 @@ class Mode(StrEnum):
 class ModelScore(Part, frozen=True):
     """What a model said: ``score`` 0 to 100, and the ``margin`` (log-odds, 20 bits behind the point) behind it.
 
-    ``model`` are the first 16 letters of the model's SHA-256, ``version`` is the model's own.
+    ``model`` are the first 16 letters of the model's SHA-256, ``version`` is the model's own; of a scorecard that
+    learns in the stream, of the document that it began with, and the number of the last batch that it has learned.
     """
 
     model: str

@@ -14,11 +14,12 @@ from events.clearingfiles import (
     ClearingFileSent,
 )
 from events.envelope import Recorded
-from events.errors import LogDamaged, Refused, WireError
-from events.wire import HEADER_BYTES, decode_event, headers_of
+from events.errors import Refused
+from events.wire import HEADER_BYTES, headers_of
 from streams.edge.clearingfile import BatchName, Head, file_name, line_of, write
+from streams.forensics.reading import decoded
 from streams.forensics.replay import run_of
-from streams.hosts.log import Log
+from streams.hosts.log import Log, records_of
 
 _HEARD: Final[tuple[type[Event], ...]] = (
     ClearingRecordCreated,
@@ -29,7 +30,6 @@ _HEARD: Final[tuple[type[Event], ...]] = (
     ClearingBatchAccepted,
 )
 _HEADERS: Final = headers_of(_HEARD)
-_READ: Final = 5_000
 
 
 @dataclass(slots=True)
@@ -101,12 +101,6 @@ def _stem(file_id: str) -> str:
 
 
 def _events(log: Log, partition: int) -> Iterator[Recorded]:
-    offset = 0
-    while block := log.read("payments", partition, offset, _READ):
-        for stored in block:
-            if stored.value[:HEADER_BYTES] in _HEADERS:
-                try:
-                    yield decode_event(stored.value)
-                except WireError as error:
-                    raise LogDamaged(f"payments/{partition} at {stored.offset}: {error}") from error
-        offset = block[-1].offset + 1
+    for stored in records_of(log, "payments", partition):
+        if stored.value[:HEADER_BYTES] in _HEADERS:
+            yield decoded(stored, "payments", partition)

@@ -7,7 +7,9 @@ it was when it is started again; whoever kills this and calls it again with the 
 import shutil
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
+from operator import itemgetter
 from pathlib import Path
 from types import MappingProxyType
 from typing import Final
@@ -28,7 +30,7 @@ from streams.hosts.clocks import SECOND
 from streams.hosts.cluster import Cluster
 from streams.hosts.index import Index, Run
 from streams.hosts.kafkalog import KafkaLog
-from streams.hosts.localstate import Shelf
+from streams.hosts.localstate import LocalState
 from streams.topology import LOGS
 
 _LOOK_SECONDS: Final = 0.25
@@ -58,6 +60,8 @@ class ClusterJob:
     tail: int = TAIL_TICK
     fresh: bool = False
     session_ms: int | None = None
+    #: How many indexes of others each worker keeps warm.
+    standbys: int = 0
 
     @property
     def address(self) -> str:
@@ -93,7 +97,8 @@ def run_on_kafka(job: ClusterJob, watch: Watch = lambda _: None) -> Finished:
             if not was_finished:
                 start_house(job, house, path, this_run)
             with Projecting(job.cluster.address, job.store, job.partitions, job.kafka_config) as projecting:
-                while (tick := slowest_tick(log, job.partitions)) < this_run.last_tick:
+                progress = Progress(log, job.partitions, this_run.last_tick)
+                while (tick := progress.tick()) < this_run.last_tick:
                     watch(Stage("deciding", tick, this_run.last_tick))
                     house.look()
                     projecting.check()
@@ -140,6 +145,8 @@ def worker_command(job: ClusterJob, name: str, run_file: Path) -> list[str]:
     batch = ["--batch", str(job.batch)] if job.batch else []
     if job.session_ms is not None:
         batch += ["--session-ms", str(job.session_ms)]
+    if job.standbys:
+        batch += ["--standby", str(job.standbys)]
     own = ["--keys", str(job.keys), "--state", str(job.state / name), "--partitions", str(job.partitions)]
     return ["worker", *_log(job), *own, "--clock", "virtual", "--run", str(run_file), *batch]
 
@@ -163,6 +170,28 @@ def _remove(job: ClusterJob) -> None:
             shutil.rmtree(job.state)
     except OSError as error:
         raise Unavailable(f"{error.filename} cannot be removed: {error.strerror}") from error
+
+
+class Progress:
+    """How far a run has come, for whoever looks at it often: a look asks for one partition, not for all.
+
+    The one that is looked at is the first that has not passed the last tick, of the log in which a tick passes last.
+    The others are as far, or as far ahead as the barriers of a tick let them be.
+    """
+
+    def __init__(self, log: KafkaLog, partitions: int, last: int) -> None:
+        self._log = log
+        self._last = last
+        self._left = [(name, number) for name in LOGS for number in range(partitions)]
+
+    def tick(self) -> int:
+        """The tick that is passed there; the last one only when every partition of every log has passed it."""
+        while self._left:
+            tick = last_tick(self._log, *self._left[-1])
+            if tick < self._last:
+                return tick
+            self._left.pop()
+        return self._last
 
 
 def slowest_tick(log: KafkaLog, partitions: int) -> int:
@@ -192,19 +221,22 @@ def last_tick(log: KafkaLog, name: str, partition: int) -> int:
 def summaries(job: ClusterJob, this_run: Run) -> Iterator[str]:
     """The business content of every index, from its snapshot on where one fits."""
     keys = open_keys(job.keys)
-    shelves = [job.state / f"worker-{number}" for number in range(1, job.workers + 1)]
+    folders = [job.state / f"worker-{number}" for number in range(1, job.workers + 1)]
     for number in range(job.partitions):
         index = Index(number, this_run, keys)
-        log = KafkaLog(job.cluster)
-        try:
-            fitting = [
-                kept for folder in shelves if (kept := Shelf(folder, index.owner).fitting(log, number))
-            ]
+        with ExitStack() as held:
+            log = KafkaLog(job.cluster)
+            held.callback(log.close)
+            fitting = []
+            for folder in folders:
+                local = LocalState(folder, index.owner)
+                held.callback(local.close)
+                kept = local.fitting(log, number)
+                if kept is not None:
+                    fitting.append((kept.events, kept.snapshot, local))
             if fitting:
-                newest = max(fitting, key=lambda kept: kept.events)
-                log.states = {index.owner: newest.snapshot}
+                _, snapshot, local = max(fitting, key=itemgetter(0))
+                log.states, log.cupboards = {index.owner: snapshot}, {index.owner: local}
             with log.view():
                 index.restore(log)
-        finally:
-            log.close()
-        yield from index.summary()
+            yield from index.summary()

@@ -55,8 +55,11 @@ COMMANDS: Final = (
     ),
     Lazy("Look", "export", "export", "export", "Every table and view as Parquet files, with a manifest."),
     Lazy("Look", "risk", "risk", "risk", "What fraud decisions see: the features of a history of yours."),
-    Lazy("Look", "review", "review", "review", "Payments that wait for a person: list, show, decide."),
+    Lazy(
+        "Look", "review", "review", "review", "Payments that wait for a person: list, show, assign, decide."
+    ),
     Lazy("Look", "blocks", "blocks", "blocks", "The hotlist: what is on it and why; add, release."),
+    Lazy("Look", "limits", "limits", "limits", "Limits over all cards: check, compare, back-test, publish."),
     Lazy("Look", "rules", "rules", "rules", "Fraud rules: check, test, compare, back-test, publish."),
     Lazy("Look", "model", "model", "model", "Train, test and compare fraud models."),
     Lazy("Prove", "replay", "replay", "replay", "Decide everything again and compare byte for byte."),

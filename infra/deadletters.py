@@ -249,7 +249,7 @@ async def _published(cluster: "Cluster", found: Letter, data: bytes, now: int) -
     try:
         await reader.start()
         # Now nobody else retries, and what somebody left open is settled.
-        await transactions.fence()
+        await transactions.fence([place])
         ends = await settled_ends(reader, [place])
         async for _, records in reader.read_up_to({place: found.letter.offset + 1}, ends):
             for record in records:

@@ -4,13 +4,17 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 import click
+import msgspec
 
 from events.risk import ModelScore, Phase, RiskAssessed
+from events.signals import NOT_KNOWN, Connection, IdentitySignals
 from infra.output import console, instant, money, remark, table
 from streams.features.rules.catalogue import FEATURES, PLACES
+from streams.features.scoring import Assessment
 from streams.forensics.explaining import Explained
 
 _MOST_REASONS: Final = 6
+_MOST_LINKED: Final = 12
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _LOG: Final = "payments"
 _PHASES: Final = {
@@ -49,8 +53,10 @@ def _print_verdict(found: Explained) -> None:
     known += [(name, text, _meaning(name)) for name, text in found.texts.items() if text]
     if known:
         screen.print(table(_TITLES[body.phase], ("feature", "", ""), known))
-    for said in body.models:
-        _print_model(found, said)
+    if found.signals is not None:
+        _print_signals(found.signals)
+    for said, why in zip(body.models, found.models, strict=False):
+        _print_model(said, why)
     rows = [
         (
             f"{_LOG}/{found.partition} {one.offset:,}",
@@ -66,6 +72,10 @@ def _print_verdict(found: Explained) -> None:
         screen.print(
             table("Where it comes from", ("position", "event", "", "made", "merchant", "amount"), rows)
         )
+    if found.cluster and body.phase is Phase.BEFORE_AUTHORIZATION:
+        listed = ", ".join(found.cluster[:_MOST_LINKED])
+        more = f" and {len(found.cluster) - _MOST_LINKED:,} more" if len(found.cluster) > _MOST_LINKED else ""
+        click.echo(f"Linked to {len(found.cluster):,} known frauds: {listed}{more}.")
     if found.agrees:
         click.echo("Decided again from the log: the same, bit for bit.")
         return
@@ -89,6 +99,7 @@ def as_json_value(found: Explained) -> dict[str, Any]:
         "feature_set": body.feature_set,
         "features": found.features,
         "texts": found.texts,
+        "signals": None if found.signals is None else msgspec.to_builtins(found.signals),
         "rules": [one._asdict() for one in found.fired],
         "models": [
             {
@@ -97,25 +108,49 @@ def as_json_value(found: Explained) -> dict[str, Any]:
                 "mode": said.mode,
                 "score": said.score,
                 "margin": said.margin,
-                "base": found.models[said.mode].base,
-                "contributions": [one._asdict() for one in found.models[said.mode].contributions],
+                "base": why.base,
+                "contributions": [one._asdict() for one in why.contributions],
             }
-            for said in body.models
-            if said.mode in found.models
+            for said, why in zip(body.models, found.models, strict=False)
         ],
         "origins": [one._asdict() for one in found.origins],
+        "cluster": found.cluster,
         "agrees": found.agrees,
         "differences": [one._asdict() for one in found.differences],
         "after": None if found.after is None else as_json_value(found.after),
     }
 
 
-def _print_model(found: Explained, said: ModelScore) -> None:
-    title = f"Model {said.model} version {said.version} in {said.mode}: score {said.score}"
-    why = found.models.get(said.mode)
-    if why is None:
+def _print_signals(said: IdentitySignals) -> None:
+    """What a provider said of the buyer, in its own words: what is not known is left out."""
+    place = ""
+    if said.accuracy_km >= 0:
+        place = f"{said.latitude / 100:.2f}, {said.longitude / 100:.2f} within {said.accuracy_km:,} km"
+    disposable = {True: "yes", False: "no", None: ""}[said.email_disposable]
+    rows = (
+        ("the IP address is in", said.country),
+        ("at", place),
+        ("and belongs to", "" if said.connection is Connection.NOT_KNOWN else said.connection.value),
+        ("risk of the address, of 100", _known(said.ip_risk)),
+        ("days since the e-mail address was first seen", _known(said.email_age_days)),
+        ("risk of the e-mail address", _known(said.email_risk)),
+        ("it is thrown away after use", disposable),
+        ("risk of the telephone number", _known(said.phone_risk)),
+    )
+    title = f"What the identity provider {said.provider!r} said: {said.answer.value.replace('_', ' ')}"
+    known = [row for row in rows if row[1]]
+    if known:
+        console().print(table(title, ("", ""), known))
+    else:
         click.echo(title)
-        return
+
+
+def _known(value: int) -> str:
+    return "" if value == NOT_KNOWN else f"{value:,}"
+
+
+def _print_model(said: ModelScore, why: Assessment) -> None:
+    title = f"Model {said.model} version {said.version} in {said.mode}: score {said.score}"
     rows = [(one.words, f"{one.margin / (1 << 20):+.3f}") for one in why.contributions[:_MOST_REASONS]]
     console().print(table(title, ("because", "log-odds"), rows, right=("log-odds",)))
 

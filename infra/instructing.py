@@ -12,21 +12,27 @@ if TYPE_CHECKING:
 _FILE: Final = click.Path(path_type=Path, dir_okay=False)
 
 
+_INTO: Final = click.option("--into", type=_FILE, help="An input file to add it to.")
+_NEXT_VERSION: Final = click.option(
+    "--next-version",
+    metavar="N",
+    type=click.IntRange(min=1),
+    help="Without --into: the version that the reference topic has next.",
+)
+_OUT: Final = click.option("--out", type=_FILE, required=True, help="The input file to write.")
+
+
 def publishing_options(command: Any) -> Any:
     """Where the rows go: into an input of a run in virtual time, or into a file of their own for a running house."""
-    for option in (
-        click.option("--out", type=_FILE, required=True, help="The input file to write."),
-        click.option(
-            "--next-version",
-            metavar="N",
-            type=click.IntRange(min=1),
-            help="Without --into: the version that the reference topic has next.",
-        ),
-        click.option("--at", metavar="TIME", help="When it is published."),
-        click.option("--into", type=_FILE, help="An input file to add it to."),
-    ):
-        command = option(command)
-    return command
+    at = click.option("--at", metavar="TIME", help="When it is published.")
+    return _INTO(at(_NEXT_VERSION(_OUT(command))))
+
+
+def standing_options(command: Any) -> Any:
+    """The same for what may be in force from the beginning, and needs no time."""
+    words = "When it is published, with --into.  [default: before the first request]"
+    at = click.option("--at", metavar="TIME", help=words)
+    return _INTO(at(_NEXT_VERSION(_OUT(command))))
 
 
 def instant_of(option: str, text: str) -> int:
@@ -41,9 +47,18 @@ def instant_of(option: str, text: str) -> int:
 
 
 def write_entries(
-    entries: "Sequence[Entry]", into: Path | None, at: str | None, next_version: int | None, out: Path
+    entries: "Sequence[Entry]",
+    into: Path | None,
+    at: str | None,
+    next_version: int | None,
+    out: Path,
+    *,
+    needs_time: bool = True,
 ) -> dict[str, Any]:
-    """Write the rows; what came of it. Refused where an entry is not what its kind says."""
+    """Write the rows; what came of it. Refused where an entry is not what its kind says.
+
+    What does not need a time is published before the first request where none is given.
+    """
     from events.errors import Refused, ValidationError
     from events.reference import decode_reference, encode_reference
     from events.requests import InputRow
@@ -55,7 +70,7 @@ def write_entries(
         raise Refused(
             "name either the input to add to (--into) or the next version of the topic (--next-version)"
         )
-    if into is not None and at is None:
+    if needs_time and into is not None and at is None:
         raise Refused("say with --at when it is published")
     for entry in entries:
         try:

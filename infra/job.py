@@ -234,9 +234,14 @@ def _remove(job: Job) -> None:
         raise Unavailable(f"{job.log} cannot be removed: {error.strerror}") from error
 
 
+def day_file(folder: Path, payments: int, seed: int) -> Path:
+    """Where a simulated day lies, with the ledger of its attacks beside it."""
+    return folder / "input" / f"day-{payments}-{seed}.avro"
+
+
 def simulated_day(folder: Path, payments: int, seed: int, anew: bool, watch: Watch) -> Path:
     """The file of a simulated day, written below ``folder`` where it is not there, or ``anew``."""
-    path = folder / "input" / f"day-{payments}-{seed}.avro"
+    path = day_file(folder, payments, seed)
     # A run that goes on needs the very bytes it began with; one that begins anew, what this program simulates.
     if anew or not path.exists():
         write_day(path, payments, seed, lambda done: watch(Stage("simulating", done, payments)))

@@ -69,6 +69,8 @@ partitions_option: Final = setting_option("partitions", metavar="N", convert=lam
 kafka_partitions_option: Final = setting_option(
     "partitions", lambda value: partitions_of(value, ON_KAFKA), metavar="N"
 )
+#: Indexes that a worker keeps warm beside its own.
+standby_option: Final = setting_option("standby", lambda value: int(value.text), metavar="N")
 #: How much of a list is shown.
 limit_option: Final = click.option(
     "--limit", type=click.IntRange(1, 10_000), default=50, show_default=True, help="At most so many."

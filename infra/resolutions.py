@@ -111,7 +111,7 @@ async def _published(cluster: "Cluster", append: Append) -> int:
 
     transactions = Transactions(cluster, OWNER)
     try:
-        await transactions.fence()
+        await transactions.fence([(append.topic, append.partition)])
         ends = await transactions.commit([append], "", {})
         return ends[append.topic, append.partition] - 1
     finally:

@@ -42,6 +42,7 @@ SETTINGS: Final = {
         Setting("payments", "10000", "how many payments a simulated day has", number=True),
         Setting("seed", "1", "what all simulated chance is made of", number=True),
         Setting("partitions", "1", "partitions of each log, 4 on Kafka; fixed for a log's life", number=True),
+        Setting("standby", "0", "how many indexes of others a worker on Kafka keeps warm", number=True),
         Setting("format", "table", "how query answers: table, csv, json or parquet"),
     )
 }
@@ -49,7 +50,7 @@ SETTINGS: Final = {
 #: Variables that are no settings: the one above, and some that are for the tests alone.
 _OTHER_VARIABLES: Final = frozenset(
     {CONFIG_VARIABLE, f"{PREFIX}CRASH_AT"}
-    | {f"{PREFIX}REQUIRE_{what}" for what in ("KAFKA", "POSTGRES", "PEERS")}
+    | {f"{PREFIX}REQUIRE_{what}" for what in ("COMPILER", "KAFKA", "PEERS", "POSTGRES")}
 )
 #: Up to the last @: a password with one in it should have written %40, and is covered all the same.
 _PASSWORD: Final = re.compile(r"(?<=://)([^:/@\s]*):(\S*)@")

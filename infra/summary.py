@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from events.money import format_minor
+from infra.attackreport import AttackReport
 from infra.job import Finished, Ran
 from infra.settings import SETTINGS
 from projections.report import Report
@@ -43,7 +44,7 @@ _MONEY: Final = (
 )
 
 
-def as_object(report: Report, finished: Finished) -> dict[str, Any]:
+def as_object(report: Report, finished: Finished, attacks: AttackReport | None = None) -> dict[str, Any]:
     """Everything a script may want to know; keys stay."""
     counts = msgspec.structs.asdict(report.counts)
     seconds = round(finished.seconds, 3)
@@ -63,6 +64,17 @@ def as_object(report: Report, finished: Finished) -> dict[str, Any]:
         "statuses": report.by_status,
         "declines": report.declines,
         "refusals": report.refusals,
+        "attacks": None if attacks is None else _attacks(attacks),
+    }
+
+
+def _attacks(attacks: AttackReport) -> dict[str, int]:
+    """How many were planted and found, of how many payments, and how many of these got through."""
+    return {
+        "planted": len(attacks.fates),
+        "found": sum(fate.found for fate in attacks.fates),
+        "payments": sum(fate.payments for fate in attacks.fates),
+        "through": sum(fate.through for fate in attacks.fates),
     }
 
 
@@ -74,7 +86,7 @@ def _percentile(values: list[float], percent: int) -> float | None:
     return round(ordered[max(0, -(-len(ordered) * percent // 100) - 1)], 3)
 
 
-def print_summary(job: Ran, report: Report, finished: Finished) -> None:
+def print_summary(job: Ran, report: Report, finished: Finished, attacks: AttackReport | None = None) -> None:
     """Tell a person what happened, where the money is, what does not reconcile and where to look next."""
     console = Console()
     console.print(_heading(job, report, finished))
@@ -82,6 +94,12 @@ def print_summary(job: Ran, report: Report, finished: Finished) -> None:
     console.print(_money(report))
     console.print(_networks(report))
     console.print(_books(report))
+    if attacks is not None:
+        figures = _attacks(attacks)
+        console.print(
+            "{found} of {planted} planted attacks were found; of their {payments} payments {through} got through: "
+            "`tallystick risk attacks`".format(**figures)
+        )
     console.print(_next(job, report))
 
 

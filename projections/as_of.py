@@ -43,7 +43,13 @@ _EXPLAIN: Final = re.compile(rf"{_BLANK}EXPLAIN\b", re.IGNORECASE | re.DOTALL)
 _LOG: Final[Mapping[str, str]] = {
     "payment_steps": "'payments'",
     "risk_verdicts": "'payments'",
+    "programme_entries": "'payments'",
+    "programme_delays": "'payments'",
+    "dispute_alerts": "'velocity'",
     "risk_labels": "'payments'",
+    "payment_signals": "'payments'",
+    "scorecard_examples": "'payments'",
+    "scorecard_batches": "'payments'",
     "fraud_labels": "'payments'",
     "velocity_crossings": "'velocity'",
     "hotlist_steps": "'payments'",

@@ -37,7 +37,7 @@ LABELS: Final = Table(
         Column("card_id", "TEXT", "the vault's name for the card"),
         Column("source", "TEXT", "who says so; docs/reasons.md explains each"),
         Column("label", "TEXT", "fraud or genuine"),
-        Column("reference", "TEXT", "the report or the case that says so"),
+        Column("reference", "TEXT", "the report, the case, the refund or the analyst that says so"),
         Column("amount", "BIGINT", "what is said to be fraud, minor units"),
         Column("currency", "TEXT", "ISO 4217"),
         Column("sequence", "BIGINT", "place in the payment's stream: a later label replaces an earlier one"),
@@ -166,17 +166,31 @@ VIEWS: Final = (
         """,
     ),
     View(
+        "payment_labels",
+        "What each payment is by the last word of each who spoke: the issuer, the merchant, the analysts.",
+        """
+        SELECT payment_id, merchant, card_id, currency,
+               CASE WHEN bool_or(label = 'fraud') THEN 'fraud' ELSE 'genuine' END AS label,
+               max(CASE WHEN label = 'fraud' THEN amount ELSE 0 END) AS fraud_amount,
+               string_agg(voice, ',' ORDER BY voice) FILTER (WHERE label = 'fraud') AS fraud_by,
+               max(recorded_at) AS last_said_at
+        FROM (
+            SELECT said.*, row_number() OVER (PARTITION BY payment_id, voice ORDER BY sequence DESC) AS newest
+            FROM (
+                SELECT fraud_labels.*, CASE source WHEN 'refund' THEN 'merchant' WHEN 'analyst' THEN 'analyst'
+                       ELSE 'issuer' END AS voice
+                FROM fraud_labels
+            ) AS said
+        ) AS voices
+        WHERE newest = 1 GROUP BY payment_id, merchant, card_id, currency
+        """,
+    ),
+    View(
         "fraud_summary",
         "How many payments of each merchant turned out to be fraud, and what they came to.",
         """
-        SELECT merchant, currency, count(*) AS payments, sum(amount)::BIGINT AS amount
-        FROM (
-            SELECT merchant, currency, label, amount,
-                   row_number() OVER (PARTITION BY payment_id ORDER BY sequence DESC) AS newest
-            FROM fraud_labels
-        ) AS labelled
-        WHERE newest = 1 AND label = 'fraud'
-        GROUP BY merchant, currency
+        SELECT merchant, currency, count(*) AS payments, sum(fraud_amount)::BIGINT AS amount
+        FROM payment_labels WHERE label = 'fraud' GROUP BY merchant, currency
         """,
     ),
 )

@@ -22,8 +22,8 @@ CROSSINGS: Final = Table(
     (
         *_KEY,
         Column("limit_id", "TEXT", "the limit"),
-        Column("measure", "TEXT", "what was counted: count (payments) or cards"),
-        Column("within", "TEXT", "how far back: 10m, 1h or 24h"),
+        Column("measure", "TEXT", "what was counted: count (payments), cards, sum (minor units) or declines"),
+        Column("within", "TEXT", "how far back: 10m, 1h, 24h, 7d or 30d"),
         Column("allowed", "BIGINT", "what the limit allows"),
         Column("measured", "BIGINT", "what was counted"),
         Column("standing", "TEXT", "what follows: review or block"),

@@ -57,7 +57,7 @@ from projections.batch import Batch
 from projections.port import Column, Rows, Table, View
 
 NAME: Final = "payments"
-VERSION: Final = 2
+VERSION: Final = 3
 
 REQUESTS: Final = Table(
     "payment_requests",
@@ -73,6 +73,9 @@ REQUESTS: Final = Table(
         Column("currency", "TEXT", "ISO 4217"),
         Column("channel", "TEXT", "how the card was presented"),
         Column("capture_mode", "TEXT", "automatic or manual"),
+        Column("ip_ref", "TEXT", "surrogate of the address it came from; empty where none was told"),
+        Column("device_ref", "TEXT", "surrogate of the device, at a till the merchant's; empty likewise"),
+        Column("email_ref", "TEXT", "surrogate of the e-mail address; empty likewise"),
         Column("occurred_at", "TIMESTAMP", "when it happened, by the producer's claim, UTC"),
         Column("recorded_at", "TIMESTAMP", "logical time of the log, UTC"),
         Column("partition", "INTEGER", "partition of the payments log that holds the payment"),
@@ -89,6 +92,9 @@ REQUESTS: Final = Table(
         "currency",
         "channel",
         "capture_mode",
+        "ip_ref",
+        "device_ref",
+        "email_ref",
         "occurred_at",
     ),
 )

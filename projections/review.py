@@ -1,28 +1,50 @@
-"""Reviews: which payments waited for a person, who decided what, how long it took, and how often it was right."""
+"""Reviews: which payments waited for a person, whose they were, who decided what, how long it took, and how often it
+was right."""
 
 from typing import Any, Final
 
-from events.review import ReviewClosed, ReviewDecided, ReviewOpened, ReviewProposed, ReviewRefused
+from events.review import (
+    ReviewAssigned,
+    ReviewAssignmentRefused,
+    ReviewClosed,
+    ReviewDecided,
+    ReviewOpened,
+    ReviewProposed,
+    ReviewRefused,
+    ReviewUnassigned,
+)
 from projections.batch import Batch, Slice
 from projections.port import Column, Rows, Table, View
 
 NAME: Final = "review"
-VERSION: Final = 1
+VERSION: Final = 3
 
 STEPS: Final = Table(
     "review_steps",
-    "One step of a review: opened, proposed, decided, refused or closed.",
+    "One step of a review: opened, assigned, unassigned, proposed, decided, refused or closed.",
     (
         Column("payment_id", "TEXT", "the payment"),
         Column(
-            "step", "TEXT", "opened, proposed (by the first of two), decided, refused or closed (overtaken)"
+            "step",
+            "TEXT",
+            "opened, assigned (to an analyst), unassigned (anybody's again), proposed (by the first of two), decided,"
+            " refused or closed (overtaken)",
         ),
         Column("merchant", "TEXT", "merchant id; empty on proposed and refused"),
         Column("queue", "TEXT", "the queue; empty on proposed and refused"),
-        Column("decision", "TEXT", "approve, decline or refund; opened: what it falls to; closed: empty"),
+        Column(
+            "decision",
+            "TEXT",
+            "approve, decline or refund; opened: what it falls to; refused: also assign or unassign; else empty",
+        ),
+        Column("finding", "TEXT", "proposed, decided: fraud or genuine; empty where nobody says what it is"),
         Column("reviewed_by", "TEXT", "decided: analyst or deadline"),
-        Column("analyst", "TEXT", "who; empty where it was nobody"),
+        Column("analyst", "TEXT", "who; assigned: whose it is; empty where it was nobody"),
         Column("proposed_by", "TEXT", "decided: the first of two people"),
+        Column(
+            "taken_from", "TEXT", "assigned, unassigned: whose it was before; empty where it was nobody's"
+        ),
+        Column("assigned_by", "TEXT", "assigned, unassigned, or refused to be: who said so"),
         Column("reason", "TEXT", "refused, closed: why; docs/reasons.md explains each"),
         Column("note_sha256", "TEXT", "hash of the note, which is kept elsewhere"),
         Column("priority", "INTEGER", "opened: a smaller one comes first"),
@@ -38,9 +60,12 @@ STEPS: Final = Table(
         "step",
         "queue",
         "decision",
+        "finding",
         "reviewed_by",
         "analyst",
         "proposed_by",
+        "taken_from",
+        "assigned_by",
         "reason",
         "score",
     ),
@@ -50,19 +75,31 @@ TABLES: Final = (STEPS,)
 VIEWS: Final = (
     View(
         "reviews",
-        "Every review: how it stands, and who decided.",
+        "Every review: how it stands, whose it is or was last, and who decided.",
         """
         SELECT opened.payment_id, opened.merchant, opened.queue, opened.priority, opened.score, opened.rules,
                opened.recorded_at AS opened_at, opened.deadline_at, opened.decision AS falls_to,
                CASE WHEN ended.step = 'closed' THEN 'overtaken'
                     WHEN ended.step = 'decided' THEN ended.decision ELSE 'open' END AS status,
                COALESCE(ended.reviewed_by, '') AS reviewed_by, COALESCE(ended.analyst, '') AS analyst,
-               COALESCE(ended.proposed_by, '') AS proposed_by, ended.recorded_at AS ended_at
+               COALESCE(ended.proposed_by, proposal.analyst, '') AS proposed_by,
+               COALESCE(proposal.decision, '') AS proposed, COALESCE(ended.finding, '') AS finding,
+               ended.recorded_at AS ended_at,
+               COALESCE(given.analyst, '') AS assigned_to, given.recorded_at AS assigned_at,
+               COALESCE(given.assigned_by, '') AS assigned_by
         FROM review_steps AS opened
         LEFT JOIN (
             SELECT *, row_number() OVER (PARTITION BY payment_id ORDER BY sequence DESC) AS newest
             FROM review_steps WHERE step IN ('decided', 'closed')
         ) AS ended ON ended.payment_id = opened.payment_id AND ended.newest = 1
+        LEFT JOIN (
+            SELECT *, row_number() OVER (PARTITION BY payment_id ORDER BY sequence DESC) AS newest
+            FROM review_steps WHERE step = 'proposed'
+        ) AS proposal ON proposal.payment_id = opened.payment_id AND proposal.newest = 1 AND ended.step IS NULL
+        LEFT JOIN (
+            SELECT *, row_number() OVER (PARTITION BY payment_id ORDER BY sequence DESC) AS newest
+            FROM review_steps WHERE step IN ('assigned', 'unassigned')
+        ) AS given ON given.payment_id = opened.payment_id AND given.newest = 1 AND given.step = 'assigned'
         WHERE opened.step = 'opened'
         """,
     ),
@@ -72,6 +109,7 @@ VIEWS: Final = (
         """
         SELECT queue, count(*) AS reviews,
                count(*) FILTER (WHERE status = 'open') AS still_open,
+               count(*) FILTER (WHERE status = 'open' AND assigned_to = '') AS unassigned,
                count(*) FILTER (WHERE status = 'overtaken') AS overtaken,
                count(*) FILTER (WHERE reviewed_by = 'analyst') AS decided_by_analysts,
                count(*) FILTER (WHERE reviewed_by = 'deadline') AS lapsed,
@@ -81,6 +119,20 @@ VIEWS: Final = (
                CAST(COALESCE(avg(CASE WHEN reviewed_by = 'analyst'
                    THEN extract(epoch FROM ended_at - opened_at) END), 0) AS BIGINT) AS seconds_to_decision
         FROM reviews GROUP BY queue
+        """,
+    ),
+    View(
+        "review_desk",
+        "What each analyst has before him, and what became of the reviews that were his.",
+        """
+        SELECT assigned_to AS analyst,
+               count(*) FILTER (WHERE status = 'open') AS still_open,
+               min(deadline_at) FILTER (WHERE status = 'open') AS next_deadline_at,
+               count(*) FILTER (WHERE reviewed_by = 'analyst' AND analyst = assigned_to) AS decided,
+               count(*) FILTER (WHERE reviewed_by = 'analyst' AND analyst <> assigned_to) AS decided_by_others,
+               count(*) FILTER (WHERE reviewed_by = 'deadline') AS lapsed,
+               count(*) FILTER (WHERE status = 'overtaken') AS overtaken
+        FROM reviews WHERE assigned_to <> '' GROUP BY assigned_to
         """,
     ),
     View(
@@ -94,11 +146,7 @@ VIEWS: Final = (
                    AS fraud_stopped
         FROM (SELECT payment_id, queue, status, unnest(string_to_array(rules, ',')) AS rule
               FROM reviews WHERE rules <> '') AS found
-        LEFT JOIN (
-            SELECT payment_id, label,
-                   row_number() OVER (PARTITION BY payment_id ORDER BY sequence DESC) AS newest
-            FROM fraud_labels
-        ) AS labelled ON labelled.payment_id = found.payment_id AND labelled.newest = 1
+        LEFT JOIN payment_labels AS labelled ON labelled.payment_id = found.payment_id
         GROUP BY found.queue, found.rule
         """,
     ),
@@ -111,15 +159,49 @@ def apply(batch: Batch) -> list[Rows]:
     _add(rows, "opened", opened := batch.of(ReviewOpened), priority=opened.get("priority"),
          decision=opened.get("falls_to"), score=opened.get("score"), deadline_at=opened.get("deadline_at"),
          rules=[",".join(body.rules) for body in opened.bodies])  # fmt: skip
-    _add(rows, "proposed", proposed := batch.of(ReviewProposed), decision=proposed.get("decision"))
-    _add(rows, "decided", decided := batch.of(ReviewDecided), decision=decided.get("decision"))
+    _add(
+        rows,
+        "proposed",
+        proposed := batch.of(ReviewProposed),
+        decision=proposed.get("decision"),
+        finding=_findings(proposed),
+    )
+    _add(
+        rows,
+        "decided",
+        decided := batch.of(ReviewDecided),
+        decision=decided.get("decision"),
+        finding=_findings(decided),
+    )
     _add(rows, "refused", refused := batch.of(ReviewRefused), decision=refused.get("decision"),
          reason=refused.get("reason"))  # fmt: skip
+    _add(rows, "assigned", batch.of(ReviewAssigned))
+    _add(
+        rows,
+        "unassigned",
+        unassigned := batch.of(ReviewUnassigned),
+        assigned_by=unassigned.get("unassigned_by"),
+    )
+    _add(rows, "refused", not_given := batch.of(ReviewAssignmentRefused), reason=not_given.get("reason"),
+         decision=["assign" if body.analyst else "unassign" for body in not_given.bodies])  # fmt: skip
     _add(rows, "closed", closed := batch.of(ReviewClosed), reason=closed.get("cause"))
     return [rows]
 
 
-_SAME_NAMES: Final = ("merchant", "queue", "reviewed_by", "analyst", "proposed_by", "note_sha256")
+def _findings(events: Slice[Any]) -> list[str]:
+    return [body.finding or "" for body in events.bodies]
+
+
+_SAME_NAMES: Final = (
+    "merchant",
+    "queue",
+    "reviewed_by",
+    "analyst",
+    "proposed_by",
+    "taken_from",
+    "assigned_by",
+    "note_sha256",
+)
 
 
 def _add(rows: Rows, step: str, events: Slice[Any], **given: list[Any]) -> None:

@@ -8,7 +8,7 @@ from projections.batch import Batch
 from projections.port import Column, Rows, Table, View
 
 NAME: Final = "risk"
-VERSION: Final = 3
+VERSION: Final = 4
 
 VERDICTS: Final = Table(
     "risk_verdicts",
@@ -60,6 +60,7 @@ LABELS: Final = Table(
             "counts", "TEXT", "where: own (the card, and the card at the merchant) or shared (all other keys)"
         ),
         Column("merchant", "TEXT", "merchant id"),
+        Column("card_id", "TEXT", "the vault's name for its card; empty in old shared labels"),
         Column("ip_ref", "TEXT", "surrogate of its address; empty where none, or where no window reaches it"),
         Column("device_ref", "TEXT", "surrogate of its device; empty likewise"),
         Column("email_ref", "TEXT", "surrogate of its e-mail address; empty likewise"),
@@ -75,6 +76,7 @@ LABELS: Final = Table(
         "label",
         "counts",
         "merchant",
+        "card_id",
         "ip_ref",
         "device_ref",
         "email_ref",

@@ -79,7 +79,7 @@ from streams.features.attempts import (
     taking_of,
     told,
 )
-from streams.features.days import Day, before, forget, put_aside
+from streams.features.shelf import Shelf
 from streams.features.talk import REVERSE, REVERSE_AGAIN, UNSPECIFIED_MCC, Increment, Payment, Profile
 from streams.processor import DEADLINES, Work
 
@@ -128,9 +128,8 @@ class State(msgspec.Struct):
     ``unacknowledged`` names reversals by payment and the attempt that failed.
     """
 
-    payments: dict[str, Payment] = {}
-    closed: dict[str, Attempts] = {}
-    days: list[Day] = []
+    payments: Shelf[Payment] = msgspec.field(default_factory=Shelf)
+    closed: Shelf[Attempts] = msgspec.field(default_factory=Shelf)
     unacknowledged: dict[str, bool] = {}
     open: int = 0
     profiles: dict[str, Profile] = {}
@@ -429,8 +428,7 @@ def _close_when_over(state: State, meta: Meta, payment_id: str) -> None:
         return
     del state.payments[payment_id]
     if payment.attempts.authorizations:
-        state.closed[payment_id] = payment.attempts
-        put_aside(state.days, day_of(meta.recorded_at), payment_id)
+        state.closed.put(payment_id, payment.attempts, day_of(meta.recorded_at))
 
 
 # --- time -----------------------------------------------------------------------------------------------
@@ -441,7 +439,7 @@ def due(state: State, now: int) -> list[Work]:
     works = [Work(DEADLINES, "repeat_reversal", name) for name in sorted(state.unacknowledged)]
     works += [
         Work(DEADLINES, "forget", f"{day_on:08d}")
-        for day_on in before(state.days, day_of(now) - REPLY_MEMORY_DAYS)
+        for day_on in state.closed.days_before(day_of(now) - REPLY_MEMORY_DAYS)
     ]
     return works
 
@@ -457,8 +455,7 @@ def fire(state: State, work: Work, now: int) -> list[Event]:
         return [
             _reversal(state, payment_id, payment, taking.amount, taking.reason, taking.stan, REVERSE_AGAIN)
         ]
-    for payment_id in forget(state.days, int(work.key)):
-        del state.closed[payment_id]
+    state.closed.forget(int(work.key))
     return []
 
 
@@ -469,14 +466,13 @@ def open_attempts(state: State) -> int:
 
 def summary(state: State) -> Iterator[str]:
     """Each payment with its talk so far. How often a reversal was repeated is the outside's business."""
-    for payment_id in sorted(state.payments):
-        payment = state.payments[payment_id]
+    for payment_id, payment in state.payments.items():
         yield (
             f"authorization {payment_id} {payment.network} {payment.amount} {payment.approved} "
             f"{payment.cleared} {payment.currency} {told(payment.attempts)}"
         )
-    for payment_id in sorted(state.closed):
-        yield f"authorization {payment_id} closed {told(state.closed[payment_id])}"
+    for payment_id, attempts in state.closed.items():
+        yield f"authorization {payment_id} closed {told(attempts)}"
 
 
 def _name(payment_id: str, attempt: int) -> str:

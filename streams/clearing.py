@@ -402,7 +402,8 @@ def _settle(state: State, body: ClearingRecordAccepted | RefundCleared, day_on: 
 
 def _take_back(state: State, body: ClearingRecordReturned, at: int) -> None:
     """The network has not got it any more: it waits for a cut-off again, if it may."""
-    record = state.returns.settled.pop(body.record_id).record
+    record = state.returns.settled[body.record_id].record
+    del state.returns.settled[body.record_id]
     state.differences.theirs[body.record_id] = -body.their_interchange
     count(state.totals, body)
     if body.representable:

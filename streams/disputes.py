@@ -1,7 +1,8 @@
 """Disputes: what issuers say of a payment long after it was captured, and what becomes of it.
 
 A fraud report moves no money. It is an early warning, and with it the payment is labelled: whoever learns from labels
-hears :class:`~events.disputes.FraudConfirmed`, and hears it where it stands in the log, never before.
+hears :class:`~events.disputes.FraudConfirmed`, and hears it where it stands in the log, never before. The merchant says
+so too, by a refund with that reason, and so do our own people when they decide a review.
 
 A chargeback does: the network takes the money from what it owes us, and we take it from the merchant at once. Then the
 merchant answers with evidence or lets its time run out, the network returns the money or takes it again, and in the end
@@ -10,6 +11,9 @@ of fraud is labelled so, and labelled genuine when the dispute does not stand.
 
 Notices and evidence come in any order between two ticks, so they are kept and decided at the tick: notices by case and
 number, then evidence by its time, then deadlines. So evidence that came in time is never overtaken by its deadline.
+
+What was cleared, reported and disputed of each merchant is told once a day, to be held against the networks' programmes
+(:mod:`streams.exposure`).
 
 A payment can be disputed for :data:`WINDOW_DAYS` days after its authorization, and is unknown here afterwards: Visa
 and Mastercard give cardholders 120 days in most cases. A case is kept until it is closed; of a closed one its name
@@ -63,11 +67,14 @@ from events.envelope import Recorded
 from events.lifecycle import PaymentRequested
 from events.reconciliation import DiscrepancyDetected, DiscrepancyKind
 from events.refunds import RefundApproved, RefundFailed
+from events.requests import Channel, RefundReason
+from events.review import ReviewDecided, ReviewFinding
 from events.settlement import ClearingResidualAged
-from streams.features import cases, docket
+from streams.features import cases, docket, exposure
 from streams.features.cases import Case
-from streams.features.days import Day, before, forget, put_aside
 from streams.features.docket import Docket
+from streams.features.exposure import Tallied
+from streams.features.shelf import Shelf
 from streams.features.windows import event_time
 from streams.processor import DEADLINES, FOLLOW_UPS, NOTICES, Work
 
@@ -98,12 +105,13 @@ HEARS: Final[tuple[type[Event], ...]] = (
     DiscrepancyDetected,
     ClearingResidualAged,
 )
-DECIDES: Final[tuple[type[Event], ...]] = ()
+DECIDES: Final[tuple[type[Event], ...]] = (ReviewDecided, RefundApproved)
 
 WINDOW_DAYS: Final = 180
 """How many whole days of logical time after its authorization a payment can be disputed."""
 
 REPORT, NOTICE, EVIDENCE, DEADLINE, FORGET = "report", "notice", "evidence", "deadline", "forget"
+TELL = "tell"
 
 #: One object for equal texts: a hundred thousand payments share a dozen merchants and a handful of currencies.
 _shared: Final = lru_cache(maxsize=1 << 12)(str)
@@ -113,7 +121,8 @@ class Payment(msgspec.Struct, gc=False):
     """What a notice about a payment is held against, minor units of ``currency``.
 
     ``network`` is empty while it is not authorized. ``cleared`` is what the network paid for it, ``refunded`` what was
-    given back, ``disputed`` what is held for disputes or was lost in them. ``paid_at`` is its event time.
+    given back, ``disputed`` what is held for disputes or was lost in them. ``paid_at`` is its event time, ``amount``
+    what was asked for, ``channel`` how the card was presented.
     """
 
     merchant: str
@@ -124,6 +133,8 @@ class Payment(msgspec.Struct, gc=False):
     refunded: int = 0
     disputed: int = 0
     paid_at: int = 0
+    amount: int = 0
+    channel: Channel = Channel.ECOMMERCE
 
 
 class Waiting(msgspec.Struct, frozen=True, gc=False):
@@ -138,15 +149,15 @@ class Waiting(msgspec.Struct, frozen=True, gc=False):
 class State(msgspec.Struct):
     """Payments that can be disputed, by the day of their authorization; their cases; what the next tick hears.
 
-    ``heard`` has the ids of fraud reports by payment.
+    ``heard`` has the ids of fraud reports by payment, ``told`` what was counted of merchants since the last day ended.
     """
 
-    payments: dict[str, Payment] = {}
-    days: list[Day] = []
+    payments: Shelf[Payment] = msgspec.field(default_factory=Shelf)
     reports: dict[str, Waiting] = {}
     notices: dict[str, Waiting] = {}
     evidence: dict[str, Waiting] = {}
     heard: dict[str, list[str]] = {}
+    told: list[Tallied] = []
     docket: Docket = msgspec.field(default_factory=Docket)
 
 
@@ -159,8 +170,38 @@ def initial() -> State:
 
 
 def decide(state: State, recorded: Recorded) -> list[Event]:
-    """Nothing is decided before the tick."""
-    return []
+    """What the merchant or our own people have found; all else is decided at the tick."""
+    match recorded.body:
+        case RefundApproved(reason=RefundReason.FRAUDULENT) as body:
+            return _found(
+                state, body.payment_id, LabelSource.REFUND, Label.FRAUD, body.refund_id, body.amount
+            )
+        case ReviewDecided(finding=ReviewFinding() as finding) as body:
+            return _found(state, body.payment_id, LabelSource.ANALYST, Label(finding), body.analyst)
+        case _:
+            return []
+
+
+def _found(
+    state: State, payment_id: str, source: LabelSource, label: Label, reference: str, amount: int = 0
+) -> list[Event]:
+    """A label of ``amount``, or of the whole payment; none of one that is too old to be disputed."""
+    payment = state.payments.get(payment_id)
+    if payment is None:
+        return []
+    return [
+        FraudConfirmed(
+            payment_id,
+            payment.merchant,
+            payment.card_id,
+            source,
+            label,
+            reference,
+            amount or payment.amount,
+            payment.currency,
+            payment.paid_at,
+        )
+    ]
 
 
 def due(state: State, now: int) -> list[Work]:
@@ -176,7 +217,10 @@ def due(state: State, now: int) -> list[Work]:
     ]
     today = day_of(now)
     works += [Work(DEADLINES, DEADLINE, case_id) for case_id in docket.overdue(state.docket, now)]
-    works += [Work(DEADLINES, FORGET, f"{day_on:08d}") for day_on in before(state.days, today - WINDOW_DAYS)]
+    works += [Work(DEADLINES, TELL, name) for name in exposure.told_until(state.told, today)]
+    works += [
+        Work(DEADLINES, FORGET, f"{day_on:08d}") for day_on in state.payments.days_before(today - WINDOW_DAYS)
+    ]
     return works
 
 
@@ -193,6 +237,8 @@ def fire(state: State, work: Work, now: int) -> list[Event]:
             return _notice(state, notice)
         case "evidence":
             return _evidence(state, state.evidence.pop(work.key))
+        case "tell":
+            return exposure.tell(state.told, work.key)
         case "deadline":
             case = state.docket.cases.get(work.key)
             # A notice of this very tick may have closed the case, or given somebody more time.
@@ -200,9 +246,9 @@ def fire(state: State, work: Work, now: int) -> list[Event]:
                 [] if case is None or not 0 < case.due_at <= now else cases.time_is_over(case, work.key, now)
             )
         case _:
-            for payment_id in forget(state.days, int(work.key)):
-                for kept in (state.payments, state.heard, state.docket.closed):
-                    kept.pop(payment_id, None)
+            for payment_id in state.payments.forget(int(work.key)):
+                state.heard.pop(payment_id, None)
+                state.docket.closed.pop(payment_id, None)
             return []
 
 
@@ -386,18 +432,22 @@ def evolve(state: State, recorded: Recorded) -> State:
                 body.card_id,
                 _shared(body.currency),
                 paid_at=event_time(recorded.meta.occurred_at, recorded.meta.ingested_at),
+                amount=body.amount,
+                channel=body.channel,
             )
         case PaymentAuthorized() as body:
             state.payments[body.payment_id].network = _shared(body.network)
-            put_aside(state.days, day_of(recorded.meta.recorded_at), body.payment_id)
+            state.payments.file(body.payment_id, day_of(recorded.meta.recorded_at))
         case (
             PaymentDeclined()
             | AuthorizationReversed(reason=ReversalReason.TIMEOUT | ReversalReason.VOID) as body
         ):
             # A void is of the whole payment: what was reversed for it can no more be disputed than a decline.
-            state.payments.pop(body.payment_id, None)
+            state.payments.pop(body.payment_id)
         case ClearingRecordAccepted() | RefundApproved() | RefundFailed() as body:
             _count(state, body)
+            if isinstance(body, ClearingRecordAccepted):
+                _tally(state, recorded, body)
         case FraudReportReceived() as body:
             _wait(state.reports, recorded, body, f"{body.payment_id}/{body.report_id}")
         case DisputeNoticeReceived() as body:
@@ -407,9 +457,12 @@ def evolve(state: State, recorded: Recorded) -> State:
             _wait(state.evidence, recorded, body, key)
         case EarlyFraudWarningReceived() as body:
             state.heard.setdefault(body.payment_id, []).append(body.report_id)
+            _tally(state, recorded, body)
         case DisputeInquiryOpened() | DisputeOpened() as body:
             payment = state.payments[body.payment_id]
             docket.begin(state.docket, body, payment.card_id, payment.paid_at)
+            if isinstance(body, DisputeOpened):
+                _tally(state, recorded, body)
         case DisputeMerchantDebited() as body:
             state.payments[body.payment_id].disputed += body.amount
         case body:
@@ -417,6 +470,18 @@ def evolve(state: State, recorded: Recorded) -> State:
                 state.payments[body.payment_id].disputed -= body.amount
             docket.go_on(state.docket, body, day_of(recorded.meta.recorded_at))
     return state
+
+
+def _tally(
+    state: State,
+    recorded: Recorded,
+    body: ClearingRecordAccepted | EarlyFraudWarningReceived | DisputeOpened,
+) -> None:
+    """Count it for its merchant; not what is cleared for a payment too old to be disputed."""
+    payment = state.payments.get(body.payment_id)
+    if payment is not None:
+        today = day_of(recorded.meta.recorded_at)
+        exposure.tally(state.told, today, payment.merchant, payment.channel, body)
 
 
 def _wait(

@@ -54,7 +54,7 @@ from events.reference import (
     decode_reference,
 )
 from streams.features.bins import BinBlock, blocks_of, range_of
-from streams.features.days import Day, before, forget, put_aside
+from streams.features.shelf import Shelf
 from streams.processor import DEADLINES, Work
 
 NAME: Final = "fees"
@@ -110,8 +110,7 @@ class State(msgspec.Struct):
     scheme: dict[str, list[SchemeRate]] = {}
     plans: dict[str, Plan] = {}
     bins: list[BinBlock] = []
-    profiles: dict[str, Profile] = {}
-    days: list[Day] = []
+    profiles: Shelf[Profile] = msgspec.field(default_factory=Shelf)
 
 
 _UNKNOWN: Final = Profile()
@@ -224,7 +223,7 @@ def _scheme_fees(state: State, record: ClearingRecordAccepted, period: str) -> I
 
 def _rate(state: State, network: str, payment_id: str) -> InterchangeRate:
     """The first row that fits. Of a payment that is not known any more only the rows for all fit."""
-    profile = state.profiles.get(payment_id, _UNKNOWN)
+    profile = state.profiles.get(payment_id) or _UNKNOWN
     for rate in state.interchange.get(network, ()):
         if rate.channel in (ANY, profile.channel) and rate.funding in (ANY, profile.funding):
             return rate
@@ -259,12 +258,12 @@ def evolve(state: State, recorded: Recorded) -> State:
                 body.channel.value, "" if found is None else found.funding
             )
         case PaymentAuthorized() as body:
-            put_aside(state.days, day_of(recorded.meta.recorded_at), body.payment_id)
+            state.profiles.file(body.payment_id, day_of(recorded.meta.recorded_at))
         case PaymentDeclined() as body:
-            state.profiles.pop(body.payment_id, None)
+            state.profiles.pop(body.payment_id)
         case AuthorizationReversed(reason=ReversalReason.TIMEOUT | ReversalReason.VOID) as body:
             # Taken back whole: there is nothing left that could be presented.
-            state.profiles.pop(body.payment_id, None)
+            state.profiles.pop(body.payment_id)
         case ReferenceApplied() as body:
             _apply(state, body)
         case _:
@@ -299,14 +298,14 @@ def _apply(state: State, body: ReferenceApplied) -> None:
 def due(state: State, now: int) -> list[Work]:
     """Days whose payments nobody can refund any more."""
     return [
-        Work(DEADLINES, FORGET, f"{day_on:08d}") for day_on in before(state.days, day_of(now) - MEMORY_DAYS)
+        Work(DEADLINES, FORGET, f"{day_on:08d}")
+        for day_on in state.profiles.days_before(day_of(now) - MEMORY_DAYS)
     ]
 
 
 def fire(state: State, work: Work, now: int) -> list[Event]:
     """Forget one day. Nobody needs to hear of it."""
-    for payment_id in forget(state.days, int(work.key)):
-        state.profiles.pop(payment_id, None)
+    state.profiles.forget(int(work.key))
     return []
 
 

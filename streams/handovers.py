@@ -17,8 +17,17 @@ from events.clearing import (
 )
 from events.disputes import DisputeEvidenceRequested, DisputeMerchantDebited, DisputeWon
 from events.envelope import Recorded
+from events.examples import ExampleDrawn, ExamplesGathered
+from events.exposure import MerchantDisputesTallied
 from events.fees import DisputeFeeCharged, ProcessingFeeCharged
-from events.hotlist import Dimension, HotlistAnnounced, RiskSignalled, VelocityLimitReached
+from events.hotlist import (
+    DeclineNoted,
+    DeclineSignalled,
+    Dimension,
+    HotlistAnnounced,
+    RiskSignalled,
+    VelocityLimitReached,
+)
 from events.identity import operation_id, partition_of_name, partition_of_slot, slot_of_payment
 from events.intake import (
     EvidenceForwarded,
@@ -67,7 +76,7 @@ from events.settlement import (
     PayoutOutcome,
     PayoutOutcomeReceived,
 )
-from streams.features.hotlists import item_of, keys_of
+from streams.features.hotlists import item_of, keyed, keys_of
 
 
 class Handed(NamedTuple):
@@ -133,6 +142,8 @@ def _fact_of(request: _OfPayment, payment_id: str) -> Event:
                 request.device_ref,
                 request.ip_ref,
                 request.email_ref,
+                request.phone_ref,
+                request.signals,
             )
         case CaptureRequest():
             return CaptureRequested(
@@ -164,6 +175,7 @@ def _fact_of(request: _OfPayment, payment_id: str) -> Event:
                 request.amount,
                 request.currency,
                 request.note,
+                request.reason,
             )
         case EvidenceRequest():
             return DisputeEvidenceRequested(
@@ -295,6 +307,16 @@ def signalled_payment(_: Recorded | None, recorded: Recorded, partitions: int) -
     ]
 
 
+def signalled_decline(_: Recorded | None, recorded: Recorded, partitions: int) -> list[Handed]:
+    """A declined payment goes to every partition that was told of it, behind what told of it."""
+    body = recorded.body
+    assert isinstance(body, DeclineNoted)
+    keys = keyed(body.card_id, body.ip_ref, body.device_ref, body.email_ref, body.merchant)
+    homes = dict.fromkeys(partition_of_name(item_of(*key), partitions) for key in keys)
+    fact = DeclineSignalled(body.payment_id, body.paid_at)
+    return [Handed("risk.signals", partition, fact) for partition in homes]
+
+
 def announced_key(_: Recorded | None, recorded: Recorded, partitions: int) -> list[Handed]:
     """A key beyond its limit is told to every partition: any of them may meet it next."""
     body = recorded.body
@@ -319,14 +341,28 @@ def signalled_label(_: Recorded | None, recorded: Recorded, partitions: int) -> 
         body.ordinary,
         recorded.meta.recorded_at,
         body.replaced_at,
+        body.card_id,
     )
     home = partition_of_name(item_of(Dimension.MERCHANT, body.merchant), partitions)
     return [Handed("risk.signals", home, fact)]
 
 
-def announced_label(_: Recorded | None, recorded: Recorded, partitions: int) -> list[Handed]:
-    """A label is told to every partition: any of them may meet the next payment at this merchant."""
+def told_to_all(_: Recorded | None, recorded: Recorded, partitions: int) -> list[Handed]:
+    """To every partition as it is: any of them may meet a label's merchant next, and each has the scorecard."""
     return [Handed("risk.hotlist", partition, recorded.body) for partition in range(partitions)]
+
+
+def drawn_example(_: Recorded | None, recorded: Recorded, partitions: int) -> list[Handed]:
+    """Every example goes to one place, which puts all of them into one order."""
+    return [Handed("risk.signals", 0, recorded.body)]
+
+
+def tallied_merchant(_: Recorded | None, recorded: Recorded, partitions: int) -> list[Handed]:
+    """A partition's figures of a merchant go to where payments of the merchant are counted."""
+    body = recorded.body
+    assert isinstance(body, MerchantDisputesTallied)
+    home = partition_of_name(item_of(Dimension.MERCHANT, body.merchant), partitions)
+    return [Handed("risk.signals", home, body)]
 
 
 INTAKE: Final[Mapping[type[Event], HandoverFunction]] = {
@@ -338,14 +374,18 @@ INTAKE: Final[Mapping[type[Event], HandoverFunction]] = {
 }
 PAYMENTS: Final[Mapping[type[Event], HandoverFunction]] = {
     PaymentRequested: signalled_payment,
+    DeclineNoted: signalled_decline,
     PaymentLabelled: signalled_label,
+    ExampleDrawn: drawn_example,
+    MerchantDisputesTallied: tallied_merchant,
     **dict.fromkeys(_CAUSES, merchant_entries),
     ClearingCycleTotalled: cycle_total,
     SchemePeriodTotalled: cycle_total,
 }
 VELOCITY: Final[Mapping[type[Event], HandoverFunction]] = {
     VelocityLimitReached: announced_key,
-    LabelSignalled: announced_label,
+    LabelSignalled: told_to_all,
+    ExamplesGathered: told_to_all,
 }
 SETTLEMENT: Final[Mapping[type[Event], HandoverFunction]] = {
     PayoutSubmitted: announced_payout,

@@ -48,7 +48,8 @@ from events.requests import (
     VoidRequest,
     has_day,
 )
-from streams.features.days import Day, before, forget, put_aside
+from events.signals import IdentitySignals
+from streams.features.shelf import Shelf
 from streams.processor import DEADLINES, Work
 
 NAME: Final = "intake"
@@ -129,10 +130,8 @@ class State(msgspec.Struct):
     """Claims by ``merchant/key``, refusals by ``merchant/key#mac``, both filed by the day they came."""
 
     merchants: dict[str, Terms] = {}
-    claims: dict[str, Claim] = {}
-    refusals: dict[str, Refusal] = {}
-    claim_days: list[Day] = []
-    refusal_days: list[Day] = []
+    claims: Shelf[Claim] = msgspec.field(default_factory=Shelf)
+    refusals: Shelf[Refusal] = msgspec.field(default_factory=Shelf)
 
 
 def initial() -> State:
@@ -183,8 +182,8 @@ def evolve(state: State, recorded: Recorded) -> State:
     match recorded.body:
         case RequestAccepted() as body:
             name = f"{body.merchant}/{body.idempotency_key}"
-            state.claims[name] = Claim(bytes.fromhex(body.body_mac), body.payment_id, body.operation)
-            put_aside(state.claim_days, day_of(recorded.meta.recorded_at), name)
+            claim = Claim(bytes.fromhex(body.body_mac), body.payment_id, body.operation)
+            state.claims.put(name, claim, day_of(recorded.meta.recorded_at))
         case RequestRejected() as body:
             _refuse(state, recorded.meta, body, Outcome.REJECTED)
         case IdempotencyConflictObserved() as body:
@@ -201,22 +200,20 @@ def evolve(state: State, recorded: Recorded) -> State:
 def due(state: State, now: int) -> list[Work]:
     """One work for each day that is older than :data:`CLAIM_DAYS`."""
     oldest_kept = day_of(now) - CLAIM_DAYS
-    passed = {*before(state.claim_days, oldest_kept), *before(state.refusal_days, oldest_kept)}
+    passed = {*state.claims.days_before(oldest_kept), *state.refusals.days_before(oldest_kept)}
     return [Work(DEADLINES, "forget", f"{day_on:08d}") for day_on in sorted(passed)]
 
 
 def fire(state: State, work: Work, now: int) -> list[Event]:
     """Forget a day. Nobody needs to hear of it."""
-    for name in forget(state.claim_days, int(work.key)):
-        del state.claims[name]
-    for name in forget(state.refusal_days, int(work.key)):
-        del state.refusals[name]
+    state.claims.forget(int(work.key))
+    state.refusals.forget(int(work.key))
     return []
 
 
 def summary(state: State) -> Iterator[str]:
     """Each claim and each refusal."""
-    for name, claim in sorted(state.claims.items()):
+    for name, claim in state.claims.items():
         yield f"claim {name} {claim.payment_id} {claim.operation}"
     # Without the MACs: the same run with other keys is the same run.
     refusals = Counter(
@@ -237,6 +234,8 @@ def card_number_in_clear(request: Request) -> bool:
     if isinstance(request, PaymentRequest):
         parts = request.bin + request.last4
         if len(parts) >= _SHORTEST_PAN and looks_like_pan(parts):
+            return True
+        if request.signals is not None and _is_number_said(request.signals):
             return True
     amount, _ = _money_named(request)
     if amount > LARGEST_AMOUNT and luhn_ok(str(amount)):
@@ -259,6 +258,14 @@ def _texts(request: Request) -> Iterator[str]:
             yield value
         elif isinstance(value, list):
             yield from value
+        elif isinstance(value, IdentitySignals):
+            yield from (value.provider, value.country)
+
+
+def _is_number_said(said: IdentitySignals) -> bool:
+    """Whether a figure of an identity provider's, which has a few digits, may be a card number."""
+    figures = (value for value in msgspec.structs.astuple(said) if isinstance(value, int))
+    return any(figure > LARGEST_AMOUNT and luhn_ok(str(figure)) for figure in figures)
 
 
 # --- what makes no sense --------------------------------------------------------------------------------
@@ -323,10 +330,19 @@ def _payment_problem(request: PaymentRequest, terms: Terms) -> Problem | None:
         ("device_ref", request.device_ref),
         ("ip_ref", request.ip_ref),
         ("email_ref", request.email_ref),
+        ("phone_ref", request.phone_ref),
+        *_said_texts(request),
     ):
         if text and not _is_text(text, 1, LONGEST_NAME):
             return RequestRejection.IDENTIFIER_MALFORMED, field
     return None
+
+
+def _said_texts(request: PaymentRequest) -> tuple[tuple[str, str], ...]:
+    """What an identity provider said in words. Its figures are checked where they are used: one that is out of range
+    is not known, and no payment is refused for what somebody else says of its buyer."""
+    said = request.signals
+    return () if said is None else (("signals.provider", said.provider), ("signals.country", said.country))
 
 
 def _operation_problem(named: str) -> Problem | None:
@@ -414,5 +430,4 @@ def _refuse(
     state: State, meta: Meta, body: RequestRejected | IdempotencyConflictObserved, outcome: Outcome
 ) -> None:
     name = f"{body.merchant}/{body.idempotency_key}#{body.body_mac}"
-    state.refusals[name] = Refusal(outcome, body.payment_id)
-    put_aside(state.refusal_days, day_of(meta.recorded_at), name)
+    state.refusals.put(name, Refusal(outcome, body.payment_id), day_of(meta.recorded_at))

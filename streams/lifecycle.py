@@ -70,8 +70,8 @@ from events.requests import CaptureMode, Operation
 from events.review import ReviewClosed, ReviewDecided, ReviewDecision, ReviewOpened
 from events.risk import Phase, RiskAssessed, Verdict
 from streams.features import followups
-from streams.features.days import Day, before, forget, put_aside
 from streams.features.followups import Bag, FollowUp
+from streams.features.shelf import Shelf
 from streams.processor import DEADLINES, FOLLOW_UPS, Work
 
 NAME: Final = "lifecycle"
@@ -203,9 +203,8 @@ class State(msgspec.Struct):
 
     networks: dict[str, Network] = {}
     merchants: dict[str, Merchant] = {}
-    payments: dict[str, Payment] = {}
-    closed: dict[str, Closed] = {}
-    days: list[Day] = []
+    payments: Shelf[Payment] = msgspec.field(default_factory=Shelf)
+    closed: Shelf[Closed] = msgspec.field(default_factory=Shelf)
     expiries: list[Expiry] = []
     waiting: Bag = msgspec.field(default_factory=Bag)
 
@@ -270,7 +269,8 @@ def due(state: State, now: int) -> list[Work]:
             break
         works += [Work(DEADLINES, EXPIRE, payment_id) for payment_id in expiry.payments]
     works += [
-        Work(DEADLINES, FORGET, f"{day_on:08d}") for day_on in before(state.days, day_of(now) - MEMORY_DAYS)
+        Work(DEADLINES, FORGET, f"{day_on:08d}")
+        for day_on in state.closed.days_before(day_of(now) - MEMORY_DAYS)
     ]
     return works
 
@@ -280,8 +280,7 @@ def fire(state: State, work: Work, now: int) -> list[Event]:
     if work.kind == EXPIRE:
         return _expire(state, work.key)
     if work.kind == FORGET:
-        for payment_id in forget(state.days, int(work.key)):
-            del state.closed[payment_id]
+        state.closed.forget(int(work.key))
         return []
     wanted = followups.take(state.waiting, work.key)
     payment = state.payments.get(wanted.payment_id)
@@ -575,10 +574,10 @@ def _close_when_cleared(state: State, recorded: Recorded, payment_id: str, payme
 
 
 def _close(state: State, recorded: Recorded, payment_id: str, ending: Standing) -> None:
-    payment = state.payments.pop(payment_id)
+    payment = state.payments[payment_id]
+    del state.payments[payment_id]
     _unschedule(state, payment_id, payment.valid_until_at)
-    state.closed[payment_id] = Closed(payment.merchant, ending)
-    put_aside(state.days, day_of(recorded.meta.recorded_at), payment_id)
+    state.closed.put(payment_id, Closed(payment.merchant, ending), day_of(recorded.meta.recorded_at))
 
 
 _EXPIRES_AT: Final = attrgetter("at")
@@ -604,8 +603,7 @@ def _unschedule(state: State, payment_id: str, at: int) -> None:
 
 def summary(state: State) -> Iterator[str]:
     """Each payment and where it stands; each follow-up that waits."""
-    for payment_id in sorted(state.payments):
-        payment = state.payments[payment_id]
+    for payment_id, payment in state.payments.items():
         unsent = ",".join(
             f"{capture_id}={payment.unsent[capture_id]}" for capture_id in sorted(payment.unsent)
         )
@@ -614,7 +612,6 @@ def summary(state: State) -> Iterator[str]:
             f"approved {payment.approved} held {payment.held} until {payment.valid_until_at} "
             f"captured {payment.captured} refunded {payment.refunded} unsent [{unsent}]"
         )
-    for payment_id in sorted(state.closed):
-        closed = state.closed[payment_id]
+    for payment_id, closed in state.closed.items():
         yield f"payment {payment_id} {closed.ending} {closed.merchant} over"
     yield from followups.summary(state.waiting)

@@ -1,16 +1,19 @@
 """Limits: what is seen too often under one key, counted over all cards.
 
-Each payment is signalled to the partitions that hold its keys. What came between two ticks is counted at the tick, in
-the order of event time and payment, so that a count does not depend on which partition of the payments log was read
-first; a limit that is passed in the midst of an interval is found although the interval has ended.
+Each payment is signalled to the partitions that hold its keys, and once more if it is declined. What came between two
+ticks is counted at the tick, in the order of the payments' event times and ids, so that a count does not depend on
+which partition of the payments log was read first; a limit that is passed in the midst of an interval is found although
+the interval has ended. A decline counts in the windows that its payment lies in, from when it is known on. Limits are
+looked at with each payment, in the windows that end with it, and those on declines with each decline as well.
 
 A key beyond a limit is announced once, and again when it still goes beyond it while less than half of the hold is
 left: whoever goes on stays listed, and whoever stops comes off. Of several limits on one key the stricter one counts,
-then the longer hold. Counts are kept for as long as the longest window reaches, a listed key until its hold is over.
+then the longer hold. Counts are kept for a day, and where a limit has a longer window, for as long as that reaches: who
+puts one into force has it count from what is still kept. A listed key is kept until its hold is over.
 """
 
 from bisect import insort
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 import msgspec
@@ -19,7 +22,9 @@ from events.base import Event
 from events.calendar import MINUTE
 from events.envelope import Recorded
 from events.hotlist import (
+    DeclineSignalled,
     Dimension,
+    Measure,
     ReleaseCause,
     RiskSignalled,
     Standing,
@@ -31,12 +36,14 @@ from events.partitions import ReferenceApplied, ReferenceRefused
 from events.reference import HotlistEntry, VelocityLimit, VelocityLimits, decode_reference
 from streams.features import velocity
 from streams.features.hotlists import item_of
+from streams.features.velocity import Mark, Marked
 from streams.features.windows import event_time
 from streams.processor import DEADLINES, NOTICES, Work
 
 NAME: Final = "limits"
 HEARS: Final[tuple[type[Event], ...]] = (
     RiskSignalled,
+    DeclineSignalled,
     VelocityLimitReached,
     VelocityLimitCleared,
     ReferenceApplied,
@@ -50,31 +57,40 @@ FORGET: Final = "forget"
 SIGNALS_A_WORK: Final = 100
 """How many signals one work counts: some 3 ms."""
 
-PLAN: Final = velocity.plan_of(",".join(Window), full=False)
-_COLUMNS: Final = {name: place for place, name in enumerate(velocity.columns(PLAN))}
+_WINDOWS: Final = tuple(Window)
+_KEPT: Final = _WINDOWS.index(Window.DAY) + 1
+"""How many windows are counted whatever the limits: what came within a day is known to every limit at once."""
 _BITS: Final = {dimension: 1 << place for place, dimension in enumerate(Dimension)}
 _SEVERITY: Final = {standing: place for place, standing in enumerate(Standing)}
 
 
 class Signal(msgspec.Struct, frozen=True, gc=False, order=True):
-    """A payment that waits to be counted, in the order in which it will be. ``mine`` as velocity has it."""
+    """A payment that waits to be counted, in the order in which it will be. ``mine`` as velocity has it.
+
+    One that was ``declined`` comes again behind itself, without what is known of it by then.
+    """
 
     at: int
     payment_id: str
-    card: str
-    ip: str
-    device: str
-    email: str
-    merchant: str
-    amount: int
-    mine: int
+    declined: bool
+    card: str = ""
+    ip: str = ""
+    device: str = ""
+    email: str = ""
+    merchant: str = ""
+    amount: int = 0
+    mine: int = 0
 
 
 class ReadyLimit(msgspec.Struct, frozen=True):
-    """A limit with its place in the vector looked up; ``hold`` in microseconds."""
+    """A limit with its place in the vector of a payment looked up; ``hold`` in microseconds.
+
+    ``declines`` is the place in what velocity says of a decline, -1 for a limit on something else.
+    """
 
     limit: VelocityLimit
     column: int
+    declines: int
     bit: int
     hold: int
 
@@ -104,7 +120,13 @@ class State(msgspec.Struct):
 
 def initial() -> State:
     """Nothing was counted, and nothing is too much."""
-    return State(velocity.initial(PLAN))
+    return State(velocity.initial(plan_of(())))
+
+
+def plan_of(limits: Iterable[VelocityLimit]) -> velocity.Plan:
+    """What is counted for limits: a day, and longer windows as far as one of them reaches."""
+    reached = max((_WINDOWS.index(limit.window) + 1 for limit in limits), default=0)
+    return velocity.plan_of(",".join(_WINDOWS[: max(_KEPT, reached)]), full=False)
 
 
 # --- deciding -------------------------------------------------------------------------------------------
@@ -166,25 +188,47 @@ def _count(state: State, now: int) -> list[Event]:
     waiting.sort()
     reached: dict[str, VelocityLimitReached] = {}
     for signal in waiting[:SIGNALS_A_WORK]:
-        found = velocity.observe(
-            state.counts,
-            signal.payment_id,
-            signal.at,
-            signal.card,
-            signal.ip,
-            signal.device,
-            signal.email,
-            signal.merchant,
-            signal.amount,
-            signal.mine,
-        )
-        if found is None:
-            continue
-        for ready in state.limits:
-            if ready.bit & signal.mine and found.values[ready.column] > ready.limit.above:
-                _reach(state, reached, signal, ready, found.values[ready.column], now)
+        if signal.declined:
+            _count_decline(state, reached, signal, now)
+        else:
+            _count_payment(state, reached, signal, now)
     del waiting[:SIGNALS_A_WORK]
     return list(reached.values())
+
+
+def _count_payment(state: State, reached: dict[str, VelocityLimitReached], signal: Signal, now: int) -> None:
+    found = velocity.observe(
+        state.counts,
+        signal.payment_id,
+        signal.at,
+        signal.card,
+        signal.ip,
+        signal.device,
+        signal.email,
+        signal.merchant,
+        signal.amount,
+        signal.mine,
+    )
+    if found is None:
+        return
+    values = found.values
+    for ready in state.limits:
+        if ready.bit & signal.mine and values[ready.column] > ready.limit.above and _is_of(ready, signal):
+            _reach(state, reached, signal, ready, values[ready.column], now)
+
+
+def _count_decline(state: State, reached: dict[str, VelocityLimitReached], signal: Signal, now: int) -> None:
+    """What was declined was counted as asked for before; what no window reaches any more is not known."""
+    if velocity.mark(state.counts, signal.payment_id, Mark.DECLINED, signal.at) is not Marked.COUNTED:
+        return
+    payment = state.counts.payments[signal.payment_id]
+    asked = Signal(payment.at, signal.payment_id, True, *payment.keys, payment.amount, payment.mine)
+    values = velocity.declines_of(state.counts, payment)
+    for ready in state.limits:
+        if ready.declines < 0 or not ready.bit & asked.mine:
+            continue
+        if values[ready.declines] > ready.limit.above and _is_of(ready, asked):
+            _reach(state, reached, asked, ready, values[ready.declines], now)
 
 
 def _reach(
@@ -220,6 +264,11 @@ def _reach(
     )
 
 
+def _is_of(ready: ReadyLimit, signal: Signal) -> bool:
+    """Whether a limit is of every key, or of this signal's."""
+    return ready.limit.value in ("", _value(signal, ready.limit.dimension))
+
+
 def _value(signal: Signal, dimension: Dimension) -> str:
     match dimension:
         case Dimension.CARD:
@@ -246,6 +295,7 @@ def evolve(state: State, recorded: Recorded) -> State:
                 Signal(
                     event_time(meta.occurred_at, meta.ingested_at),
                     body.payment_id,
+                    False,
                     body.card_id,
                     body.ip_ref,
                     body.device_ref,
@@ -255,13 +305,17 @@ def evolve(state: State, recorded: Recorded) -> State:
                     sum(_BITS[dimension] for dimension in body.dimensions),
                 )
             )
+        case DeclineSignalled() as body:
+            state.waiting.append(Signal(body.paid_at, body.payment_id, True))
         case VelocityLimitReached() as body:
             state.listed[body.item] = Listed(body.limit_id, body.standing, body.until_at)
             insort(state.ends, (body.until_at, body.item))
         case VelocityLimitCleared() as body:
             del state.listed[body.item]
         case ReferenceApplied(kind="velocity") as body:
-            state.limits = _ready(body)
+            limits = _limits(body).limits
+            state.counts.plan = plan_of(limits)
+            state.limits = _ready(limits, state.counts.plan)
         case ReferenceApplied(kind="hotlist") as body:
             entry = _entry(body)
             if entry.standing is None:
@@ -283,13 +337,27 @@ def _limits(body: ReferenceApplied) -> VelocityLimits:
     return limits
 
 
-def _ready(body: ReferenceApplied) -> list[ReadyLimit]:
+def _ready(limits: Iterable[VelocityLimit], plan: velocity.Plan) -> list[ReadyLimit]:
     """The limits in order. One on something that is not counted cannot be passed and is left out."""
+    columns = {name: place for place, name in enumerate(velocity.columns(plan))}
     return [
-        ReadyLimit(limit, _COLUMNS[column], _BITS[limit.dimension], limit.hold_minutes * MINUTE)
-        for limit in _limits(body).limits
-        if (column := _column(limit)) in _COLUMNS
+        ReadyLimit(
+            limit,
+            columns[column],
+            _place_of_declines(limit, plan),
+            _BITS[limit.dimension],
+            limit.hold_minutes * MINUTE,
+        )
+        for limit in limits
+        if (column := _column(limit)) in columns
     ]
+
+
+def _place_of_declines(limit: VelocityLimit, plan: velocity.Plan) -> int:
+    if limit.measure is not Measure.DECLINES:
+        return -1
+    dimension = velocity.DIMENSIONS.index(limit.dimension)
+    return dimension * len(plan.names) + plan.names.index(limit.window)
 
 
 def _column(limit: VelocityLimit) -> str:
@@ -297,8 +365,9 @@ def _column(limit: VelocityLimit) -> str:
 
 
 def uncounted(limits: VelocityLimits) -> list[str]:
-    """The ids of limits on what is not counted."""
-    return [limit.limit_id for limit in limits.limits if _column(limit) not in _COLUMNS]
+    """The ids of limits on what is not counted: different cards of a card, or of an e-mail address."""
+    columns = velocity.columns(plan_of(limits.limits))
+    return [limit.limit_id for limit in limits.limits if _column(limit) not in columns]
 
 
 def summary(state: State) -> Iterator[str]:

@@ -28,8 +28,8 @@ from events.lifecycle import CaptureVoided, OperationRejection, PaymentCaptured,
 from events.refunds import RefundApproved, RefundFailed, RefundFailure, RefundRejected, RefundRequested
 from events.review import ReviewDecided, ReviewDecision
 from streams.features import followups
-from streams.features.days import Day, before, forget, put_aside
 from streams.features.followups import Bag, FollowUp
+from streams.features.shelf import Shelf
 from streams.processor import DEADLINES, FOLLOW_UPS, Work
 
 NAME: Final = "refunds"
@@ -95,8 +95,7 @@ class Refund(msgspec.Struct, frozen=True, gc=False):
 class State(msgspec.Struct):
     """Payments that can be refunded, by the day of their outcome; refunds under way; requests that wait."""
 
-    payments: dict[str, Payment] = {}
-    days: list[Day] = []
+    payments: Shelf[Payment] = msgspec.field(default_factory=Shelf)
     refunds: dict[str, Refund] = {}
     waiting: Bag = msgspec.field(default_factory=Bag)
 
@@ -155,7 +154,8 @@ def due(state: State, now: int) -> list[Work]:
         for key, wanted in state.waiting.arrived.items()
     ]
     works += [
-        Work(DEADLINES, FORGET, f"{day_on:08d}") for day_on in before(state.days, day_of(now) - WINDOW_DAYS)
+        Work(DEADLINES, FORGET, f"{day_on:08d}")
+        for day_on in state.payments.days_before(day_of(now) - WINDOW_DAYS)
     ]
     return works
 
@@ -163,8 +163,7 @@ def due(state: State, now: int) -> list[Work]:
 def fire(state: State, work: Work, now: int) -> list[Event]:
     """Decide one refund, or forget one day."""
     if work.kind == FORGET:
-        for payment_id in forget(state.days, int(work.key)):
-            del state.payments[payment_id]
+        state.payments.forget(int(work.key))
         return []
     wanted = followups.take(state.waiting, work.key)
     payment = state.payments.get(wanted.payment_id)
@@ -197,6 +196,7 @@ def _refund(payment: Payment, wanted: FollowUp) -> RefundApproved | RefundReject
         wanted.operation_id,
         wanted.amount,
         payment.currency,
+        wanted.reason,
     )
 
 
@@ -254,14 +254,13 @@ def evolve(state: State, recorded: Recorded) -> State:
 
 def _conclude(state: State, recorded: Recorded, payment_id: str, outcome: Outcome) -> None:
     state.payments[payment_id].outcome = outcome
-    put_aside(state.days, day_of(recorded.meta.recorded_at), payment_id)
+    state.payments.file(payment_id, day_of(recorded.meta.recorded_at))
     followups.release(state.waiting, payment_id)
 
 
 def summary(state: State) -> Iterator[str]:
     """What was captured and refunded of each payment; refunds under way; requests that wait."""
-    for payment_id in sorted(state.payments):
-        payment = state.payments[payment_id]
+    for payment_id, payment in state.payments.items():
         yield (
             f"refundable {payment_id} {payment.outcome} {payment.merchant} {payment.currency} "
             f"captured {payment.captured} refunded {payment.refunded} disputed {payment.disputed}"

@@ -5,6 +5,10 @@ nobody looks, and the payment goes on. While it is open nothing is captured. Wha
 the kind ``review``, and is decided with the tick that names it, in the order of its versions: where a queue asks for
 four eyes, the first decision is a proposal, and another person has to agree; one who disagrees proposes in its place.
 
+Whose an open review is to be is reference data, too, of the kind ``assignment``, and the last one holds. It says who
+works on what and binds nobody: whoever decides has decided. What changes nothing (the same analyst again, nobody's to
+nobody) makes no event.
+
 At its deadline a review goes the way its queue falls to. A payment that is over before (declined, reversed, voided,
 expired) takes its review with it. Open reviews are kept until they end, their ends for :data:`MEMORY_DAYS` days, to
 refuse what comes too late with the right reason, and for refunds.
@@ -25,17 +29,27 @@ from events.errors import ValidationError
 from events.identity import partition_of_slot, slot_of_payment
 from events.lifecycle import AuthorizationExpired, PaymentCaptured, PaymentVoided
 from events.partitions import LogOpened, ReferenceApplied
-from events.reference import ReviewInstruction, ReviewQueue, ReviewQueues, decode_reference
+from events.reference import (
+    ReviewAssignment,
+    ReviewInstruction,
+    ReviewQueue,
+    ReviewQueues,
+    decode_reference,
+)
 from events.review import (
+    ReviewAssigned,
+    ReviewAssignmentRefused,
     ReviewClosed,
     ReviewClosure,
     ReviewDecided,
     ReviewDecision,
     ReviewedBy,
+    ReviewFinding,
     ReviewOpened,
     ReviewProposed,
     ReviewRefusal,
     ReviewRefused,
+    ReviewUnassigned,
 )
 from events.risk import RiskAssessed, Verdict
 from streams.features.days import Day, before, forget, put_aside
@@ -45,6 +59,8 @@ NAME: Final = "review"
 HEARS: Final[tuple[type[Event], ...]] = (
     LogOpened,
     ReviewOpened,
+    ReviewAssigned,
+    ReviewUnassigned,
     ReviewProposed,
     ReviewDecided,
     ReviewClosed,
@@ -76,7 +92,10 @@ _CLOSURES: Final[dict[type[Event], ReviewClosure]] = {
 
 
 class Open(msgspec.Struct, gc=False):
-    """A review under way; ``proposed`` is what the first of two people decided."""
+    """A review under way; ``proposed`` and ``finding`` are what the first of two people decided.
+
+    ``assigned_to`` is whose it is, empty where it is anybody's.
+    """
 
     merchant: str
     queue: str
@@ -84,7 +103,9 @@ class Open(msgspec.Struct, gc=False):
     deadline_at: int
     falls_to: ReviewDecision
     proposed: ReviewDecision | None = None
+    finding: ReviewFinding | None = None
     proposed_by: str = ""
+    assigned_to: str = ""
 
 
 class Ending(StrEnum):
@@ -127,12 +148,14 @@ def initial() -> State:
 
 
 def decide(state: State, recorded: Recorded) -> list[Event]:
-    """Open a review, close one that was overtaken, or do what an analyst wants."""
+    """Open a review, close one that was overtaken, do what an analyst wants, or give it to one."""
     match recorded.body:
         case RiskAssessed() as body:
             return _open(state, body, recorded.meta.recorded_at)
         case ReferenceApplied(kind="review") as body:
             return _follow(state, _instruction(body))
+        case ReferenceApplied(kind="assignment") as body:
+            return _assign(state, _assignment(body))
         case (
             PaymentDeclined()
             | AuthorizationReversed(reason=ReversalReason.TIMEOUT | ReversalReason.VOID)
@@ -171,7 +194,7 @@ def _open(state: State, body: RiskAssessed, now: int) -> list[Event]:
 
 def _follow(state: State, wanted: ReviewInstruction) -> list[Event]:
     """What an instruction comes to. It is read by every partition, and followed by the payment's own."""
-    if partition_of_slot(_slot(wanted.payment_id), state.partitions) != state.partition:
+    if not _is_own(state, wanted.payment_id):
         return []
     found = state.open.get(wanted.payment_id)
     reason = _refusal(state, wanted, found)
@@ -181,9 +204,18 @@ def _follow(state: State, wanted: ReviewInstruction) -> list[Event]:
         # Given back: what had been approved.
         ended = state.ended[wanted.payment_id]
         return [_decided(wanted, ended.merchant, ended.queue, "")]
-    if found.four_eyes and found.proposed is not wanted.decision:
-        return [ReviewProposed(wanted.payment_id, wanted.analyst, wanted.decision, wanted.note_sha256)]
+    if found.four_eyes and not _is_proposed(found, wanted):
+        return [
+            ReviewProposed(
+                wanted.payment_id, wanted.analyst, wanted.decision, wanted.note_sha256, wanted.finding
+            )
+        ]
     return [_decided(wanted, found.merchant, found.queue, found.proposed_by)]
+
+
+def _is_proposed(found: Open, wanted: ReviewInstruction) -> bool:
+    """Two people agree when they want the same and have found the same."""
+    return found.proposed is wanted.decision and found.finding is wanted.finding
 
 
 def _refusal(state: State, wanted: ReviewInstruction, found: Open | None) -> ReviewRefusal | None:
@@ -192,20 +224,42 @@ def _refusal(state: State, wanted: ReviewInstruction, found: Open | None) -> Rev
     if found is not None:
         if refund:
             return ReviewRefusal.NOTHING_CAPTURED
-        again = found.proposed is wanted.decision and found.proposed_by == wanted.analyst
+        again = _is_proposed(found, wanted) and found.proposed_by == wanted.analyst
         return ReviewRefusal.SAME_ANALYST if found.four_eyes and again else None
     ended = state.ended.get(wanted.payment_id)
-    if ended is None:
-        return ReviewRefusal.NOT_UNDER_REVIEW
-    if refund and ended.ending is not Ending.REFUNDED:
+    if ended is not None and refund and ended.ending is not Ending.REFUNDED:
         return None if ended.captured else ReviewRefusal.NOTHING_CAPTURED
-    match ended.ending:
-        case Ending.LAPSED:
+    return _not_open(ended)
+
+
+def _not_open(ended: Ended | None) -> ReviewRefusal:
+    """Why nothing can be done about a review that is not open."""
+    match ended:
+        case None:
+            return ReviewRefusal.NOT_UNDER_REVIEW
+        case Ended(ending=Ending.LAPSED):
             return ReviewRefusal.AFTER_THE_DEADLINE
-        case Ending.OVERTAKEN:
+        case Ended(ending=Ending.OVERTAKEN):
             return ReviewRefusal.OVERTAKEN
         case _:
             return ReviewRefusal.ALREADY_DECIDED
+
+
+def _assign(state: State, wanted: ReviewAssignment) -> list[Event]:
+    """What an assignment comes to, in the payment's own partition; nothing where the review is his already."""
+    payment_id, analyst = wanted.payment_id, wanted.analyst
+    if not _is_own(state, payment_id):
+        return []
+    found = state.open.get(payment_id)
+    if found is None:
+        reason = _not_open(state.ended.get(payment_id))
+        return [ReviewAssignmentRefused(payment_id, analyst, wanted.assigned_by, reason)]
+    if analyst == found.assigned_to:
+        return []
+    of, by = (payment_id, found.merchant, found.queue), (wanted.assigned_by, wanted.note_sha256)
+    if not analyst:
+        return [ReviewUnassigned(*of, found.assigned_to, *by)]
+    return [ReviewAssigned(*of, analyst, found.assigned_to, *by)]
 
 
 def _decided(wanted: ReviewInstruction, merchant: str, queue: str, proposed_by: str) -> ReviewDecided:
@@ -218,6 +272,7 @@ def _decided(wanted: ReviewInstruction, merchant: str, queue: str, proposed_by: 
         wanted.analyst,
         proposed_by,
         wanted.note_sha256,
+        wanted.finding,
     )
 
 
@@ -259,9 +314,13 @@ def evolve(state: State, recorded: Recorded) -> State:
                 body.merchant, body.queue, body.four_eyes, body.deadline_at, body.falls_to
             )
             insort(state.deadlines, (body.deadline_at, body.payment_id))
+        case ReviewAssigned() as body:
+            state.open[body.payment_id].assigned_to = body.analyst
+        case ReviewUnassigned() as body:
+            state.open[body.payment_id].assigned_to = ""
         case ReviewProposed() as body:
             found = state.open[body.payment_id]
-            found.proposed, found.proposed_by = body.decision, body.analyst
+            found.proposed, found.finding, found.proposed_by = body.decision, body.finding, body.analyst
         case ReviewDecided(decision=ReviewDecision.REFUND) as body:
             state.ended[body.payment_id].ending = Ending.REFUNDED
         case ReviewDecided() as body:
@@ -299,6 +358,17 @@ def _instruction(body: ReferenceApplied) -> ReviewInstruction:
     return wanted
 
 
+def _assignment(body: ReferenceApplied) -> ReviewAssignment:
+    wanted = decode_reference(body.kind, body.content)
+    assert isinstance(wanted, ReviewAssignment)
+    return wanted
+
+
+def _is_own(state: State, payment_id: str) -> bool:
+    """Whether what is said of a payment is for this partition to follow."""
+    return partition_of_slot(_slot(payment_id), state.partitions) == state.partition
+
+
 def _slot(payment_id: str) -> int:
     """The slot of a payment; that of no payment at all is looked for, and refused, in the first partition."""
     try:
@@ -311,7 +381,8 @@ def summary(state: State) -> Iterator[str]:
     """Each review and how it stands."""
     for payment_id in sorted(state.open):
         found = state.open[payment_id]
-        yield f"review {payment_id} in {found.queue} until {found.deadline_at}, proposed {found.proposed}"
+        whose = f", of {found.assigned_to}" if found.assigned_to else ""
+        yield f"review {payment_id} in {found.queue} until {found.deadline_at}, proposed {found.proposed}{whose}"
     for payment_id in sorted(state.ended):
         ended = state.ended[payment_id]
         yield f"review {payment_id} in {ended.queue} {ended.ending}, captured {ended.captured}"

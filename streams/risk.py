@@ -10,12 +10,14 @@ When the issuer has approved, and some rule reads its answer (what it says of th
 rules are asked, of the same vector and the answer. Their verdict comes before anything is captured: a block takes the
 authorization back, a review holds the capture. Of a payment that was declined nothing is asked any more.
 
-A partition counts what it has all of: the card, and the card at the merchant. A payment's vector is kept while the
-payment waits for its outcome. What no window reaches any more is forgotten by ticks.
+A partition counts what it has all of: the card, and the card at the merchant. What a declined payment shares with
+others is told (:class:`~events.hotlist.DeclineNoted`), and counted by the log ``velocity``. A payment's vector is kept
+while the payment waits for its outcome. What no window reaches any more is forgotten by ticks.
 
 What a payment turned out to be is counted once for each label that changes it: under its card at once, in this
 partition alone, and under what other cards share with it in every partition at a tick, when the label has come back
 from the log ``velocity`` (:mod:`streams.features.labels`). Nothing that was decided before is decided again.
+By the same way go the examples that a scorecard learns from while payments are judged (:mod:`streams.features.online`).
 """
 
 from collections.abc import Iterator
@@ -28,20 +30,23 @@ from events.base import Event
 from events.calendar import day_of
 from events.disputes import FraudConfirmed
 from events.envelope import Recorded
-from events.hotlist import HotlistApplied, HotlistReleased, Standing
+from events.examples import ExamplesGathered
+from events.hotlist import DeclineNoted, HotlistApplied, HotlistReleased, Standing
 from events.labels import LabelApplied, LabelSignalled, PaymentLabelled
 from events.lifecycle import PaymentRequested
 from events.partitions import ReferenceApplied, ReferenceRefused
-from events.reference import FraudModel, decode_reference
+from events.reference import FraudModel, OnlineModel, decode_reference
 from events.risk import Phase, RiskAssessed, Verdict
-from streams.features import hotlists, labels, measuring, modelling, profiles, velocity
+from streams.features import hotlists, labels, measuring, modelling, online, profiles, velocity
 from streams.features.hotlists import Hotlist
 from streams.features.labels import Book
-from streams.features.measuring import FEATURE_SET, HOME, Measured, Measures, Terms
+from streams.features.measuring import Measured, Measures, Terms
 from streams.features.modelling import Models
+from streams.features.online import Early, Online
 from streams.features.rules import in_force
 from streams.features.rules.catalogue import PLACES
 from streams.features.rules.in_force import HIGHEST_SCORE, InForce
+from streams.features.vectors import FEATURE_SET, HOME
 from streams.processor import DEADLINES, NOTICES, Work
 
 NAME: Final = "risk"
@@ -51,15 +56,19 @@ HEARS: Final[tuple[type[Event], ...]] = (
     PaymentAuthorized,
     AuthorizationOutcomeUnknown,
     RiskAssessed,
+    DeclineNoted,
     HotlistApplied,
     HotlistReleased,
+    FraudConfirmed,
     PaymentLabelled,
     LabelSignalled,
     LabelApplied,
+    ExamplesGathered,
     ReferenceApplied,
 )
 DECIDES: Final[tuple[type[Event], ...]] = (
     PaymentRequested,
+    PaymentDeclined,
     PaymentAuthorized,
     FraudConfirmed,
     ReferenceApplied,
@@ -97,6 +106,7 @@ class State(msgspec.Struct):
     measures: Measures
     rules: InForce = msgspec.field(default_factory=InForce)
     models: Models = msgspec.field(default_factory=Models)
+    online: Online = msgspec.field(default_factory=Online)
     open: dict[str, Measured] = {}
     answered: dict[str, Measured] = {}
     hotlist: Hotlist = msgspec.field(default_factory=Hotlist)
@@ -115,10 +125,12 @@ def decide(state: State, recorded: Recorded) -> list[Event]:
     match recorded.body:
         case PaymentRequested() as body:
             return [_assess(state, body)]
+        case PaymentDeclined(payment_id=payment_id) if payment_id in state.open:
+            return [measuring.decline_of(payment_id, state.open[payment_id])]
         case PaymentAuthorized() as body:
             return _assess_again(state, body)
         case FraudConfirmed() as body:
-            return _labelled(state, body)
+            return _labelled(state, body, day_of(recorded.meta.recorded_at))
         case ReferenceApplied() as body:
             return [
                 ReferenceRefused(body.kind, body.ref_id, body.version, reason) for reason in state.refused
@@ -154,7 +166,7 @@ def _assess(state: State, body: PaymentRequested) -> RiskAssessed:
         score,
         rules,
         FEATURE_SET,
-        measuring.features_of(measured),
+        measured.features,
         Phase.BEFORE_AUTHORIZATION,
         measuring.texts_of(measured),
         list(outcome.shadow),
@@ -187,18 +199,18 @@ def _assess_again(state: State, body: PaymentAuthorized) -> list[Event]:
     ]
 
 
-def _labelled(state: State, body: FraudConfirmed) -> list[Event]:
+def _labelled(state: State, body: FraudConfirmed, today: int) -> list[Event]:
     """What counts of somebody's word: nothing where it says again what is known."""
-    following = labels.following(state.book, body.payment_id, body.label)
+    following = labels.following(state.book, body.payment_id)
     if following is None:
         return []
-    number, replaced_at = following
+    label, number, replaced_at = following
     _, ip_ref, device_ref, email_ref, _, _ = velocity.keys_of(state.measures.velocity, body.payment_id)
     return [
         PaymentLabelled(
             body.payment_id,
             number,
-            body.label,
+            label,
             body.merchant,
             body.card_id,
             ip_ref,
@@ -207,7 +219,8 @@ def _labelled(state: State, body: FraudConfirmed) -> list[Event]:
             body.paid_at,
             body.payment_id not in state.book.outliers,
             replaced_at,
-        )
+        ),
+        *online.labelled(state.online, Early(body.payment_id, number, label, body.paid_at), today),
     ]
 
 
@@ -218,11 +231,15 @@ def evolve(state: State, recorded: Recorded) -> State:
             _measure(state, recorded, body)
         case PaymentDeclined() as body:
             measuring.decline(state.measures, body.payment_id, recorded.meta.recorded_at)
-            state.open.pop(body.payment_id, None)
+        case DeclineNoted() as body:
+            del state.open[body.payment_id]
         case AuthorizationOutcomeUnknown() as body:
             state.open.pop(body.payment_id, None)
         case PaymentAuthorized() as body:
             measured = state.open.pop(body.payment_id, None)
+            if measured is not None and measured.judged is not None:
+                today = day_of(recorded.meta.recorded_at)
+                online.keep(state.online, body.payment_id, measured.judged, today)
             asks = in_force.judge_of(state.rules).asks(Phase.AFTER_AUTHORIZATION, body.merchant)
             if measured is not None and asks:
                 state.answered[body.payment_id] = measured
@@ -234,6 +251,10 @@ def evolve(state: State, recorded: Recorded) -> State:
             model = decode_reference(body.kind, body.content)
             assert isinstance(model, FraudModel)
             state.refused = modelling.put(state.models, model)
+        case ReferenceApplied(kind="online") as body:
+            learner = decode_reference(body.kind, body.content)
+            assert isinstance(learner, OnlineModel)
+            state.refused = online.put(state.online, learner, body.version)
         case ReferenceApplied(kind="bins" | "merchant") as body:
             state.refused = []
             measuring.refer(state.measures, decode_reference(body.kind, body.content))
@@ -243,9 +264,13 @@ def evolve(state: State, recorded: Recorded) -> State:
             hotlists.put(state.hotlist, body)
         case HotlistReleased() as body:
             hotlists.remove(state.hotlist, body)
+        case FraudConfirmed() as body:
+            labels.hear(state.book, body.payment_id, body.source, body.label)
         case PaymentLabelled() as body:
             now = recorded.meta.recorded_at
             labels.note(state.book, body, now, day_of(now))
+            told = Early(body.payment_id, body.number, body.label, body.paid_at)
+            online.note(state.online, told, day_of(now))
             measuring.label_own(state.measures, body, now)
         case LabelSignalled() as body:
             meta = recorded.meta
@@ -254,6 +279,8 @@ def evolve(state: State, recorded: Recorded) -> State:
             )
         case LabelApplied() as body:
             measuring.label_shared(state.measures, body, recorded.meta.recorded_at)
+        case ExamplesGathered() as body:
+            online.take(state.online, body, recorded.meta.event_id, recorded.meta.occurred_at)
         case _:
             pass
     return state
@@ -267,7 +294,7 @@ def _measure(state: State, recorded: Recorded, body: PaymentRequested) -> None:
     if measured is None:
         measured = measuring.pay(state.measures, recorded, recorded.meta.event_id)
     assert measured is not None, "a payment that is over was delivered again within its claim"
-    measuring.ask(state.models, measured)
+    measuring.ask(state.models, state.online, measured)
     state.open[body.payment_id] = measured
     if not profiles.is_ordinary(measured.profile):
         labels.note_outlier(state.book, body.payment_id, day_of(recorded.meta.recorded_at))
@@ -284,12 +311,18 @@ def due(state: State, now: int) -> list[Work]:
         Work(DEADLINES, FORGET_LABELS, f"{kind} {day_on:08d}")
         for kind, day_on in labels.stale_days(state.book, day_of(now))
     ]
+    works += [
+        Work(NOTICES if one.kind == online.LEARN else DEADLINES, *one)
+        for one in online.due(state.online, day_of(now))
+    ]
     return works
 
 
 def fire(state: State, work: Work, now: int) -> list[Event]:
-    """Let one label count, or forget something, of which nobody needs to hear."""
+    """Let one label count, learn or draw examples, or forget something, of which nobody needs to hear."""
     match work.kind:
+        case kind if kind in online.KINDS:
+            return online.fire(state.online, kind, work.key, state.book.known)
         case "label":
             body = state.signalled.pop(work.key).body
             return [LabelApplied(*msgspec.structs.astuple(body))]
@@ -306,6 +339,7 @@ def summary(state: State) -> Iterator[str]:
     yield from measuring.summary(state.measures)
     yield from in_force.summary(state.rules)
     yield from modelling.summary(state.models)
+    yield from online.summary(state.online)
     yield from labels.summary(state.measures.frauds, state.book)
     for payment_id in sorted(state.open):
         yield f"assessed {payment_id}"

@@ -5,9 +5,11 @@ bound its ticks, which processors decide in which order and what it hands on. To
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import Final
+
+import msgspec
 
 from events.authorization import NetworkNotSent, NetworkReplyReceived, NetworkReplyTimedOut
 from events.base import Event
@@ -20,7 +22,9 @@ from events.clearing import (
 from events.clearingfiles import ClearingFileAccepted, ClearingFileRejected, ClearingFileSent
 from events.corrections import ResolutionRequested
 from events.disputes import DisputeEvidenceRequested, DisputeNoticeReceived, FraudReportReceived
-from events.hotlist import HotlistAnnounced, RiskSignalled
+from events.examples import ExampleDrawn, ExamplesGathered
+from events.exposure import MerchantDisputesTallied
+from events.hotlist import DeclineSignalled, HotlistAnnounced, RiskSignalled
 from events.intake import EvidenceReceived, IncrementReceived, RequestReceived, SettingsReceived
 from events.labels import LabelSignalled
 from events.lifecycle import CaptureRequested, IncrementRequested, PaymentRequested, VoidRequested
@@ -32,7 +36,9 @@ from streams import (
     authorization,
     clearing,
     disputes,
+    exposure,
     fees,
+    gathering,
     handovers,
     hotlist,
     intake,
@@ -45,6 +51,7 @@ from streams import (
     routing,
     settlement,
 )
+from streams.features.shelf import row_decoder, shelves_in
 from streams.handovers import HandoverFunction
 from streams.processor import Processor
 
@@ -98,6 +105,11 @@ class EngineSpec:
 
     In wall time an engine with an ``own_clock`` waits for nobody, and its host strikes its ticks; the others take
     theirs from their upstreams. ``wall_marks`` are then the topics of those that wait for it.
+
+    ``decoders`` read the states of the processors, in their order. They, and those of cold rows, are made with the row,
+    when this module is loaded: msgspec learns a type step by step and lets other threads run between, and one that
+    decodes by the same type meanwhile follows a pointer that is not there yet. Indexes are opened in threads, several
+    at once.
     """
 
     name: str
@@ -109,6 +121,17 @@ class EngineSpec:
     marks: tuple[str, ...]
     wall_marks: tuple[str, ...] = ()
     own_clock: bool = False
+    decoders: tuple[msgspec.msgpack.Decoder[msgspec.Struct], ...] = field(
+        init=False, repr=False, compare=False
+    )
+
+    def __post_init__(self) -> None:
+        states = [processor.initial() for processor in self.processors]
+        for state in states:
+            for found in shelves_in(state):
+                row_decoder(found.kind)
+        made = tuple(msgspec.msgpack.Decoder(type(state)) for state in states)
+        object.__setattr__(self, "decoders", made)
 
 
 INTAKE: Final = EngineSpec(
@@ -129,7 +152,7 @@ PAYMENTS: Final = EngineSpec(
     inputs=("reference", "network.replies", "network.notices", "risk.hotlist", "payments.inbox"),
     facts={
         "network.replies": frozenset({NetworkReplyReceived, NetworkReplyTimedOut, NetworkNotSent}),
-        "risk.hotlist": frozenset({HotlistAnnounced, LabelSignalled}),
+        "risk.hotlist": frozenset({HotlistAnnounced, LabelSignalled, ExamplesGathered}),
         "network.notices": frozenset(
             {
                 ClearingRecordAnswered,
@@ -168,9 +191,13 @@ PAYMENTS: Final = EngineSpec(
 VELOCITY: Final = EngineSpec(
     name="velocity",
     inputs=("reference", "risk.signals"),
-    facts={"risk.signals": frozenset({RiskSignalled, LabelSignalled})},
+    facts={
+        "risk.signals": frozenset(
+            {RiskSignalled, DeclineSignalled, LabelSignalled, ExampleDrawn, MerchantDisputesTallied}
+        )
+    },
     upstreams=(Upstream("payments", Scope.ALL),),
-    processors=(limits,),
+    processors=(limits, exposure, gathering),
     handovers=handovers.VELOCITY,
     marks=("risk.hotlist",),
 )
@@ -226,6 +253,17 @@ LOGS: Final = tuple(spec.name for spec in ENGINES)
 #: Topics that engines alone write, each in one transaction with the event it follows from. Intake marks its own inbox
 #: as soon as it is told that requests are over, for it hands on what came to a foreign partition at once.
 INBOXES: Final = frozenset({"intake.inbox", *(topic for spec in ENGINES for topic in spec.marks)})
+
+#: Where what nobody can decide is put aside, whichever partition it came to.
+DEAD_LETTERS: Final = ("dead-letters", 0)
+
+
+def written_by(index: int, partitions: int) -> list[tuple[str, int]]:
+    """The topic partitions that an index may write: its own logs, which nobody else does, and what it hands on."""
+    logs = [(log, index) for log in LOGS]
+    inboxes = [(topic, number) for topic in sorted(INBOXES) for number in range(partitions)]
+    return [*logs, *inboxes, DEAD_LETTERS]
+
 
 #: Topics that every partition reads whole.
 BROADCAST: Final = frozenset({"reference"})

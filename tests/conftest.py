@@ -24,11 +24,18 @@ SEEDS: Final = ("KILL_SEED", "REPLAY_SEED", "SCHEDULE_SEED")
 for _name in SEEDS:
     os.environ.setdefault(_name, str(Random().randrange(1, 10**6)))
 
-#: Folders whose files are minutes of waiting for brokers and processes. Side by side they go first: a process that
-#: begins with one of them when the others have nothing left would keep everybody waiting.
-LONG: Final = tuple(Path(__file__).parent / name for name in ("integration", "real", "infra"))
+# Tests start a thousand processes. Where Python is told to keep nothing that it has compiled, as many containers do,
+# each of them would compile all of ours anew.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
+#: Files and folders of files that take minutes, of work or of waiting for brokers and processes. Side by side they go
+#: first: a process that begins with one of them when the others have nothing left would keep everybody waiting.
+LONG: Final = tuple(
+    Path(__file__).parent / name
+    for name in ("packaging/test_compiled.py", "test_readme.py", "integration", "real", "infra", "simulation")
+)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Long ones first; else as they were found."""
-    items.sort(key=lambda item: not any(folder in item.path.parents for folder in LONG))
+    items.sort(key=lambda item: not any(item.path.is_relative_to(long) for long in LONG))

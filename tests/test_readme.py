@@ -31,6 +31,7 @@ from typing import Final, NamedTuple
 
 import pytest
 
+from tests.patience import PATIENCE_SECONDS
 from tests.postgres import Server
 
 ROOT: Final = Path(__file__).resolve().parents[1]
@@ -42,9 +43,6 @@ PAGES: Final = [
 
 #: Pages whose reader has a PostgreSQL server.
 SERVED: Final = frozenset({"postgres.md"})
-
-#: Longer than any command of a page may take; a page is read by somebody who waits.
-TIMEOUT_S: Final = 120
 
 
 #: Second words of blocks that are run elsewhere.
@@ -122,7 +120,7 @@ def run(command: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        timeout=TIMEOUT_S,
+        timeout=PATIENCE_SECONDS,
         check=False,
     )
 

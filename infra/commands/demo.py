@@ -84,7 +84,8 @@ def demo(
 
     Exit code 1: an invariant does not hold; 130: interrupted, and resumable.
     """
-    from infra.job import Job, Ran, run
+    from infra.attackreport import told_of
+    from infra.job import Job, Ran, day_file, run
     from infra.logs import place_of
     from infra.progress import progress_bar
     from infra.stores import reading
@@ -94,6 +95,7 @@ def demo(
     from streams.hosts.house import BATCH
 
     place = place_of(log, kafka_config)
+    folder = place.parent if isinstance(place, Path) else (store.path or _FOLDER / "store").parent
     with progress_bar(quiet=as_json) as watch:
         if isinstance(place, Path):
             if workers != 1:
@@ -124,7 +126,7 @@ def demo(
                 seed,
                 input_,
                 store,
-                (store.path or _FOLDER / "store").parent,
+                folder,
                 kafka_config,
                 partitions_of(partitions, ON_KAFKA),
                 workers,
@@ -135,10 +137,11 @@ def demo(
             finished = run_on_kafka(on_kafka, watch)
     with reading(store) as db:
         figures = report(db)
+        attacks = told_of(db, job.input or day_file(folder, payments, seed))
     if as_json:
-        click.echo(msgspec.json.encode(as_object(figures, finished)))
+        click.echo(msgspec.json.encode(as_object(figures, finished, attacks)))
     else:
-        print_summary(job, figures, finished)
+        print_summary(job, figures, finished, attacks)
     return 0 if holds(figures.counts) else 1
 
 

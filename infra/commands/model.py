@@ -1,33 +1,33 @@
 """``tallystick model``: train a fraud model on a labelled history, test it as the public yardstick does, compare."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from infra.commands.modelforeign import import_, vectors
+from infra.commands.modelhistories import (
+    FILE,
+    Replayed,
+    days_option,
+    delay_option,
+    labelled_rows,
+    replayed_from,
+    transactions_option,
+    until_option,
+    version_option,
+    watched,
+    write_model,
+)
+from infra.commands.modeluse import drift, genuine_options, publish
 from infra.options import json_option
 
 if TYPE_CHECKING:
-    from streams.training.histories import History, Whole
+    from streams.features.models import Model
+    from streams.training.histories import Whole
 
-_FILE = click.Path(path_type=Path, dir_okay=False)
 _KINDS: Final = ("forest", "scorecard")
 
-transactions_option: Final = click.option(
-    "--transactions",
-    type=_FILE,
-    required=True,
-    help="A Parquet file with the columns time, card, merchant, amount_minor, fraud.",
-)
-delay_option: Final = click.option(
-    "--delay-days",
-    type=click.IntRange(1, 365),
-    default=7,
-    show_default=True,
-    help="How many days after its payment a label becomes known.",
-)
 kind_option: Final = click.option(
     "--kind",
     type=click.Choice(_KINDS),
@@ -42,8 +42,14 @@ def model() -> None:
     """Train, test and compare fraud models."""
 
 
+model.add_command(publish)
+model.add_command(drift)
+model.add_command(vectors)
+model.add_command(import_)
+
+
 @model.command()
-@click.option("--out", type=_FILE, required=True, help="The Parquet file to write.")
+@click.option("--out", type=FILE, required=True, help="The Parquet file to write.")
 @json_option
 def yardstick(out: Path, as_json: bool) -> int:
     """Write the public yardstick's history: 183 days of simulated payments, the same for everybody.
@@ -55,7 +61,7 @@ def yardstick(out: Path, as_json: bool) -> int:
     from streams.edge.handbook import CUSTOMERS, FRAUDS, PAYMENTS, make
     from streams.edge.labelled import write_history
 
-    with _progress(as_json) as stage:
+    with watched(as_json) as stage:
         made = make(lambda done: stage("simulating", done, CUSTOMERS))
     payments, frauds = len(made.history.at), int(made.history.fraud.sum())
     if (payments, frauds) != (PAYMENTS, FRAUDS):
@@ -73,18 +79,12 @@ def yardstick(out: Path, as_json: bool) -> int:
 
 @model.command()
 @transactions_option
-@click.option("--out", type=_FILE, required=True, help="The model file to write.")
+@click.option("--out", type=FILE, required=True, help="The model file to write.")
 @kind_option
-@click.option("--days", type=click.IntRange(1, 3650), default=28, show_default=True, help="How many days.")
-@click.option(
-    "--until",
-    type=click.DateTime(["%Y-%m-%d"]),
-    help="Train as on the morning of this day (UTC).  [default: the day after the last payment]",
-)
+@days_option
+@until_option
 @delay_option
-@click.option(
-    "--version", type=click.IntRange(min=1), default=1, show_default=True, help="The model's version."
-)
+@version_option
 @json_option
 def train(
     transactions: Path,
@@ -101,36 +101,24 @@ def train(
     The same history gives the same file, byte for byte. Its scores are per cent, set by the last quarter of the
     training days with a twin that has not seen them.
     """
-    from events.calendar import DAY, day_number
-    from events.errors import Refused
     from infra.output import to_json
-    from streams.features.models import Kind, decode_model, encode_model
+    from streams.features.models import Kind
     from streams.training.fitting import fit_calibrated
 
-    with _progress(as_json) as stage:
-        replayed = _replayed(transactions, delay_days, stage)
+    with watched(as_json) as stage:
+        replayed = replayed_from(transactions, delay_days, stage)
         history = replayed.history
-        if until is None:
-            morning = int(history.at[-1]) // DAY + 1
-        else:
-            morning = day_number(until.year, until.month, until.day)
-        end_at = (morning - delay_days) * DAY
-        rows = history.between(end_at - days * DAY, end_at)
-        if rows.start == rows.stop:
-            raise Refused(f"there is no payment in the {days} days before the labels end; move --until")
+        rows, known_at = labelled_rows(history, until, days, delay_days)
         made = fit_calibrated(
             history,
             replayed.vectors,
             rows,
             Kind(kind),
-            morning * DAY,
+            known_at,
             lambda done, of: stage("training", done, of),
             version,
         )
-    document = encode_model(made)
-    _, name = decode_model(document)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    out.write_text(document, "utf-8")
+    name = write_model(out, made)
     figures = {metric.name: metric.ppm / 1_000_000 for metric in made.metrics}
     if as_json:
         result = {
@@ -172,6 +160,9 @@ def train(
 @click.option(
     "--test-days", type=click.IntRange(1, 365), default=7, show_default=True, help="Days to test on."
 )
+@click.option(
+    "--curves", type=FILE, help="A JSON file to write: precision by recall, gains, log-odds, drift by week."
+)
 @json_option
 def evaluate(
     transactions: Path,
@@ -181,6 +172,7 @@ def evaluate(
     train_days: int,
     delay_days: int,
     test_days: int,
+    curves: Path | None,
     as_json: bool,
 ) -> int:
     """Test by the protocol of the Fraud Detection Handbook: AUC ROC, average precision, card precision at 100.
@@ -197,8 +189,8 @@ def evaluate(
     from streams.training.protocol import evaluate as run
 
     started = time.monotonic()
-    with _progress(as_json) as stage:
-        replayed = _replayed(transactions, delay_days, stage)
+    with watched(as_json) as stage:
+        replayed = replayed_from(transactions, delay_days, stage)
         history = replayed.history
         first_on = int(history.at[0]) // DAY
         protocol = Protocol(folds=folds, train=train_days, delay=delay_days, test=test_days)
@@ -206,10 +198,18 @@ def evaluate(
             protocol = protocol_for(history, protocol)
         else:
             protocol = protocol._replace(start=day_number(start.year, start.month, start.day) - first_on)
+        looks: list[tuple[Any, Any, Any]] = []
         made = run(
-            history, replayed.vectors, protocol, Kind(kind), lambda done, of: stage("testing", done, of)
+            history,
+            replayed.vectors,
+            protocol,
+            Kind(kind),
+            lambda done, of: stage("testing", done, of),
+            lambda *seen: looks.append(seen),
         )
     means = mean(made)
+    if curves is not None:
+        _write_curves(curves, kind, replayed, looks)
     if as_json:
         result = {
             "file": str(transactions),
@@ -259,15 +259,28 @@ def evaluate(
 
 @model.command()
 @transactions_option
-@click.option("--champion", type=_FILE, required=True, help="The model file in force.")
-@click.option("--challenger", type=_FILE, required=True, help="The model file that would like to be.")
+@click.option("--champion", type=FILE, required=True, help="The model file in force.")
+@click.option("--challenger", type=FILE, required=True, help="The model file that would like to be.")
 @delay_option
+@click.option(
+    "--learning", is_flag=True, help="Let the challenger, a scorecard, learn on the way as in the stream."
+)
+@genuine_options
 @json_option
-def compare(transactions: Path, champion: Path, challenger: Path, delay_days: int, as_json: bool) -> int:
+def compare(
+    transactions: Path,
+    champion: Path,
+    challenger: Path,
+    delay_days: int,
+    learning: bool,
+    genuine_one_in: int,
+    genuine_after_days: int,
+    as_json: bool,
+) -> int:
     """Ask two models about the payments that neither was trained on.
 
     Shows what each ranking is worth, how far features and scores have drifted since each was trained, and where the two
-    differ most.
+    differ most. With --learning the challenger learns every fraud when its label comes, and a share of the rest.
     """
     import numpy as np
 
@@ -275,16 +288,18 @@ def compare(transactions: Path, champion: Path, challenger: Path, delay_days: in
     from events.errors import Refused
     from infra.output import console, remark, table, to_json
     from streams.training.batches import margins, scores
-    from streams.training.fitting import drift
+    from streams.training.drifting import drift as drifted
+    from streams.training.learning import said_while_learning
     from streams.training.protocol import figures_of
 
     files = {"champion": champion, "challenger": challenger}
-    models = {role: _read_model(path) for role, path in files.items()}
-    with _progress(as_json) as stage:
-        replayed = _replayed(transactions, delay_days, stage)
+    models = {role: read_model_file(path) for role, path in files.items()}
+    with watched(as_json) as stage:
+        replayed = replayed_from(transactions, delay_days, stage)
     history = replayed.history
     fresh_at = max(read.labels_until_at for read in (loaded.trained for loaded, _ in models.values()))
-    rows = np.arange(*history.between(fresh_at, int(history.at[-1]) + 1).indices(len(history.at)))
+    stretch = history.between(fresh_at, int(history.at[-1]) + 1)
+    rows = np.arange(*stretch.indices(len(history.at)))
     if len(rows) == 0 or not 0 < int(history.fraud[rows].sum()) < len(rows):
         raise Refused(
             f"from {_date(fresh_at // DAY)} on, when both models were trained, "
@@ -299,15 +314,27 @@ def compare(transactions: Path, champion: Path, challenger: Path, delay_days: in
         "frauds": int(history.fraud[rows].sum()),
     }
     for role, (loaded, name) in models.items():
-        reached = margins(loaded, vectors)
+        if learning and role == "challenger":
+            reached = said_while_learning(
+                loaded,
+                history,
+                replayed.vectors,
+                stretch,
+                delay_days=delay_days,
+                genuine_one_in=genuine_one_in,
+                genuine_after_days=genuine_after_days,
+            )
+        else:
+            reached = margins(loaded, vectors)
         given[role] = scores(loaded, reached)
         result[role] = {
             "model": str(files[role]),
             "sha256": name,
             "kind": loaded.kind.value,
+            "learning": learning and role == "challenger",
             "version": loaded.version,
             **figures_of(history, rows, reached)._asdict(),
-            "drift": {moved.name: round(moved.stability, 4) for moved in drift(loaded, vectors)},
+            "drift": {moved.name: round(moved.stability, 4) for moved in drifted(loaded, vectors)},
         }
     apart = np.abs(given["champion"] - given["challenger"])
     result["scores_differ_by"] = {"mean": round(float(apart.mean()), 4), "most": int(apart.max())}
@@ -321,7 +348,11 @@ def compare(transactions: Path, champion: Path, challenger: Path, delay_days: in
         moved, by = next(iter(told["drift"].items()))
         figures = (told["auc_roc"], told["average_precision"], told["card_precision_100"])
         lines.append(
-            (f"{role} ({told['kind']})", *(f"{figure:.4f}" for figure in figures), f"{moved} {by:.2f}")
+            (
+                f"{role} ({told['kind']}{', learning' if told['learning'] else ''})",
+                *(f"{figure:.4f}" for figure in figures),
+                f"{moved} {by:.2f}",
+            )
         )
     console().print(table("", columns, lines, right=columns[1:4]))
     remark(
@@ -331,23 +362,28 @@ def compare(transactions: Path, champion: Path, challenger: Path, delay_days: in
     return 0
 
 
-class _Replayed(NamedTuple):
-    history: "History"
-    vectors: "Whole"
+def _write_curves(
+    path: Path, kind: str, replayed: "Replayed", looks: "list[tuple[Model, Whole, Whole]]"
+) -> None:
+    """The curves over all folds together, and how payments moved away from the first one's training."""
+    import numpy as np
+
+    from infra.output import to_json
+    from streams.training.curves import GAINS, ODDS, weekly_drift
+    from streams.training.curves import curves as drawn
+
+    history = replayed.history
+    tested = np.concatenate([rows for _, rows, _ in looks])
+    found = drawn(history.fraud[tested], np.concatenate([reached for _, _, reached in looks]))
+    first, rows, _ = looks[0]
+    weeks = weekly_drift(first, history, replayed.vectors, int(history.at[rows[0]]))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    result = {"kind": kind, "gains_at": GAINS, "odds": list(ODDS), **found._asdict(), "drift_by_week": weeks}
+    path.write_text(to_json(result) + "\n", "utf-8")
 
 
-def _replayed(transactions: Path, delay_days: int, stage: Callable[[str, int, int], None]) -> _Replayed:
-    """A history, and the vector of each of its payments."""
-    from events.calendar import DAY
-    from streams.edge.labelled import read_history
-    from streams.training.histories import replay
-
-    history = read_history(transactions)
-    vectors = replay(history, delay_days * DAY, lambda done: stage("replaying", done, len(history.at)))
-    return _Replayed(history, vectors)
-
-
-def _read_model(path: Path) -> Any:
+def read_model_file(path: Path) -> Any:
+    """The model of a file, and its hash. Raises Refused, and Unavailable where there is none."""
     from events.errors import Refused, Unavailable, ValidationError
     from streams.features.models import LONGEST_BYTES, decode_model
 
@@ -361,67 +397,7 @@ def _read_model(path: Path) -> Any:
         raise Refused(f"{path} cannot be used: {error}") from error
 
 
-@contextmanager
-def _progress(quiet: bool) -> Iterator[Callable[[str, int, int], None]]:
-    from infra.job import Stage
-    from infra.progress import progress_bar
-
-    with progress_bar(quiet=quiet) as watch:
-        yield lambda name, done, of: watch(Stage(name, done, of))
-
-
 def _date(day_on: int) -> str:
     from events.calendar import civil
 
     return "{:04d}-{:02d}-{:02d}".format(*civil(day_on))
-
-
-@model.command()
-@click.argument("file", type=_FILE)
-@click.option(
-    "--mode",
-    type=click.Choice(("enforce", "shadow")),
-    default="shadow",
-    show_default=True,
-    help="In enforce it is the champion, whose score rules read; in shadow its challenger.",
-)
-@click.option("--into", type=_FILE, required=True, help="The input file to add the model to.")
-@click.option("--at", metavar="TIME", help="When it is published.  [default: before the first request]")
-@click.option("--out", type=_FILE, required=True, help="The input file to write.")
-@json_option
-def publish(file: Path, mode: str, into: Path, at: str | None, out: Path, as_json: bool) -> int:
-    """Turn a model into reference data: an input row for the publisher.
-
-    From the tick that names its version it is asked about every payment, and every verdict tells what it said. A model
-    on other features than these, or whose bytes were changed, is not published.
-    """
-    from events.errors import Refused, ValidationError
-    from events.risk import Mode
-    from infra.output import to_json
-    from streams.edge.amended import amended
-    from streams.edge.inputs import hash_of, read_rows, write_rows
-    from streams.edge.labelfile import instant_of
-    from streams.edge.modelfiles import entry_of, read_model
-
-    try:
-        content = read_model(file, Mode(mode))
-    except ValidationError as error:
-        raise Refused(f"{file}: {error}") from error
-    moment = None
-    if at is not None and (moment := instant_of(at)) is None:
-        raise Refused(f"--at is a time like 2026-03-02T09:00:00Z, not {at[:40]!r}")
-    rows = amended(read_rows(into), [entry_of(content)], moment)
-    written = write_rows(out, rows, f"model {content.sha256}")
-    if as_json:
-        result = {
-            "file": str(out),
-            "rows": written,
-            "mode": mode,
-            "model": content.sha256,
-            "sha256": hash_of(out),
-        }
-        click.echo(to_json(result))
-    else:
-        click.echo(f"{out}: the model {content.sha256[:16]} in {mode}, in {written:,} rows.")
-        click.echo(f"Next: tallystick demo --fresh --input {out}")
-    return 0

@@ -7,6 +7,7 @@ from typing import Final
 import click
 
 from events.errors import Refused
+from infra.commands.attacks import attacks
 from infra.options import any_log_option, as_of_option, json_option, kafka_config_option, store_option
 from infra.settings import Value
 from infra.stores import StoreAddress
@@ -18,6 +19,9 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
 @click.group()
 def risk() -> None:
     """What fraud decisions see, and why one came out as it did."""
+
+
+risk.add_command(attacks)
 
 
 @risk.command()
@@ -60,7 +64,7 @@ def features(source: Path, windows: str, out: Path, hot: int, as_json: bool) -> 
             source, windows, out, hot=hot, progress=lambda done, of: watch(Stage("measuring", done, of))
         )
     seconds = time.monotonic() - started
-    plan = plan_of(windows, full=False)
+    plan = plan_of(windows, full=False, declines=False)
     names = columns(plan)
     if as_json:
         counts = found._asdict()
@@ -127,23 +131,73 @@ def explain(payment_id: str, log: Value, kafka_config: Path | None, as_json: boo
 
 
 @risk.command()
+@click.argument("name", metavar="[PAYMENT|KIND:VALUE]", default="")
+@store_option
+@as_of_option
+@json_option
+def cluster(name: str, store: StoreAddress, as_of: str | None, as_json: bool) -> None:
+    """Known frauds that hang together by cards, addresses (ip), devices and e-mail addresses (email).
+
+    With a payment, or a key such as device:dev-9f3a, the clusters that it touches; without, the largest ones.
+    """
+    from infra.freshness import beside, field, remark_freshness
+    from infra.linkage import keys_of, largest, print_largest, print_touched, touched
+    from infra.output import to_json
+    from infra.stores import reading
+
+    with reading(store, as_of) as db:
+        listed = [] if name else largest(db)
+        found = touched(db, keys_of(db, name)) if name else {}
+        fresh = beside(db)
+    if as_json:
+        told = found if name else {"clusters": listed}
+        click.echo(to_json({**told, "freshness": field(fresh)}))
+        return
+    if name:
+        print_touched(found)
+    elif listed:
+        print_largest(listed)
+    else:
+        click.echo("No two payments known to be fraud share anything.")
+    remark_freshness(fresh)
+
+
+@risk.command()
 @click.option(
     "--month", metavar="YYYY-MM", default="", help="The month to look at.  [default: the last that has any]"
 )
 @click.option("--merchant", default="", metavar="ID", help="Of this merchant alone.")
+@click.option(
+    "--back-test", "tested", is_flag=True, help="How well months that are over would have been foreseen."
+)
 @store_option
 @as_of_option
 @json_option
-def monitoring(month: str, merchant: str, store: StoreAddress, as_of: str | None, as_json: bool) -> int:
-    """How near merchants are to the networks' programmes against fraud and disputes.
+def monitoring(
+    month: str, merchant: str, tested: bool, store: StoreAddress, as_of: str | None, as_json: bool
+) -> int:
+    """How near merchants are to the networks' programmes against fraud and disputes, and the alerts of the month.
 
-    Exit code 1: somebody exceeds one. `monitoring_programmes` has the limits, `dispute_monitoring` what was counted.
+    Exit code 1: somebody exceeds one. `monitoring_programmes` has the limits, `dispute_monitoring` what was counted,
+    `dispute_alerts` what was said before.
     """
     from infra.freshness import beside, field, remark_freshness
     from infra.output import console, money, table, to_json
+    from infra.programmes import print_alerts, print_trials, summary, trials
     from infra.stores import reading
     from projections.reading import records
 
+    if tested:
+        with reading(store, as_of) as db:
+            tried = [trial for trial in trials(db) if merchant in ("", trial.merchant)]
+            fresh = beside(db)
+        if as_json:
+            told = {"trials": [trial._asdict() for trial in tried], "summary": summary(tried)}
+            click.echo(to_json({**told, "freshness": field(fresh)}))
+        else:
+            print_trials(summary(tried))
+            remark_freshness(fresh)
+        return 0
     if month and not _MONTH.fullmatch(month):
         raise Refused(f"--month {month[:20]}: a month is written 2026-03")
     with reading(store, as_of) as db:
@@ -154,9 +208,16 @@ def monitoring(month: str, merchant: str, store: StoreAddress, as_of: str | None
             " ORDER BY percent_of_limit DESC, merchant, network, programme, currency",
             [merchant, f"{month}-01" if month else ""],
         )
+        alerts = records(
+            db,
+            "SELECT * FROM dispute_alerts WHERE ($1 = '' OR merchant = $1) AND month = CASE WHEN $2 = ''"
+            " THEN (SELECT max(month) FROM dispute_monitoring) ELSE CAST(nullif($2, '') AS DATE) END"
+            " ORDER BY day, merchant, network, programme, currency",
+            [merchant, f"{month}-01" if month else ""],
+        )
         fresh = beside(db)
     if as_json:
-        click.echo(to_json({"standing": found, "freshness": field(fresh)}))
+        click.echo(to_json({"standing": found, "alerts": alerts, "freshness": field(fresh)}))
     elif not found:
         click.echo("No payment was cleared, reported or disputed then, at a network that has a programme.")
     else:
@@ -178,5 +239,6 @@ def monitoring(month: str, merchant: str, store: StoreAddress, as_of: str | None
         columns = ("merchant", "network", "programme", "counted", "limit", "of", "bps", "limit", "standing")
         console().print(table(f"Month {found[0]['month']:%Y-%m}", columns, rows, right=columns[3:8]))
     if not as_json:
+        print_alerts(alerts)
         remark_freshness(fresh)
     return 1 if any(row["standing"] == "exceeded" for row in found) else 0

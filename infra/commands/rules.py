@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from infra.instructing import standing_options
 from infra.options import any_log_option, json_option, kafka_config_option
 from infra.settings import Value
 
@@ -227,17 +228,7 @@ def back_test(
 @rules.command()
 @click.argument("file", type=_FILE)
 @house_option
-@click.option("--into", type=_FILE, help="An input file to add the pack to.")
-@click.option(
-    "--at", metavar="TIME", help="When it is published, with --into.  [default: before the first request]"
-)
-@click.option(
-    "--next-version",
-    metavar="N",
-    type=click.IntRange(min=1),
-    help="Without --into: the version that the reference topic has next.",
-)
-@click.option("--out", type=_FILE, required=True, help="The input file to write.")
+@standing_options
 @json_option
 def publish(
     file: Path,

@@ -7,7 +7,7 @@ import click
 
 from events.errors import Refused
 from infra.kafka.options import cluster_of, cluster_options, diagnostics_options, keys_option
-from infra.options import kafka_partitions_option
+from infra.options import kafka_partitions_option, standby_option
 
 
 @click.command()
@@ -47,6 +47,7 @@ from infra.options import kafka_partitions_option
     metavar="MS",
     help="A worker that is silent for so long loses its indexes to others.",
 )
+@standby_option
 @click.option(
     "--web-port",
     type=click.IntRange(0, 65_535),
@@ -74,6 +75,7 @@ def worker(
     origin: int | None,
     batch: int,
     session_ms: int,
+    standby: int,
     web_port: int,
     alerts: Path | None,
     livecheck: bool,
@@ -130,6 +132,7 @@ def worker(
             session_ms=session_ms,
             reach=reach,
             on_committed=committed,
+            standbys=standby,
         )
 
     registry = Registry(cluster.prefix, TopicStorage(cluster))

@@ -20,9 +20,10 @@ blocks of this page are run by the tests.
 Rules are asked where a payment is decided, in the partition that has all payments of its card. So the stream knows what
 was counted under the card and under the card at the merchant. What is counted under an address, a device, an e-mail
 address or a merchant is shared out over the partitions and not known there yet: a comparison with it is false in the
-stream, and a back-test, which reads all partitions, measures it. `tallystick rules check` names such features. Of what
-is known to be fraud (`frauds_W`) every partition is told, so that is known under every key; it counts from when it
-became known, in the windows of its payment ([how](fraud-model.md#labels-in-the-stream))."""
+stream, and a back-test, which reads all partitions, measures it. `tallystick rules check` names such features; what
+must bind in the stream under such a key is a [limit](hotlist.md#what-a-limit-can-be-on). Of what is known to be fraud
+(`frauds_W`) every partition is told, so that is known under every key; it counts from when it became known, in the
+windows of its payment ([how](fraud-model.md#labels-in-the-stream))."""
 
 _SESSION: Final = """\
 ## A session

@@ -170,6 +170,7 @@ async def _create(bootstrap: str, prefix: str, partitions: int, security: Securi
         ]
         made = []
         if missing:
+            await _refuse_fewer(client, bootstrap, copies)
             answer = await client.create_topics(missing)
             for name, code, message in answer.topic_errors:
                 if code == 0:
@@ -177,7 +178,15 @@ async def _create(bootstrap: str, prefix: str, partitions: int, security: Securi
                 elif code != _ALREADY_EXISTS:
                     raise Unavailable(f"{bootstrap} did not make {name}: {message or f'error {code}'}")
             await _until_seen(client, {topic.name for topic in missing})
-        return Made(made, await _differences(client, prefix, partitions))
+        # Of several brokers the next to be asked may be one that has not heard of them yet.
+        async with asyncio.timeout(_SHOWN_BOUND):
+            while _lacks(differences := await _differences(client, prefix, partitions)):
+                await asyncio.sleep(0.05)
+        return Made(made, differences)
+
+
+def _lacks(differences: Iterable[Difference]) -> bool:
+    return any(difference.setting == "topic" for difference in differences)
 
 
 async def _check(bootstrap: str, prefix: str, partitions: int | None, security: Security) -> list[Difference]:
@@ -188,6 +197,16 @@ async def _check(bootstrap: str, prefix: str, partitions: int | None, security: 
 async def _copies(client: Any) -> int:
     brokers = (await client.describe_cluster())["brokers"]
     return COPIES if len(brokers) >= COPIES else 1
+
+
+async def _refuse_fewer(client: Any, bootstrap: str, copies: int) -> None:
+    """Raises Unavailable where brokers are away: what is made meanwhile would have a single copy for ever."""
+    kept = [len(part["replicas"]) for topic in await client.describe_topics() for part in topic["partitions"]]
+    if max(kept, default=0) > copies:
+        raise Unavailable(
+            f"{bootstrap} keeps {max(kept)} copies of what it has, and fewer brokers than that answer: topics that are "
+            "made now would have one; start the broker that is missing, and try again"
+        )
 
 
 async def _until_seen(client: Any, names: Iterable[str]) -> None:
@@ -222,15 +241,14 @@ async def _differences(client: Any, prefix: str, partitions: int | None) -> list
             found.append(Difference(name, "topic", "there", "missing"))
             continue
         parts = there[name]["partitions"]
-        actual = {
-            "partitions": str(len(parts)),
-            "copies": str(min(len(part["replicas"]) for part in parts)),
-            **configured[name],
-        }
+        kept = min(len(part["replicas"]) for part in parts)
+        # One of three brokers may be away, and its copies are still copies.
+        wanted = max(copies, kept)
+        actual = {"partitions": str(len(parts)), "copies": str(kept), **configured[name]}
         expected = {
             "partitions": str(partitions_of(topic, partitions)),
-            "copies": str(copies),
-            **settings_of(topic, copies),
+            "copies": str(wanted),
+            **settings_of(topic, wanted),
         }
         found += [
             Difference(name, setting, value, actual.get(setting, "unknown"))

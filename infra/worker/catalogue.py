@@ -233,8 +233,83 @@ CATALOGUE: Final = (
         Kind.GAUGE,
         ("index",),
         "events",
-        "How many events of its logs that took.",
+        "How many events of its logs that took: from a standby, those behind which it was.",
         read=True,
+    ),
+    Metric(
+        "tallystick_first_commit_seconds",
+        Kind.GAUGE,
+        ("index",),
+        "seconds",
+        "From the moment at which this worker began to take the index over, with its fence, to its first commit; 0 "
+        "before that.",
+        read=True,
+    ),
+    Metric(
+        "tallystick_restored_warm",
+        Kind.GAUGE,
+        ("index",),
+        "1 or 0",
+        "Whether the index was taken over from a standby of this worker.",
+        read=True,
+    ),
+    # -- could it take over? -----------------------------------------------------------------------
+    Metric(
+        "tallystick_standby_lag_records",
+        Kind.GAUGE,
+        ("index",),
+        "records",
+        "How far the standby of an index is behind the committed ends of its logs. It gives way to this worker's own "
+        "indexes: while they are crowded it stands.",
+        read=True,
+    ),
+    Metric(
+        "tallystick_standby_lag_seconds",
+        Kind.GAUGE,
+        ("index",),
+        "seconds",
+        "Since when the standby is not known to have everything that was committed: below five seconds where it keeps "
+        "up.",
+        read=True,
+        alerts=(
+            Alert(
+                "TallystickStandbyBehind",
+                "tallystick_standby_lag_seconds > 60",
+                "5m",
+                "ticket",
+                "A standby does not keep up: taking that index over would fold what it is behind.",
+                "It has just been started on a long log: wait. Otherwise this worker's own indexes leave it no time: "
+                "give the standby to a worker that has none, or fewer standbys to this one.",
+            ),
+        ),
+    ),
+    Metric(
+        "tallystick_standby_events_total",
+        Kind.COUNTER,
+        ("index",),
+        "events",
+        "Events that the standby of an index has folded since it follows it.",
+        read=True,
+    ),
+    Metric(
+        "tallystick_standby_lost",
+        Kind.GAUGE,
+        ("index",),
+        "1 or 0",
+        "Whether a standby has been given up, because it could not read or decided otherwise than its owner.",
+        read=True,
+        alerts=(
+            Alert(
+                "TallystickStandbyLost",
+                "tallystick_standby_lost == 1",
+                "0m",
+                "page",
+                "What the owner of an index has recorded could not be decided again here.",
+                "See the worker's log for the record and the field. Two workers of different code decide differently: "
+                "bring them to one. With the same code the log is damaged or a decision depends on chance: "
+                "`tallystick replay --verify` says which, and where.",
+            ),
+        ),
     ),
     Metric(
         "tallystick_loop_delay_seconds",

@@ -21,7 +21,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from infra.worker.catalogue import BY_NAME, CATALOGUE, LATENCY_SECONDS, NETWORKS, Kind
-from infra.worker.port import Engine, Hosted
+from infra.worker.port import Engine, Hosted, StandingBy
 
 #: What /metrics is answered with.
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
@@ -39,6 +39,15 @@ _OF_INDEX: Final[Mapping[str, Callable[[Hosted], float]]] = {
     "tallystick_commit_seconds_total": lambda hosted: hosted.statistics.commit_seconds,
     "tallystick_restore_seconds": lambda hosted: hosted.statistics.restore_seconds,
     "tallystick_restored_events": lambda hosted: hosted.statistics.restored_events,
+    "tallystick_first_commit_seconds": lambda hosted: hosted.statistics.first_commit_seconds,
+    "tallystick_restored_warm": lambda hosted: hosted.statistics.was_warm,
+}
+#: What is read off an index of somebody else that is kept warm.
+_OF_STANDBY: Final[Mapping[str, Callable[[StandingBy], float]]] = {
+    "tallystick_standby_lag_records": lambda standby: standby.records_behind,
+    "tallystick_standby_lag_seconds": lambda standby: standby.seconds_behind,
+    "tallystick_standby_events_total": lambda standby: standby.events,
+    "tallystick_standby_lost": lambda standby: bool(standby.lost),
 }
 
 
@@ -133,11 +142,17 @@ class _EngineCollector(Collector):
         ]
         yield _gauge("tallystick_commit_age_seconds", ages)
         for name, read in _OF_INDEX.items():
-            rows = [((str(number),), float(read(index))) for number, index in hosted]
-            yield (_counter if BY_NAME[name].kind is Kind.COUNTER else _gauge)(name, rows)
+            yield _family(name, [((str(number),), float(read(index))) for number, index in hosted])
+        followed = sorted(self._engine.standing_by.items())
+        for name, look in _OF_STANDBY.items():
+            yield _family(name, [((str(number),), float(look(standby))) for number, standby in followed])
 
 
 _Rows = Iterable[tuple[tuple[str, ...], float]]
+
+
+def _family(name: str, rows: _Rows) -> Metric:
+    return (_counter if BY_NAME[name].kind is Kind.COUNTER else _gauge)(name, rows)
 
 
 def _gauge(name: str, rows: _Rows) -> Metric:

@@ -37,6 +37,16 @@ class Statistics(Protocol):
     @property
     def restored_events(self) -> int: ...
     @property
+    def first_commit_seconds(self) -> float:
+        """From the beginning of its fence; 0 before."""
+        ...
+
+    @property
+    def was_warm(self) -> bool:
+        """Whether it was taken over from a standby."""
+        ...
+
+    @property
     def last_commit_at(self) -> float:
         """Seconds of ``time.monotonic``; 0 before the first commit."""
         ...
@@ -60,12 +70,32 @@ class Hosted(Protocol):
     def statistics(self) -> Statistics: ...
 
 
+class StandingBy(Protocol):
+    """How far an index of somebody else is followed."""
+
+    @property
+    def records_behind(self) -> int: ...
+    @property
+    def seconds_behind(self) -> float: ...
+    @property
+    def events(self) -> int: ...
+    @property
+    def lost(self) -> str:
+        """Why it is followed no longer; empty where it is."""
+        ...
+
+
 class Engine(Protocol):
     """The engine part of a worker."""
 
     @property
     def hosted(self) -> Mapping[int, Hosted]:
         """The indexes that this worker owns, restored or on their way."""
+        ...
+
+    @property
+    def standing_by(self) -> Mapping[int, StandingBy]:
+        """The indexes of others that this worker keeps warm, or has lost."""
         ...
 
     def restoring(self) -> list[int]:

@@ -14,7 +14,7 @@ from events.errors import TallystickError, ValidationError
 from events.identity import partition_of_slot, slot_of_payment
 from infra.worker.engine import EngineService
 from infra.worker.metrics import CONTENT_TYPE, Metrics
-from infra.worker.port import Hosted
+from infra.worker.port import Hosted, StandingBy
 from streams.topology import LOGS
 
 #: Says which member of the engines' group owns an index; empty where nobody does.
@@ -32,7 +32,13 @@ def routes(
     async def health(_: web.Request) -> web.Response:
         waiting = service.waiting_for()
         status = HTTPStatus.SERVICE_UNAVAILABLE if waiting else HTTPStatus.OK
-        return _json({"ready": not waiting, "waiting_for": waiting, "indexes": sorted(engine.hosted)}, status)
+        answer = {
+            "ready": not waiting,
+            "waiting_for": waiting,
+            "indexes": sorted(engine.hosted),
+            "standby": sorted(number for number, standby in engine.standing_by.items() if not standby.lost),
+        }
+        return _json(answer, status)
 
     async def owned(_: web.Request) -> web.Response:
         restoring = set(engine.restoring())
@@ -40,7 +46,8 @@ def routes(
             _index(number, hosted, number in restoring, service)
             for number, hosted in sorted(engine.hosted.items())
         ]
-        return _json({"partitions": partitions, "indexes": indexes})
+        standby = [_standby(number, followed) for number, followed in sorted(engine.standing_by.items())]
+        return _json({"partitions": partitions, "indexes": indexes, "standby": standby})
 
     async def payment(request: web.Request) -> web.Response:
         payment_id = request.match_info["payment_id"]
@@ -80,6 +87,9 @@ def _index(number: int, hosted: Hosted, restoring: bool, service: EngineService)
     return {
         "index": number,
         "restoring": restoring,
+        "restored_events": statistics.restored_events,
+        "restored_warm": statistics.was_warm,
+        "first_commit_seconds": round(statistics.first_commit_seconds, 3),
         "ticks": {log: index.tick(log) for log in LOGS},
         "open_attempts": index.open_attempts(),
         "positions": {
@@ -93,6 +103,16 @@ def _index(number: int, hosted: Hosted, restoring: bool, service: EngineService)
         "transactions": statistics.transactions,
         "inputs": statistics.inputs,
         "events": statistics.events,
+    }
+
+
+def _standby(number: int, followed: StandingBy) -> dict[str, Any]:
+    return {
+        "index": number,
+        "records_behind": followed.records_behind,
+        "seconds_behind": round(followed.seconds_behind, 1),
+        "events": followed.events,
+        "lost": followed.lost,
     }
 
 

@@ -85,7 +85,7 @@ def backfill(
     ``progress`` hears rows done and rows in all. Refused, ValidationError or WireError where the file is not one
     of these; the output appears whole or not at all.
     """
-    plan = plan_of(windows, hot=hot, full=False)
+    plan = plan_of(windows, hot=hot, full=False, declines=False)
     if not source.is_file():
         raise Unavailable(f"{source} is not a file that can be read")
     if out.suffix.lower() not in _WRITTEN:
@@ -100,7 +100,9 @@ def backfill(
         id_type = _load(database, source)
         _check(database, source.name)
         found = _look_ahead(database)
-        plan = plan_of(windows, lateness=found.lateness, remembered=found.remembered, hot=hot, full=False)
+        plan = plan_of(
+            windows, lateness=found.lateness, remembered=found.remembered, hot=hot, full=False, declines=False
+        )
         approximate = _measure(database, plan, batch, lambda done: progress(done, found.rows))
         made = Path(folder) / out.name
         _write(database, id_type, made, out)

@@ -201,6 +201,9 @@ class Bank:
         logs = ("payments", "settlement", "reconciliation") if self.faults else ("payments", "settlement")
         return [(topic, number) for topic in logs for number in range(self.partitions)]
 
+    def writes(self) -> list[tuple[str, int]]:
+        return [("bank.statements", number) for number in range(self.partitions)]
+
     def see(self, topic: str, partition: int, recorded: Recorded) -> list[Outgoing]:
         match recorded.body:
             case ClearingRecordCreated() as record:

@@ -152,6 +152,9 @@ class ClearingHouse:
     def reads(self) -> list[tuple[str, int]]:
         return [("payments", number) for number in range(self.partitions)]
 
+    def writes(self) -> list[tuple[str, int]]:
+        return [("network.notices", number) for number in range(self.partitions)]
+
     def see(self, topic: str, partition: int, recorded: Recorded) -> list[Outgoing]:
         match recorded.body:
             case ClearingRecordCreated() as record:

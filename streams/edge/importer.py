@@ -1,8 +1,9 @@
 """Foreign payment data as an input file: CSV, JSON Lines, Parquet or Avro, and a mapping that says what is what.
 
-The mapping (TOML, see :class:`Mapping`) names a column, or gives any SQL expression of DuckDB, for merchant, card,
-amount, currency, time and key. Lines with one key can be summed to one payment. The mapping is the user's own
-program and is trusted as such, but it is shown nothing of the machine beside its file.
+The mapping (TOML, :class:`~streams.edge.mapping.Mapping`) names a column, or gives any SQL expression of DuckDB, for
+merchant, card, amount, currency, time and key, and for what the file says of who pays. Lines with one key can be summed
+to one payment. The mapping is the user's own program and is trusted as such, but it is shown nothing of the machine
+beside its file.
 
 Nothing is dropped without a word: every line that cannot become part of a request is reported with its number and
 a reason. What is well-formed and makes no sense, such as an amount of nothing, is passed on: refusing it is intake's
@@ -11,13 +12,12 @@ business, and its log says why. Neither a report nor an error repeats what stood
 
 import csv
 import tempfile
-import tomllib
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, Final, Literal, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import duckdb
 import msgspec
@@ -27,9 +27,13 @@ from events.errors import Refused, Unavailable, ValidationError
 from events.identity import looks_like_pan
 from events.money import EXPONENTS, MILLION
 from events.reference import MerchantTerms
-from events.requests import CaptureMode, Channel, InputRow, PaymentRequest
+from events.requests import InputRow, PaymentRequest
 from streams.edge import reference
+from streams.edge.buyers import COLUMNS as BUYER
+from streams.edge.buyers import Buyers
+from streams.edge.identity import Buyer
 from streams.edge.inputs import write_rows
+from streams.edge.mapping import BuyerColumns, Mapping
 from streams.edge.staging import Refusal, stage
 from streams.edge.vault import Token, TokenVault, load_key, plain_number, surrogate_card
 
@@ -43,64 +47,6 @@ LONGEST_NAME: Final = 64
 _NAME_LETTERS: Final = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_."
 _DIGITS: Final = "0123456789"
 _POWERS: Final = (1, 10, 100, 1_000, 10_000)
-
-
-class Columns(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """A column or an SQL expression for each. Times without a zone are UTC; amounts are major units."""
-
-    merchant: str
-    card: str
-    amount: str
-    time: str
-    key: str
-    currency: str = ""
-
-
-class CardColumn(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """What the card column holds, and how a name becomes a card id.
-
-    ``numbers`` go through the token vault. ``names`` (customers, households, tokens of somebody else) become card
-    ids by a keyed hash of namespace and name: ``vault`` takes a key that only this deployment has, ``namespace``
-    the namespace itself, so that everybody gets the same ids: for names that are no secret.
-    """
-
-    holds: Literal["names", "numbers"] = "names"
-    namespace: str = "import"
-    keyed_by: Literal["vault", "namespace"] = "vault"
-
-
-class Defaults(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """What every payment has that the file does not say. ``bin`` and ``last4`` are of cards that are names."""
-
-    currency: str = ""
-    channel: Channel = Channel.ECOMMERCE
-    capture_mode: CaptureMode = CaptureMode.AUTOMATIC
-    producer: str = "import"
-    bin: str = "40000000"
-    last4: str = "0000"
-
-
-class Contract(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """The terms that every merchant of the file gets; see :class:`~events.reference.MerchantTerms`."""
-
-    mcc: str
-    name: str = "{merchant}"
-    plan_version: int = 1
-    fee_fixed: int = 30
-    fee_ppm: int = 29_000
-    settlement_days: int = 2
-    max_amount: int = 0
-    card_count_24h: int = 0
-
-
-class Mapping(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """What a mapping file says. With ``sum_lines`` the lines of one key are one payment of their sum."""
-
-    columns: Columns
-    merchants: Contract
-    card: CardColumn = CardColumn()
-    defaults: Defaults = Defaults()
-    sum_lines: bool = False
 
 
 class Imported(NamedTuple):
@@ -124,30 +70,10 @@ class _Payment(NamedTuple):
     currency: str
     micros: int
     at: int
-
-
-def read_mapping(path: Path) -> Mapping:
-    """The mapping of a TOML file; Refused with the place of the mistake."""
-    try:
-        text = path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise Unavailable(f"the mapping {path} cannot be read: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise Refused(f"the mapping {path} is not UTF-8") from error
-    try:
-        mapping = msgspec.convert(tomllib.loads(text), Mapping)
-    except (tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
-        raise Refused(f"the mapping {path}: {error}") from error
-    if not mapping.columns.currency and not mapping.defaults.currency:
-        raise Refused(f"the mapping {path} names neither a column nor a default for the currency")
-    bin_ = mapping.defaults.bin
-    if (
-        len(bin_) not in (6, 8)
-        or len(mapping.defaults.last4) != 4
-        or (bin_ + mapping.defaults.last4).strip(_DIGITS)
-    ):
-        raise Refused(f"the mapping {path}: bin is 6 or 8 digits, last4 is 4")
-    return mapping
+    ip: str
+    email: str
+    phone: str
+    device: str
 
 
 def import_file(
@@ -167,8 +93,8 @@ def import_file(
         refusals = _Refusals()
         lines = _load(database, source, Path(scratch), mapping, refusals)
         with closing(_Cards(mapping, keys)) as cards:
-            importing = _Importing(database, mapping, cards, refusals, progress)
-            label = f"import/{sha256(msgspec.json.encode(mapping, order='deterministic')).hexdigest()}"
+            importing = _Importing(database, mapping, cards, Buyers(mapping, keys), refusals, progress)
+            label = f"import/{sha256(_encoded(mapping)).hexdigest()}"
             if importing.payments_in_all == 0:
                 raise Refused(f"{source} has no line that could be a payment; {refusals.summary()}")
             write_rows(out, importing.rows(), label)
@@ -182,6 +108,17 @@ def import_file(
             importing.totals,
             report,
         )
+
+
+def _encoded(mapping: Mapping) -> bytes:
+    """A mapping, wherever it stands; what came into the form later is left out of those that do not use it."""
+    said = {
+        name: value for name, value in msgspec.to_builtins(mapping, enc_hook=str).items() if name != "folder"
+    }
+    for name, unused in (("buyer", msgspec.to_builtins(BuyerColumns())), ("identity", None)):
+        if said[name] == unused:
+            del said[name]
+    return msgspec.json.encode(said)
 
 
 # --- lines into the database --------------------------------------------------------------------------
@@ -205,6 +142,10 @@ def _load(
     """Make the table ``lines``: what the expressions give, and why a line cannot be used. Returns their number."""
     staged = stage(source, scratch, refusals.add)
     columns, defaults = mapping.columns, mapping.defaults
+    buyer = ", ".join(
+        f"coalesce(CAST(({getattr(mapping.buyer, name) or repr('')}) AS VARCHAR), '') AS {name}"
+        for name in BUYER
+    )
     currency = columns.currency or f"'{_checked_code(defaults.currency)}'"
     try:
         database.execute("SET allowed_paths = ?", [[str(staged.path)]])
@@ -221,7 +162,8 @@ def _load(
                 CAST(({columns.card}) AS VARCHAR) AS card,
                 upper(CAST(({currency}) AS VARCHAR)) AS currency,
                 CAST(TRY_CAST(({columns.amount}) AS DECIMAL(18, 6)) * 1000000 AS HUGEINT) AS micros,
-                epoch_us(TRY_CAST(({columns.time}) AS TIMESTAMPTZ)) AS stamp
+                epoch_us(TRY_CAST(({columns.time}) AS TIMESTAMPTZ)) AS stamp,
+                {buyer}
             FROM (SELECT *, {staged.line} AS line FROM {staged.scan})
             """,  # noqa: S608 - the expressions are the mapping's, and it is the user's own
             [str(staged.path)],
@@ -313,12 +255,14 @@ class _Importing:
         database: duckdb.DuckDBPyConnection,
         mapping: Mapping,
         cards: "_Cards",
+        buyers: Buyers,
         refusals: "_Refusals",
         progress: Callable[[int, int], None],
     ) -> None:
         self._database = database
         self._mapping = mapping
         self._cards = cards
+        self._buyers = buyers
         self._refusals = refusals
         self._progress = progress
         self.written = 0
@@ -329,7 +273,8 @@ class _Importing:
             f"""
             CREATE TABLE payments AS
             SELECT min(line) AS line, key, min(merchant) AS merchant, min(card) AS card,
-                min(currency) AS currency, sum(micros) AS micros, min(stamp) AS stamp
+                min(currency) AS currency, sum(micros) AS micros, min(stamp) AS stamp,
+                {", ".join(f"min({name}) AS {name}" for name in BUYER)}
             FROM lines GROUP BY key {"" if summed else ", line"}
             """  # noqa: S608 - nothing of anybody's in it
         )
@@ -349,7 +294,8 @@ class _Importing:
             yield InputRow(before, entry)
         cursor = self._database.cursor()
         cursor.execute(
-            "SELECT line, key, merchant, card, currency, micros, stamp FROM payments ORDER BY stamp, key, line"
+            f"SELECT line, key, merchant, card, currency, micros, stamp, {', '.join(BUYER)} "  # noqa: S608 - constants
+            "FROM payments ORDER BY stamp, key, line"
         )
         taken = 0
         while chunk := cursor.fetchmany(FETCHED):
@@ -394,6 +340,7 @@ class _Importing:
         assert isinstance(amount, int)
         assert isinstance(token, Token)
         defaults = self._mapping.defaults
+        buyer = self._buyers.introduce(Buyer(payment.ip, payment.email, payment.phone, payment.device))
         return PaymentRequest(
             merchant=payment.merchant,
             idempotency_key=payment.key,
@@ -404,12 +351,14 @@ class _Importing:
             currency=payment.currency,
             channel=defaults.channel,
             capture_mode=defaults.capture_mode,
-            device_ref="",
-            ip_ref="",
-            email_ref="",
+            device_ref=buyer.device_ref,
+            ip_ref=buyer.ip_ref,
+            email_ref=buyer.email_ref,
             occurred_at=payment.at,
             producer=defaults.producer,
             simulated=False,
+            phone_ref=buyer.phone_ref,
+            signals=buyer.signals,
         )
 
     def _refuse(self, line: int, key: str, reason: str) -> None:

@@ -1,7 +1,7 @@
 """Input files: Avro object container files of :class:`~events.requests.InputRow`.
 
 A row is a request or a piece of reference data with the transport's stamp, ``ingested_at``; rows stand in the
-order of that stamp. Any Avro library can write one from ``schemas/InputRow.v2.avsc``. What comes from outside is
+order of that stamp. Any Avro library can write one from ``schemas/InputRow.v5.avsc``. What comes from outside is
 checked row by row while it is read: a file that is damaged, or not what it says, ends in one sentence with the
 number of the row (from 1), never in a traceback, and never in half a row taken.
 
@@ -86,6 +86,8 @@ def write_rows(path: Path, rows: Iterable[InputRow], label: str) -> int:
 def _plain(row: InputRow) -> dict[str, Any]:
     entry = row.entry
     fields = {name: getattr(entry, name) for name in entry.__struct_fields__}
+    if fields.get("signals") is not None:
+        fields["signals"] = msgspec.structs.asdict(fields["signals"])
     return {"ingested_at": row.ingested_at, "entry": (_NAMES[type(entry)], fields)}
 
 
@@ -125,7 +127,7 @@ def _records(path: Path) -> Generator[Any, None, None]:
         file.seek(0)
         number = 0
         try:
-            reader = fastavro.reader(file, return_record_name=True)
+            reader = _reader(file)
             name = reader.writer_schema.get("name") if isinstance(reader.writer_schema, dict) else None
             if name != "tallystick.InputRow":
                 raise Refused(f"{path.name} holds {name or 'no records'}, not tallystick.InputRow")
@@ -134,7 +136,7 @@ def _records(path: Path) -> Generator[Any, None, None]:
                 reader.writer_schema
             ) != fastavro.schema.to_parsing_canonical_form(schema()):
                 file.seek(0)
-                reader = fastavro.reader(file, reader_schema=schema(), return_record_name=True)
+                reader = _reader(file, schema())
             for record in reader:
                 yield record
                 number += 1
@@ -144,6 +146,11 @@ def _records(path: Path) -> Generator[Any, None, None]:
             raise WireError(
                 f"{path.name} is damaged behind row {number}: {type(error).__name__} while reading the next"
             ) from None
+
+
+def _reader(file: BufferedReader, own: Any = None) -> Any:
+    """What is one of several comes with its name; what is there or not comes as it is."""
+    return fastavro.reader(file, own, return_record_name=True, return_record_name_override=True)
 
 
 def _row(path: Path, number: int, record: Any) -> InputRow:

@@ -162,13 +162,17 @@ def complaint(seed: int, network: str, capture: str, amount: int) -> Complaint |
     return Complaint(case_id, fraud, code, amount)
 
 
+def warned(seed: int, capture: str) -> bool:
+    """Whether a capture that nobody disputes will be reported as fraud."""
+    return chance(seed, "warned", capture) < WARNED
+
+
 def plan(seed: int, record: ClearingRecordCreated, accepted_on: int) -> list[Planned]:
     """What becomes of a capture whose record the network accepted on a day; nothing for nearly all."""
     capture = record.source_id
     about = complaint(seed, record.network, capture, record.amount)
     if about is None:
-        warned = chance(seed, "warned", capture) < WARNED
-        return [_warning(seed, record, accepted_on)] if warned else []
+        return [_warning(seed, record, accepted_on)] if warned(seed, capture) else []
     planned = []
     if about.fraud and chance(seed, "warned first", capture) < WARNED_FIRST:
         planned.append(_warning(seed, record, accepted_on))

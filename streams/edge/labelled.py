@@ -12,7 +12,8 @@ import duckdb
 import numpy as np
 
 from events.errors import Refused, Unavailable
-from streams.training.histories import History
+from streams.features.profiles import NAMES
+from streams.training.histories import History, Truth, Whole
 
 COLUMNS: Final = ("time", "card", "merchant", "amount_minor", "fraud")
 _TIMES: Final = frozenset(("TIMESTAMP", "TIMESTAMP_NS", "TIMESTAMP_MS", "TIMESTAMP_S", "BIGINT"))
@@ -75,6 +76,16 @@ def _refuse_bad_rows(database: duckdb.DuckDBPyConnection, path: Path, at: str) -
     if bad:
         row, reason = min(bad)
         raise Refused(f"{path}, row {row + 1}: {reason}")
+
+
+def write_vectors(path: Path, history: History, vectors: Whole) -> None:
+    """Write the vector of each payment, a column for each feature, behind its time and its label."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    columns: dict[str, Whole | Truth] = {"time": history.at, "fraud": history.fraud}
+    columns |= {name: np.ascontiguousarray(vectors[:, place]) for place, name in enumerate(NAMES)}
+    with duckdb.connect() as database:
+        database.register("vectors", columns)
+        database.sql("SELECT * REPLACE (make_timestamp(time) AS time) FROM vectors").write_parquet(str(path))
 
 
 def write_history(path: Path, history: History) -> None:

@@ -5,9 +5,10 @@ factor of the trade: the product is nearly log-normal and, unlike ``exp``, the s
 machine.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import cached_property
 from hashlib import sha256
+from itertools import count
 from typing import Final, NamedTuple
 
 from events.identity import ENTROPY_BYTES, SLOTS, card_id
@@ -171,6 +172,11 @@ class Card(NamedTuple):
         asked = channel in (Channel.ECOMMERCE, Channel.RECURRING)
         return f"mail-{self.secret[9:14].hex()}" if asked else ""
 
+    def phone(self, channel: Channel) -> str:
+        """The holder's telephone, where somebody has to be reached: on the way to the door, or on the line."""
+        asked = channel in (Channel.ECOMMERCE, Channel.MAIL_OR_TELEPHONE)
+        return f"tel-{self.secret[18:23].hex()}" if asked else ""
+
 
 class Cards:
     """The cards of the day: as many as fit the number of payments, some used more than others."""
@@ -205,6 +211,11 @@ class Cards:
     def stolen(self, number: int) -> Card:
         """A card that nobody used before."""
         return self._make("america", f"stolen/{number}")
+
+    def of_brands(self, name: str, brands: Collection[str]) -> Card:
+        """A card of its own for a name, of one of some brands that are issued in America."""
+        made = (self._make("america", f"{name}/{number}") for number in count())
+        return next(card for card in made if card.brand in brands)
 
     def _make(self, region: str, name: str) -> Card:
         secret = sha256(f"{self.seed}/card/{name}".encode()).digest()

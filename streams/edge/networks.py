@@ -253,6 +253,9 @@ class Adapter:
     def reads(self) -> list[tuple[str, int]]:
         return [("payments", self.partition)]
 
+    def writes(self) -> list[tuple[str, int]]:
+        return [("network.replies", self.partition)]
+
     def see(self, topic: str, partition: int, recorded: Recorded) -> list[Outgoing]:
         match recorded.body:
             case ReferenceApplied() | MarkersTaken() | ClockStruck() as body:

@@ -52,8 +52,8 @@ class Outlet:
         await self._reader.start()
         self.partitions = await self._reader.partitions("payments.requests")
         await self._check_log(clock)
-        await self._transactions.fence()
         places = [("reference", 0), *(("payments.requests", number) for number in range(self.partitions))]
+        await self._transactions.fence(places)
         ends = await settled_ends(self._reader, places)
         rows = tick = 0
         for place in places:
@@ -76,12 +76,13 @@ class Outlet:
     async def _check_log(self, clock: ClockKind) -> None:
         place = ("intake", 0)
         end = (await self._reader.ends([place]))[place]
-        async for _, records in self._reader.read_up_to({place: 0}, {place: min(end, 1)}):
+        async for _, records in self._reader.read_up_to({place: 0}, {place: end}):
             opened = decoded(place, records[0]).body
             if isinstance(opened, LogOpened) and opened.clock is not clock:
                 raise Refused(
                     f"{self.cluster.address} lives in {opened.clock} time: publish with --clock {opened.clock}"
                 )
+            return
 
     def _is_ours(self, record: Any) -> bool:
         return self._file in record.headers and _is_published(record)

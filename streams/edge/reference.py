@@ -17,6 +17,7 @@ from events.calendar import day_number
 from events.errors import Refused
 from events.reference import (
     BinTable,
+    DisputeProgrammes,
     FeeTable,
     Holidays,
     MerchantTerms,
@@ -65,7 +66,8 @@ def starter(
         Entry("fees", STANDARD, _load("fees.toml", FeeTable)),
         *starter_rules(),
         Entry("queues", STANDARD, _load("queues.toml", ReviewQueues)),
-        Entry("velocity", STANDARD, _load("velocity.toml", VelocityLimits)),
+        Entry("velocity", STANDARD, starter_limits()),
+        Entry("programmes", STANDARD, starter_programmes()),
         *(Entry("holidays", holidays.currency, holidays) for holidays in starter_holidays()),
         Entry("reconciliation", STANDARD, _load("reconciliation.toml", ReconciliationTerms)),
     ]
@@ -102,6 +104,11 @@ def starter_networks() -> list[NetworkProfile]:
     return _load("networks.toml", _Networks).network
 
 
+def starter_limits() -> VelocityLimits:
+    """The house's limits over all cards."""
+    return _load("velocity.toml", VelocityLimits)
+
+
 def starter_rules() -> list[Entry]:
     """The house's rules, and the lists that they name."""
     with as_file(files(PACKAGE).joinpath(FOLDER, "rules.toml")) as path:
@@ -116,6 +123,19 @@ def starter_merchants() -> list[MerchantTerms]:
 def starter_settlement() -> list[SettlementTerms]:
     """The terms of merchants who are not paid whole every business day."""
     return _load("settlement.toml", _Settlement).terms
+
+
+def starter_programmes() -> DisputeProgrammes:
+    """The networks' programmes against disputes."""
+    written = _read("programmes.toml")
+    for programme in written["programmes"]:
+        for name in ("from_on", "until_on"):
+            day: date = programme[name]
+            programme[name] = day_number(day.year, day.month, day.day)
+    try:
+        return msgspec.convert(written, DisputeProgrammes)
+    except msgspec.ValidationError as error:
+        raise Refused(f"reference data programmes.toml: {error}") from error
 
 
 def starter_holidays() -> list[Holidays]:

@@ -3,7 +3,8 @@
 The day is Monday, 2026-03-02, UTC. Everything that producers send is in it: payments with their captures, voids
 and refunds (up to five days later), evidence in disputes, requests delivered twice or late, keys used again for
 something else, requests that no payment can come of, follow-ups from merchants who do not own the payment, a card that
-a thief tries out, and a network that is slow for an hour.
+a thief tries out, on a large enough day attacks of four more kinds (:mod:`streams.edge.attackedday`), and a network
+that is slow for an hour.
 
 Exactly the number of payments asked for can be accepted; what is bad, repeated or in conflict comes on top. A
 merchant knows whether its payment was approved before it captures or refunds it, so follow-ups are made with the
@@ -30,21 +31,26 @@ from events.reference import HoldInstruction, PayoutAccount
 from events.requests import (
     CaptureMode,
     CaptureRequest,
+    Channel,
     IncrementRequest,
     InputRow,
     PaymentRequest,
     PayoutSchedule,
     ReferencePublished,
+    RefundReason,
     RefundRequest,
     Request,
     SettingsRequest,
     VoidRequest,
 )
-from streams.edge import networks, reference
+from streams.edge import attackedday, networks, reference
 from streams.edge.answering import Charge, answers, cleared_on
+from streams.edge.attackledger import Attack, AttackKind, write_ledger
+from streams.edge.attacks import DELAY, paid_by_attack
 from streams.edge.dice import MILLION, chance
 from streams.edge.inputs import write_rows
 from streams.edge.market import TRADES, Card, Cards, Trade, amount_of, channel_of, seconds_of_day
+from streams.edge.recordings import Introduced
 from streams.edge.reference import Entry
 
 DAY_ON: Final = day_number(2026, 3, 2)
@@ -52,8 +58,9 @@ DAY_AT: Final = start_of(DAY_ON)
 #: Reference data is stamped one tick before midnight, so that it is in force when the first request comes.
 REFERENCE_LEAD: Final = 15 * MINUTE
 MOST_PAYMENTS: Final = 2_000_000
+MOST_DAYS: Final = 1_000
 PROGRESS_EVERY: Final = 1_000
-#: Early enough for its late and repeated deliveries to come on the same day, the fifth after.
+#: Of the first day. Early enough for its late and repeated deliveries to come on the same day, the fifth after.
 LAST_FOLLOW_UP_AT: Final = DAY_AT + 6 * DAY - HOUR
 
 SLOW_NETWORK: Final = "visa"
@@ -77,6 +84,8 @@ AUTOMATIC_VOIDED: Final = 0.015
 REFUNDED: Final = 0.045
 REFUNDED_IN_FULL: Final = 0.6  # of refunds
 REFUNDED_AGAIN: Final = 0.06  # of refunds: more than there was
+#: In millionths of refunds: the merchant has found out that somebody else bought. The others are for customers.
+REFUNDED_FOR_FRAUD: Final = 25_000
 MANUAL_FORGOTTEN: Final = 0.07  # of manual captures, and so the next three
 MANUAL_VOIDED: Final = 0.05
 MANUAL_IN_PARTS: Final = 0.15
@@ -107,25 +116,36 @@ EVIDENCE_DUPLICATED: Final = 30_000  # in millionths: what is sent by hand is se
 _T = TypeVar("_T")
 
 
-def simulate(payments: int, seed: int) -> Iterator[InputRow]:
-    """The rows of a day with exactly ``payments`` payments that can be accepted."""
-    return _Day(payments, seed).rows()
+def simulate(payments: int, seed: int, days: int = 1) -> Iterator[InputRow]:
+    """The rows of a day, or of several, with exactly ``payments`` payments that can be accepted."""
+    return _Day(payments, seed, days).rows()
 
 
 def write_day(
-    path: Path, payments: int, seed: int, progress: Callable[[int], None] = lambda done: None
+    path: Path,
+    payments: int,
+    seed: int,
+    progress: Callable[[int], None] = lambda done: None,
+    days: int = 1,
 ) -> int:
-    """Write a day to an input file and return its rows. ``progress`` hears how many payments have begun."""
+    """Write a day, or several, to an input file, with the ledger of its attacks beside it, and return its rows.
+
+    ``progress`` hears how many payments have begun.
+    """
+
+    day = _Day(payments, seed, days)
 
     def counted() -> Iterator[InputRow]:
-        day = _Day(payments, seed)
         for number, row in enumerate(day.rows()):
             if number % PROGRESS_EVERY == 0:
                 progress(day.begun)
             yield row
         progress(payments)
 
-    return write_rows(path, counted(), f"simulate/{payments}/{seed}")
+    over = f"/{days}" if days > 1 else ""
+    rows = write_rows(path, counted(), f"simulate/{payments}/{seed}{over}")
+    write_ledger(path, seed, day.attacks)
+    return rows
 
 
 class _Waiting(NamedTuple):
@@ -137,14 +157,24 @@ class _Waiting(NamedTuple):
 
 
 class _Day:
-    def __init__(self, payments: int, seed: int) -> None:
+    def __init__(self, payments: int, seed: int, days: int) -> None:
         if not 1 <= payments <= MOST_PAYMENTS:
             raise Refused(f"{payments} payments: 1 to {MOST_PAYMENTS:,} are possible")
-        self.payments = payments
+        if not 1 <= days <= min(payments, MOST_DAYS):
+            raise Refused(
+                f"{payments} payments in {days} days: 1 to {MOST_DAYS} are possible, and none without any"
+            )
+        self.days = days
+        self.last_at = LAST_FOLLOW_UP_AT + (days - 1) * DAY
+        self.attacked = attackedday.attacked(seed, payments, DAY_AT)
+        self.attacks = list(self.attacked.attacks)
+        #: Payments of its own, beside those that the attacks bring.
+        self.payments = payments - len(self.attacked.requests)
         self.begun = 0
         self.seed = seed
         self.draw = Random(seed).random  # noqa: S311 - a scenario must come again, nothing is kept secret
         self.cards = Cards(seed, payments)
+        self.introduced = Introduced(seed)
         self.carried = {
             (brand, currency)
             for profile in reference.starter_networks()
@@ -161,12 +191,14 @@ class _Day:
     # -- the order of rows -----------------------------------------------------------------------------
 
     def rows(self) -> Iterator[InputRow]:
-        for entry in reference.published(reference.starter()):
+        for entry in reference.published([*reference.starter(), *self.attacked.entries]):
             self.version = entry.version
             yield InputRow(DAY_AT - REFERENCE_LEAD, entry)
-        self._publish_health(SLOW_FROM, healthy=False)
-        self._publish_health(SLOW_UNTIL, healthy=True)
-        self._publish_about_money()
+        for request in self.attacked.requests:
+            self._push(request.occurred_at + DELAY, request)
+        announced = [*self._health(), *self.attacked.desk, *self._about_money()]
+        for at, told in sorted(announced, key=lambda one: one[0]):
+            self._publish(at, told)
         self._choose()
         skip = 0
         for number, begun in enumerate(self._beginnings()):
@@ -180,23 +212,24 @@ class _Day:
                 skip = CARD_TEST_PAYMENTS - 1
             else:
                 self._pay(at, TRADES[trade])
-        yield from self._come(LAST_FOLLOW_UP_AT + DAY)
+        yield from self._come(self.last_at + DAY)
 
     def _beginnings(self) -> list[int]:
         """When each payment begins and at which merchant, in one number, in order of time."""
         shares = [trade.share for trade in TRADES]
         begun = array("q")
-        for _ in range(self.payments):
+        for number in range(self.payments):
             trade = self._weighted(shares)
             second = seconds_of_day(self.draw(), self.draw(), TRADES[trade].hours_east)
-            at = DAY_AT + second * SECOND + int(self.draw() * SECOND)
+            midnight = DAY_AT + number * self.days // self.payments * DAY
+            at = midnight + second * SECOND + int(self.draw() * SECOND)
             begun.append(at * len(TRADES) + trade)
         return sorted(begun)
 
     def _come(self, until: int) -> Iterator[InputRow]:
         while self.waiting and self.waiting[0].at < until:
             row = heapq.heappop(self.waiting)
-            yield InputRow(row.at, row.entry)
+            yield self.introduced.row(InputRow(row.at, row.entry))
 
     def _push(self, at: int, entry: Request | ReferencePublished) -> None:
         self.pushed += 1
@@ -213,17 +246,17 @@ class _Day:
             self._push(arrived + SECOND + self._up_to(20 * MINUTE), entry)
         return arrived
 
-    def _publish_health(self, at: int, *, healthy: bool) -> None:
-        note = (
-            "answers come in time again" if healthy else "every third answer takes longer than the time-out"
-        )
-        self._publish(at, reference.health(SLOW_NETWORK, healthy=healthy, note=note))
+    def _health(self) -> Iterator[tuple[int, Entry]]:
+        note = "every third answer takes longer than the time-out"
+        yield SLOW_FROM, reference.health(SLOW_NETWORK, healthy=False, note=note)
+        note = "answers come in time again"
+        yield SLOW_UNTIL, reference.health(SLOW_NETWORK, healthy=True, note=note)
 
-    def _publish_about_money(self) -> None:
+    def _about_money(self) -> Iterator[tuple[int, Entry]]:
         """A merchant moves to a bank account that takes two days to be validated; another's money is held for two."""
         for day, valid in ((1, False), (3, True)):
             account = PayoutAccount("lumen-books", "EUR", "ba-7f3k9q", "micro_deposit", valid)
-            self._publish(DAY_AT + day * DAY, Entry("payoutaccount", "lumen-books/EUR", account))
+            yield DAY_AT + day * DAY, Entry("payoutaccount", "lumen-books/EUR", account)
             hold = HoldInstruction(
                 "al-safat-electronics",
                 "KWD",
@@ -234,7 +267,7 @@ class _Day:
                 0,
                 valid,
             )
-            self._publish(DAY_AT + day * DAY + HOUR, Entry("hold", hold.hold_id, hold))
+            yield DAY_AT + day * DAY + HOUR, Entry("hold", hold.hold_id, hold)
 
     def _choose(self) -> None:
         """Some merchants want to be paid otherwise, and not all of them may; one in ten is mistaken about the day."""
@@ -260,7 +293,7 @@ class _Day:
                     self._push(request.occurred_at + SECOND, request)
 
     def _publish(self, at: int, entry: Entry) -> None:
-        """Reference data that comes while the day lasts, in the order of its time."""
+        """Reference data that comes while the day lasts: to be called in the order of time."""
         self.version += 1
         for published in reference.published([entry], self.version):
             self._push(at, published)
@@ -305,6 +338,7 @@ class _Day:
             occurred_at=at,
             producer=trade.producer,
             simulated=True,
+            phone_ref=card.phone(channel),
         )
 
     def _card(self, trade: Trade, at: int, currency: str) -> Card:
@@ -324,10 +358,15 @@ class _Day:
         trade = self._pick([trade for trade in TRADES if trade.producer == "webshop"])
         card = self.cards.stolen(self.pushed)
         currency = next(iter(trade.median))
+        self.introduced.provider.haunt(card.ip(Channel.ECOMMERCE))
+        tried = []
         for number in range(CARD_TEST_PAYMENTS):
             request = self._request(at, trade, card, currency, 100 + number * 50, manual=False)
-            self._push(at + 50 * MILLISECOND, request)
+            self._push(at + DELAY, request)
+            tried.append(paid_by_attack(request))
             at += 20 * SECOND + self._up_to(40 * SECOND)
+        name = f"card-trial-{1 + sum(attack.kind is AttackKind.CARD_TRIAL for attack in self.attacks)}"
+        self.attacks.append(Attack(name, AttackKind.CARD_TRIAL, [f"card:{card.card_id}"], currency, tried))
 
     def _send_bad(self, at: int, trade: Trade, card: Card, currency: str) -> None:
         """A request that intake refuses, for one of its reasons."""
@@ -467,7 +506,7 @@ class _Day:
         others = [trade.merchant for trade in TRADES if trade.merchant != request.merchant]
         stranger = others[chance(self.seed, "stranger", capture) * len(others) // MILLION]
         for evidence in answers(self.seed, charge, stranger):
-            if evidence.occurred_at <= LAST_FOLLOW_UP_AT:
+            if evidence.occurred_at <= self.last_at:
                 # Without a draw of the day's own: whoever disputes changes nothing else of the day.
                 drawn = chance(self.seed, "delivered", evidence.merchant, evidence.idempotency_key)
                 arrived = evidence.occurred_at + 40 * MILLISECOND + drawn  # up to a second more
@@ -476,7 +515,8 @@ class _Day:
                     self._push(arrived + 5 * MINUTE, evidence)
 
     def _refund_some(self, at: int, request: PaymentRequest, payment: str, captured: int) -> None:
-        at += self._up_to(max(1, LAST_FOLLOW_UP_AT - at))
+        last_at = min(self.last_at, LAST_FOLLOW_UP_AT + (at - DAY_AT) // DAY * DAY)
+        at += self._up_to(max(1, last_at - at))
         whole = self._chance(REFUNDED_IN_FULL)
         amount = captured if whole else max(1, captured * (1 + int(self.draw() * 8)) // 10)
         self._refund(at, request, payment, amount)
@@ -494,7 +534,7 @@ class _Day:
                 amount,
                 request.currency,
                 final,
-                min(at, LAST_FOLLOW_UP_AT),
+                min(at, self.last_at),
                 request.producer,
                 True,
             ),
@@ -510,14 +550,14 @@ class _Day:
                 payment,
                 amount,
                 request.currency,
-                min(at, LAST_FOLLOW_UP_AT),
+                min(at, self.last_at),
                 request.producer,
                 True,
             ),
         )
 
     def _void(self, at: int, request: PaymentRequest, payment: str, capture: str = "") -> None:
-        occurred_at = min(at, LAST_FOLLOW_UP_AT)
+        occurred_at = min(at, self.last_at)
         void = VoidRequest(
             request.merchant, self._key("void"), payment, occurred_at, request.producer, True, capture
         )
@@ -525,23 +565,26 @@ class _Day:
 
     def _refund(self, at: int, request: PaymentRequest, payment: str, amount: int) -> None:
         note = self._pick(("returned goods", "cancelled order", "price adjustment", "goodwill"))
+        key = self._key("refund")
+        stolen = chance(self.seed, "refunded for fraud", request.merchant, key) < REFUNDED_FOR_FRAUD
         self._send_follow_up(
             at,
             RefundRequest(
                 request.merchant,
-                self._key("refund"),
+                key,
                 payment,
                 amount,
                 request.currency,
                 note,
-                min(at, LAST_FOLLOW_UP_AT),
+                min(at, self.last_at),
                 request.producer,
                 True,
+                RefundReason.FRAUDULENT if stolen else RefundReason.REQUESTED_BY_CUSTOMER,
             ),
         )
 
     def _send_follow_up(self, at: int, request: Request) -> None:
-        self._send(min(at, LAST_FOLLOW_UP_AT), request)
+        self._send(min(at, self.last_at), request)
 
     # -- chance ----------------------------------------------------------------------------------------
 

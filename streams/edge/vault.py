@@ -32,7 +32,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from events.errors import Refused, Unavailable, ValidationError
 from events.identity import ENTROPY_BYTES, SLOTS, card_id, luhn_ok, mask
-from events.requests import Request
+from events.requests import PaymentRequest, Request
 from streams.hosts.admission import Keys
 
 KEY_BYTES: Final = 32
@@ -124,7 +124,12 @@ def open_keys(folder: Path) -> Keys:
 
 
 def body_mac(key: bytes, request: Request) -> str:
-    """The keyed hash of a request, hexadecimal. Covers every field, the kind of request among them."""
+    """The keyed hash of a request, hexadecimal. Covers every field that was asked for, the kind of request among them.
+
+    What an identity provider said is not: asked again it may say another thing of the same request.
+    """
+    if isinstance(request, PaymentRequest) and request.signals is not None:
+        request = msgspec.structs.replace(request, signals=None)
     return hmac.digest(key, msgspec.json.encode(request, order="deterministic"), "sha256").hex()
 
 

@@ -18,7 +18,7 @@ class Terms(msgspec.Struct):
     match_days: int = 7
     invoice_days: int = 21
     answer_days: int = 5
-    age_days: list[int] = msgspec.field(default_factory=lambda: [14, 30, 60])
+    age_days: tuple[int, ...] = (14, 30, 60)
     memory_days: int = 60
 
 
@@ -29,7 +29,7 @@ def terms_of(published: ReconciliationTerms) -> Terms:
         published.match_days,
         published.invoice_days,
         published.answer_days,
-        sorted(published.age_days),
+        tuple(sorted(published.age_days)),
         published.memory_days,
     )
 

@@ -15,7 +15,7 @@ import msgspec
 from events.envelope import Recorded
 from events.lifecycle import CaptureRequested, IncrementRequested, OperationParked, VoidRequested
 from events.refunds import RefundRequested
-from events.requests import Operation
+from events.requests import Operation, RefundReason
 
 
 class FollowUp(msgspec.Struct, frozen=True, gc=False):
@@ -32,6 +32,7 @@ class FollowUp(msgspec.Struct, frozen=True, gc=False):
     final: bool
     causation_id: str
     occurred_at: int
+    reason: RefundReason | None = None
 
 
 class Bag(msgspec.Struct):
@@ -69,6 +70,7 @@ def receive(bag: Bag, recorded: Recorded) -> None:
             final,
             meta.event_id,
             meta.occurred_at,
+            body.reason if isinstance(body, RefundRequested) else None,
         ),
     )
 

@@ -3,6 +3,9 @@
     feature(k) at log position k with event time t, for a window w, is the number of payments with the same key whose
     last label at a position before k is fraud, and whose own event time lies in (t - w, t]
 
+A payment is fraud while the last word of the issuer, of the merchant or of our own analysts says so (:data:`VOICES`):
+none of them takes back what another has said. It is genuine when nobody calls it fraud and somebody has said so.
+
 So a label counts from its own position on, never before, and in the windows that its *payment* lies in. One that is
 said twice counts once, and one that is taken back counts no more from there on. What was decided before stays as it is.
 
@@ -13,20 +16,18 @@ What is counted is exact, and kept until no window reaches it. Which label a pay
 
 from bisect import bisect_left, bisect_right, insort
 from collections.abc import Iterator
+from operator import itemgetter
 from typing import Final
 
 import msgspec
 
 from events.calendar import HOUR
-from events.disputes import Label
+from events.disputes import Label, LabelSource
 from events.labels import LabelApplied, LabelSignalled, PaymentLabelled
 from streams.features.days import Day, before, forget, put_aside
 from streams.features.rules.catalogue import WINDOWS
-from streams.features.velocity import CARD, CARD_MERCHANT, DIMENSIONS, EVERY
+from streams.features.velocity import CARD, CARD_MERCHANT, DIMENSIONS, EVERY, Keys
 from streams.features.windows import LATENESS, Hour, file_under, hours_before, take_hour
-
-Keys = tuple[str, str, str, str, str, str]
-"""The keys of a payment in the order of velocity's dimensions, "" for one that it has not."""
 
 OWN: Final = CARD | CARD_MERCHANT
 """What only payments with the same card share: a label counts there at once."""
@@ -39,11 +40,19 @@ OUTLIER_DAYS: Final = 182
 """How many days an unusual amount is remembered: a little longer than its payment can be disputed."""
 REMEMBERED_DAYS: Final = 400
 
+VOICES: Final = {
+    LabelSource.EARLY_WARNING: 1,
+    LabelSource.DISPUTE: 1,
+    LabelSource.REFUND: 2,
+    LabelSource.ANALYST: 4,
+}
+"""Whose word a source is, as bits: a report and a dispute are the issuer's."""
+
 COLUMNS: Final = tuple(f"{dimension}.frauds_{window}" for dimension in DIMENSIONS for window in WINDOWS)
 """The names of the values of :func:`measure`, as rules call them."""
 
-_WIDTHS: Final = tuple(WINDOWS.values())
-_NOTHING: Final = (0,) * len(_WIDTHS)
+_WINDOWS: Final = len(WINDOWS)
+_WIDEST_FIRST: Final = sorted(enumerate(WINDOWS.values()), key=itemgetter(1), reverse=True)
 
 
 class Counts(msgspec.Struct):
@@ -62,9 +71,13 @@ class Known(msgspec.Struct, frozen=True, gc=False):
 
 
 class Book(msgspec.Struct):
-    """What labels were counted, by payment, and which payments were unusual for their cards; both by their days."""
+    """What labels were counted, by payment, and which payments were unusual for their cards; both by their days.
+
+    ``accused`` has the voices that call a payment fraud.
+    """
 
     known: dict[str, Known] = {}
+    accused: dict[str, int] = {}
     days: list[Day] = []
     outliers: dict[str, bool] = {}
     outlier_days: list[Day] = []
@@ -103,14 +116,16 @@ def take_back(counts: Counts, dimensions: int, keys: Keys, at: int) -> None:
 
 def measure(counts: Counts, keys: Keys, at: int) -> list[int]:
     """The values of :data:`COLUMNS` for a payment at event time ``at``."""
-    values: list[int] = []
-    for found, key in zip(counts.frauds, keys, strict=True):
-        times = found.get(key) if key else None
-        if times is None:
-            values += _NOTHING
-            continue
-        end = bisect_right(times, at)
-        values += [end - bisect_right(times, at - width, 0, end) for width in _WIDTHS]
+    values = [0] * len(COLUMNS)
+    for place, times in enumerate(map(dict.get, counts.frauds, keys)):
+        if times is not None:
+            end = bisect_right(times, at)
+            # A label comes days after its payment: nearly always the narrower windows are empty.
+            for window, width in _WIDEST_FIRST:
+                counted = end - bisect_right(times, at - width, 0, end)
+                if not counted:
+                    break
+                values[place * _WINDOWS + window] = counted
     return values
 
 
@@ -134,12 +149,27 @@ def forget_hour(counts: Counts, hour: int) -> None:
 # --- which label counts ---------------------------------------------------------------------------------
 
 
-def following(book: Book, payment_id: str, said: Label) -> tuple[int, int] | None:
-    """The number of a payment's next label, and since when the opposite was known (0: never); None for no news."""
+def hear(book: Book, payment_id: str, source: LabelSource, said: Label) -> None:
+    """Take somebody's word; his last one counts."""
+    accused = book.accused.get(payment_id, 0)
+    voice = VOICES[source]
+    accused = accused | voice if said is Label.FRAUD else accused & ~voice
+    if accused:
+        book.accused[payment_id] = accused
+    else:
+        book.accused.pop(payment_id, None)
+
+
+def following(book: Book, payment_id: str) -> tuple[Label, int, int] | None:
+    """A payment's next label by what was heard, its number, since when the opposite was known (0: never).
+
+    None for no news.
+    """
+    label = Label.FRAUD if payment_id in book.accused else Label.GENUINE
     known = book.known.get(payment_id)
     if known is None:
-        return 1, 0
-    return None if known.label is said else (known.number + 1, known.known_at)
+        return label, 1, 0
+    return None if known.label is label else (label, known.number + 1, known.known_at)
 
 
 def note(book: Book, body: PaymentLabelled, known_at: int, day_on: int) -> None:
@@ -170,6 +200,7 @@ def forget_day(book: Book, kind: str, day_on: int) -> None:
     for payment_id in forget(book.days, day_on):
         if payment_id not in later:
             book.known.pop(payment_id, None)
+            book.accused.pop(payment_id, None)
 
 
 def own_keys(body: PaymentLabelled) -> Keys:

@@ -5,53 +5,63 @@ is a function of the events that were taken before it, and of the payment: the s
 back-test and in an explanation.
 
 ``mine`` says whose keys are counted here (:mod:`streams.features.velocity`). A partition of the stream holds all
-payments of its cards and some of everybody else's, so it counts :data:`HOME` alone; what would depend on how the
+payments of its cards and some of everybody else's, so it counts its own (``HOME``) alone; what would depend on how the
 payments are shared out is not known there. A back-test reads every partition and counts every key. Labels are told to
 every partition, so how many payments are known to be fraud is known under every key (:mod:`streams.features.labels`).
 
-What a verdict records of it are the whole numbers of :data:`RECORDED`, -1 for what is not known, and the texts of
-:data:`TEXTS`. What the request itself says stands in the request.
+What a verdict records of it, :mod:`streams.features.vectors` says. What the request itself says stands in the request.
 """
 
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from operator import itemgetter
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
 from events.authorization import MessageKind, NetworkReplyReceived, PaymentAuthorized, PaymentDeclined
-from events.calendar import DAY, SECOND, weekday
+from events.calendar import DAY, SECOND, day_of, weekday
 from events.disputes import Label
 from events.envelope import Recorded
+from events.hotlist import DeclineNoted
 from events.labels import LabelApplied, PaymentLabelled
 from events.lifecycle import PaymentRequested
 from events.reference import BinTable, MerchantTerms, Reference
+from events.requests import Channel
 from events.risk import Mode, ModelScore
-from streams.features import familiar, labels, modelling, profiles, quantiles, velocity
+from streams.features import (
+    clusters,
+    familiar,
+    identity,
+    labels,
+    modelling,
+    online,
+    profiles,
+    quantiles,
+    velocity,
+)
 from streams.features.bins import BinBlock, blocks_of, range_of
+from streams.features.clusters import Clusters
 from streams.features.familiar import Familiar, meet
+from streams.features.identity import Identities
+from streams.features.kept import Judged
 from streams.features.labels import Counts
 from streams.features.modelling import Models
+from streams.features.online import Online
 from streams.features.profiles import Profiles
 from streams.features.quantiles import Quantiles
-from streams.features.rules.catalogue import NAMES, PLACES, WINDOWS, Value
+from streams.features.rules.catalogue import PLACES, Value
 from streams.features.rules.types import DOMAINS, WEEKDAYS
-from streams.features.velocity import CARD, CARD_MERCHANT, MERCHANT, Mark
+from streams.features.scoring import Assessment, assess
+from streams.features.vectors import ANSWERED_TEXTS, TEXTS, plan_of, spread_of
+from streams.features.velocity import MERCHANT, Mark
 from streams.features.windows import event_time
-
-FEATURE_SET: Final = 3
-"""Names :data:`RECORDED` and :data:`TEXTS`, their order and their meaning. Others are another set."""
-
-HOME: Final = CARD | CARD_MERCHANT
-"""The keys of which a partition has all payments: card numbers decide where a payment goes."""
 
 ENOUGH: Final = 100
 """Payments from which a merchant's amounts have a middle and a tail."""
 
-UNKNOWN: Final = -1
-"""In a recorded vector: not known. No figure that is recorded can be negative."""
-
+_CHANNELS: Final = {channel: channel.value for channel in Channel}
+_DEVICE, _EMAIL = familiar.KINDS.index("device"), familiar.KINDS.index("email")
 _MINUTE_US: Final = 60 * SECOND
 _SEPARATOR: Final = "\x1f"
 _AVS: Final = {
@@ -64,75 +74,13 @@ _AVS: Final = {
 _CVV: Final = {"M": "match", "N": "no_match", "P": "not_given", "S": "not_given", "U": "unavailable"}
 """The networks' letters in words. A letter that is in no table is not known."""
 
-_PLAN: Final = velocity.plan_of(",".join(WINDOWS))
 
-
-def _rule_name(column: str) -> str:
-    """velocity says card_count_1h and card_merchant_count_1h, the rules card.count_1h and card_merchant.count_1h."""
-    key, measure, window = column.rsplit("_", 2)
-    return f"{key}.{measure}_{window}"
-
-
-_COLUMNS: Final = tuple(
-    # Velocity's own count of fraud is for histories whose labels are never taken back.
-    "" if column.startswith("merchant_frauds_") else _rule_name(column)
-    for column in velocity.columns(_PLAN)
-)
-_GIVEN: Final = (
-    "amount",
-    "payment.currency",
-    "payment.channel",
-    "payment.time",
-    "payment.weekday",
-    "card.id",
-    "card.bin",
-    "merchant.id",
-    "ip.id",
-    "device.id",
-    "email.id",
-    "card.country",
-    "card.brand",
-    "card.funding",
-    "merchant.mcc",
-    "merchant.limit_percent",
-    "card.new",
-    "card.idle",
-    "device.new",
-    "email.new",
-    "card.amount_percent",
-    "card.outliers_7d",
-    "merchant.p50",
-    "merchant.p95",
-    *labels.COLUMNS,
-)
-"""What is measured beside velocity, in the order in which :func:`pay` lists it."""
-
-_VELOCITY_RECORDED: Final = tuple(name for name in _COLUMNS if name.startswith(("card.", "card_merchant.")))
-_OTHERS_RECORDED: Final = (
-    "merchant.limit_percent",
-    "card.new",
-    "card.idle",
-    "device.new",
-    "email.new",
-    "card.amount_percent",
-    "card.outliers_7d",
-    *labels.COLUMNS,
-)
-RECORDED: Final = (
-    *_VELOCITY_RECORDED,
-    *_OTHERS_RECORDED,
-    *(f"profile.{name}" for name in profiles.NAMES),
-)
-"""The whole numbers of a recorded vector. Those of the profile (what a model sees) stand at its end."""
-
-TEXTS: Final = ("card.country", "card.brand", "card.funding", "merchant.mcc")
-ANSWERED_TEXTS: Final = ("authorization.code", "payment.avs", "payment.cvv")
-"""What a verdict behind an authorization records."""
-
-_velocity_recorded: Final = itemgetter(*(PLACES[name] for name in _VELOCITY_RECORDED))
-_others_recorded: Final = itemgetter(*(PLACES[name] for name in _OTHERS_RECORDED))
 _texts_recorded: Final = itemgetter(*(PLACES[name] for name in TEXTS))
 _answered_recorded: Final = itemgetter(*(PLACES[name] for name in ANSWERED_TEXTS))
+_keys_of: Final = itemgetter(
+    *(PLACES[f"{name}.id"] for name in ("card", "ip", "device", "email", "merchant")),
+    PLACES["payment.channel"],
+)
 _SCORE: Final = PLACES["model.score"]
 _OUTLIERS_7D: Final = profiles.NAMES.index("card_outliers_7d")
 
@@ -154,24 +102,33 @@ class Measures(msgspec.Struct):
     mine: int
     velocity: velocity.State
     frauds: Counts
+    clusters: Clusters = msgspec.field(default_factory=Clusters)
     profiles: Profiles = msgspec.field(default_factory=Profiles)
     familiar: Familiar = msgspec.field(default_factory=Familiar)
+    identities: Identities = msgspec.field(default_factory=Identities)
     amounts: dict[str, Quantiles] = {}
     bins: list[BinBlock] = []
     terms: dict[str, Terms] = {}
 
 
 class Measured(msgspec.Struct, gc=False):
-    """What was measured of a payment: the vector that rules read, the profile that models read, what they say."""
+    """What was measured of a payment at its event time: what rules read, models read, verdicts record; what models say.
 
+    ``features`` are the whole numbers that a verdict records, ``scores`` is what the models say. ``judged`` is the
+    payment as the scorecard that learns saw it, where there is one.
+    """
+
+    at: int
     vector: list[Value]
     profile: list[int]
+    features: list[int]
     scores: list[ModelScore] = []
+    judged: Judged | None = None
 
 
 def initial(mine: int) -> Measures:
     """Nothing has happened."""
-    return Measures(mine, velocity.initial(_PLAN), labels.initial())
+    return Measures(mine, velocity.initial(plan_of(mine)), labels.initial())
 
 
 def refer(measures: Measures, content: Reference) -> None:
@@ -210,13 +167,13 @@ def pay(measures: Measures, recorded: Recorded, event_id: str) -> Measured | Non
     profile = profiles.observe(measures.profiles, f"{card}{_SEPARATOR}{body.currency}", merchant, at, amount)
     row = range_of(measures.bins, body.bin)
     terms = measures.terms.get(merchant, _NO_TERMS)
-    seen = meet(measures.familiar, card, at)
+    seen, new = meet(measures.familiar, card, identity.names_of(body), at)
     ratio = profile[profiles.RATIO]
     half, most = _usual_amounts(measures, body)
     given = (
         amount,
         body.currency,
-        body.channel.value,
+        _CHANNELS[body.channel],
         at % DAY // _MINUTE_US,
         WEEKDAYS[weekday(at // DAY)],
         card,
@@ -232,28 +189,54 @@ def pay(measures: Measures, recorded: Recorded, event_id: str) -> Measured | Non
         amount * 100 // terms.max_amount if terms.max_amount > 0 else None,
         seen is None,
         None if seen is None else (at - seen) // SECOND,
-        _is_new(measures, "device", body.device_ref, card, at),
-        _is_new(measures, "email", body.email_ref, card, at),
+        new[_DEVICE],
+        new[_EMAIL],
         ratio * 100 // profiles.UNIT if ratio else None,
         profile[_OUTLIERS_7D],
         half,
         most,
-        *labels.measure(measures.frauds, velocity.keys_of(measures.velocity, event_id), at),
+        *labels.measure(measures.frauds, found.keys, at),
+        *clusters.measure(measures.clusters, found.keys),
+        *identity.measure(measures.identities, body, at, new),
     )
-    return Measured(list(_spread(measures.mine)((*found.values, *given, None))), profile)
+    vector, features = spread_of(measures.mine)(found.values, given, profile)
+    return Measured(at, vector, profile, features)
 
 
-def ask(models: Models, measured: Measured) -> None:
-    """Ask the models in use; rules read the champion's score."""
+def ask(models: Models, learning: Online, measured: Measured) -> None:
+    """Ask the models in use; rules read the champion's score, or that of the scorecard that stands in for it."""
     measured.scores = modelling.scores(models, measured.profile)
+    learner = learning.learner
+    if learner is not None:
+        mode = online.mode_of(learner, champion=Mode.ENFORCE in models.hashes)
+        told, measured.judged = online.ask(learner, measured.profile, measured.at, mode)
+        measured.scores.insert(0 if mode is Mode.ENFORCE else len(measured.scores), told)
     for said in measured.scores:
         if said.mode is Mode.ENFORCE:
             measured.vector[_SCORE] = said.score
 
 
+def reasons(models: Models, learning: Online, profile: list[int]) -> list[Assessment]:
+    """Where the scores that :func:`ask` finds come from, in their order: for payments that somebody looks at."""
+    found = [modelling.reasons(models, mode, profile) for mode in Mode if mode in models.hashes]
+    learner = learning.learner
+    if learner is not None:
+        mode = online.mode_of(learner, champion=Mode.ENFORCE in models.hashes)
+        why = assess(online.model_of(learner), profile)
+        found.insert(0 if mode is Mode.ENFORCE else len(found), why)
+    return found
+
+
 def decline(measures: Measures, payment_id: str, now: int) -> None:
     """Take note that a payment was declined."""
     velocity.mark(measures.velocity, payment_id, Mark.DECLINED, now)
+
+
+def decline_of(payment_id: str, measured: Measured) -> DeclineNoted:
+    """A declined payment with its keys. At a till the device is the merchant's, and no key."""
+    card, ip, device, email, merchant, channel = (value or "" for value in _keys_of(measured.vector))
+    device = "" if channel == Channel.POINT_OF_SALE else device
+    return DeclineNoted(payment_id, card, ip, device, email, merchant, measured.at)
 
 
 def label_own(measures: Measures, body: PaymentLabelled, now: int) -> None:
@@ -264,6 +247,11 @@ def label_own(measures: Measures, body: PaymentLabelled, now: int) -> None:
 def label_shared(measures: Measures, body: LabelApplied, now: int) -> None:
     """Take a label under what payments of other cards share with its payment."""
     _count(measures, body.label, labels.SHARED, labels.shared_keys(body), body.paid_at, now)
+    if body.label is Label.FRAUD:
+        keys = (body.card_id, body.ip_ref, body.device_ref, body.email_ref)
+        clusters.add(measures.clusters, body.payment_id, keys, day_of(now))
+    else:
+        clusters.take_back(measures.clusters, (body.payment_id,))
     profiles.learn(
         measures.profiles,
         body.merchant,
@@ -282,11 +270,12 @@ def label(
     if fraud:
         keys = velocity.keys_of(measures.velocity, payment_id)
         labels.count(measures.frauds, velocity.EVERY, keys, paid_at, now)
+        clusters.add(measures.clusters, payment_id, keys[:4], day_of(now))
     profiles.learn(measures.profiles, merchant, paid_at, now, fraud=fraud, ordinary=ordinary)
 
 
 def _count(
-    measures: Measures, said: Label, dimensions: int, keys: labels.Keys, paid_at: int, now: int
+    measures: Measures, said: Label, dimensions: int, keys: velocity.Keys, paid_at: int, now: int
 ) -> None:
     match said:
         case Label.FRAUD:
@@ -302,6 +291,8 @@ def stale(measures: Measures, now: int) -> list[str]:
         *(f"names {day_on:08d}" for day_on in familiar.stale_days(measures.familiar, now)),
         *(f"profiles {day_on:08d}" for day_on in profiles.stale_days(measures.profiles, now)),
         *(f"frauds {hour:08d}" for hour in labels.stale_hours(measures.frauds, now)),
+        *(f"clusters {day_on:08d}" for day_on in clusters.stale_days(measures.clusters, day_of(now))),
+        *identity.stale(measures.identities, now),
     ]
 
 
@@ -315,26 +306,21 @@ def forget(measures: Measures, what: str) -> None:
             familiar.forget_day(measures.familiar, int(number))
         case "frauds":
             labels.forget_hour(measures.frauds, int(number))
-        case _:
+        case "clusters":
+            clusters.forget_day(measures.clusters, int(number))
+        case "profiles":
             profiles.forget_day(measures.profiles, int(number))
-
-
-def features_of(measured: Measured) -> list[int]:
-    """The whole numbers of :data:`RECORDED`."""
-    vector = measured.vector
-    features: list[int] = [*_velocity_recorded(vector)]
-    features += [UNKNOWN if value is None else int(value) for value in _others_recorded(vector)]
-    features += measured.profile
-    return features
+        case _:
+            identity.forget(measures.identities, kind, int(number))
 
 
 def texts_of(measured: Measured) -> list[str]:
-    """The texts of :data:`TEXTS`."""
+    """The texts of :data:`~streams.features.vectors.TEXTS`."""
     return [value or "" for value in _texts_recorded(measured.vector)]
 
 
 def answered_texts_of(vector: Sequence[Value]) -> list[str]:
-    """The texts of :data:`ANSWERED_TEXTS`."""
+    """The texts of :data:`~streams.features.vectors.ANSWERED_TEXTS`."""
     return [value or "" for value in _answered_recorded(vector)]
 
 
@@ -361,26 +347,8 @@ def summary(measures: Measures) -> Iterator[str]:
     cards = measures.profiles.cards
     for card in sorted(cards):
         known = cards[card]
-        yield f"profile {card} {known.payments} {known.total} {known.outliers} {known.newest}"
-
-
-@lru_cache(maxsize=2)
-def _spread(mine: int) -> Any:
-    """What puts the values of velocity, those of :data:`_GIVEN` and a last None into their places."""
-    sources = [*_COLUMNS, *_GIVEN]
-    nobody = len(sources)
-    bits = {dimension: 1 << place for place, dimension in enumerate(velocity.DIMENSIONS)}
-    found = {name: place for place, name in enumerate(sources)}
-    for name in filter(None, _COLUMNS):
-        if not bits[name.partition(".")[0]] & mine:
-            found[name] = nobody
-    return itemgetter(*(found.get(name, nobody) for name in NAMES))
-
-
-def _is_new(measures: Measures, kind: str, ref: str, card: str, at: int) -> bool | None:
-    if not ref:
-        return None
-    return meet(measures.familiar, f"{kind}{_SEPARATOR}{ref}{_SEPARATOR}{card}", at) is None
+        yield f"profile {card} {known.payments} {known.total} {known.outliers or []} {known.newest}"
+    yield from identity.summary(measures.identities)
 
 
 def _usual_amounts(measures: Measures, body: PaymentRequested) -> tuple[int | None, int | None]:

@@ -107,6 +107,11 @@ class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     model: msgspec.Raw
 
 
+# Made before there are threads: see EngineSpec.
+_FILE: Final = msgspec.json.Decoder(_File)
+_MODEL: Final = msgspec.json.Decoder(Model)
+
+
 def encode_model(model: Model) -> str:
     """The document of a model; the same model gives the same text."""
     _check(model)
@@ -119,7 +124,7 @@ def decode_model(text: str | bytes, expected_sha256: str = "") -> tuple[Model, s
     if len(text) > LONGEST_BYTES:
         raise ValidationError("model", f"a model file has at most {LONGEST_BYTES:,} bytes")
     try:
-        file = msgspec.json.decode(text, type=_File)
+        file = _FILE.decode(text)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise ValidationError("model", f"this is no model file: {error}") from error
     content = bytes(file.model)
@@ -129,7 +134,7 @@ def decode_model(text: str | bytes, expected_sha256: str = "") -> tuple[Model, s
     if expected_sha256 not in ("", found):
         raise ValidationError("sha256", f"the model {expected_sha256} was asked for, the file holds {found}")
     try:
-        model = msgspec.json.decode(content, type=Model)
+        model = _MODEL.decode(content)
     except msgspec.MsgspecError as error:
         raise ValidationError("model", str(error)) from error
     _check(model)

@@ -24,7 +24,7 @@ from typing import Final, NamedTuple
 import msgspec
 
 from events.calendar import DAY, HOUR, SECOND
-from streams.features.days import Day, before, forget, put_aside
+from streams.features.days import Day, before, forget, refile
 
 PROFILE_SET: Final = 2
 """Names the order and the meaning of :data:`PROFILE`. Another meaning is another set."""
@@ -87,12 +87,15 @@ PROFILE_SHA256: Final = sha256(
 """What a model file must name to be used on these features: their order, names, units, and every number in them."""
 
 
-class CardProfile(msgspec.Struct):
-    """A card's payments: how many, the sum of their capped amounts, when the outliers of 14 days were, the newest."""
+class CardProfile(msgspec.Struct, gc=False):
+    """A card's payments: how many, the sum of their capped amounts, when the outliers of 14 days were, the newest.
+
+    Most cards never have an outlier: None saves them an empty list.
+    """
 
     payments: int = 0
     total: int = 0
-    outliers: list[int] = []
+    outliers: list[int] | None = None
     newest: int = 0
 
 
@@ -133,7 +136,7 @@ def observe(profiles: Profiles, card: str, merchant: str, at: int, amount: int) 
         known = profiles.cards[card] = CardProfile()
     if at > known.newest:
         if at // DAY != known.newest // DAY:
-            _file(profiles.days, at // DAY, card)
+            refile(profiles.days, None, at, card)
         known.newest = at
     total, payments = known.total, known.payments
     ratio = amount * UNIT * payments // total if payments >= ENOUGH and total > 0 else 0
@@ -145,6 +148,8 @@ def observe(profiles: Profiles, card: str, merchant: str, at: int, amount: int) 
     else:
         vector = [amount, ratio, 0, 0]
     if ratio > OUTLIER:
+        if outliers is None:
+            outliers = known.outliers = []
         insort(outliers, at)
         if len(outliers) > MOST_OUTLIERS:
             del outliers[0]
@@ -155,7 +160,8 @@ def observe(profiles: Profiles, card: str, merchant: str, at: int, amount: int) 
     if place is None:
         vector += _NOTHING_KNOWN
     else:
-        _expire(place, at // HOUR)
+        if place.hours and place.hours[0] <= at // HOUR - KNOWN_HOURS:
+            _expire(place, at // HOUR)
         run = place.run
         vector += (
             _seconds(at, place.genuine_times),
@@ -228,14 +234,12 @@ def forget_day(profiles: Profiles, day_on: int) -> None:
             del profiles.cards[card]
 
 
-def _file(days: list[Day], day_on: int, card: str) -> None:
-    """Days are filed in order: what comes late is kept a little longer."""
-    put_aside(days, max(day_on, days[-1].day_on) if days else day_on, card)
-
-
 def _seconds(at: int, times: list[int]) -> int:
     """How long ago the last of these times was."""
-    return min(max(at - times[-1], 0) // SECOND, NEVER) if times else NEVER
+    if not times:
+        return NEVER
+    ago = (at - times[-1]) // SECOND
+    return 0 if ago < 0 else ago if ago < NEVER else NEVER
 
 
 def _keep(times: list[int], at: int) -> None:

@@ -19,8 +19,8 @@ from events.clearing import (
 )
 from events.fees import FeeCorrected, InterchangeAssessed
 from events.reconciliation import DiscrepancyDetected, DiscrepancyKind
-from streams.features.days import Day, before, forget, put_aside
 from streams.features.records import Record, may_leave_again, written_off
+from streams.features.shelf import Shelf
 
 MEMORY_DAYS: Final = 10
 """How many whole days of logical time after its acceptance a record can come back."""
@@ -46,15 +46,14 @@ class Return(msgspec.Struct, frozen=True, gc=False):
 class Returns(msgspec.Struct):
     """``settled`` by record, filed by the day of its acceptance; ``waiting`` returns by record and sequence."""
 
-    settled: dict[str, Settled] = {}
-    days: list[Day] = []
+    settled: Shelf[Settled] = msgspec.field(default_factory=Shelf)
     waiting: dict[str, Return] = {}
 
 
 def accept(returns: Returns, record: Record, body: ClearingRecordAccepted, day_on: int) -> None:
     """A record that may come back from here on."""
-    returns.settled[body.record_id] = Settled(record, body.settlement_amount, body.settlement_currency)
-    put_aside(returns.days, day_on, body.record_id)
+    settled = Settled(record, body.settlement_amount, body.settlement_currency)
+    returns.settled.put(body.record_id, settled, day_on)
 
 
 def assess(returns: Returns, body: InterchangeAssessed | FeeCorrected) -> None:
@@ -119,11 +118,10 @@ def meaning_of(returns: Returns, key: str) -> list[Event]:
 
 def is_old(returns: Returns, day_on: int) -> bool:
     """Whether there are records that can come back no more."""
-    return next(before(returns.days, day_on - MEMORY_DAYS), None) is not None
+    return bool(returns.settled.days_before(day_on - MEMORY_DAYS))
 
 
 def forget_before(returns: Returns, day_on: int) -> None:
     """Forget them. A record that came back is forgotten already."""
-    for old_on in list(before(returns.days, day_on - MEMORY_DAYS)):
-        for record_id in forget(returns.days, old_on):
-            returns.settled.pop(record_id, None)
+    for old_on in returns.settled.days_before(day_on - MEMORY_DAYS):
+        returns.settled.forget(old_on)

@@ -49,6 +49,10 @@ _MERCHANT: Final = DIMENSIONS.index("merchant")
 _NO_KEYS: Final = ("", "", "", "", "", "")
 
 
+Keys = tuple[str, str, str, str, str, str]
+"""The keys of a payment in the order of DIMENSIONS, "" for one that it has not."""
+
+
 class Mark(IntEnum):
     """What may be said of a payment later; bits."""
 
@@ -67,14 +71,15 @@ class Marked(IntEnum):
 class Plan(msgspec.Struct, frozen=True):
     """What is measured: ``names`` of the windows beside the widths of ``reach``.
 
-    ``full`` adds what a payment's own engine knows and a foreign history lacks: declines, and the card at the
-    merchant. ``remembered`` is how long an id is known (microseconds).
+    ``places`` are those dimensions, by their places in DIMENSIONS, that vectors have values of, ``declines`` whether
+    they have those of declined payments. ``remembered`` is how long an id is known (microseconds).
     """
 
     names: tuple[str, ...]
     reach: Reach
     remembered: int
-    full: bool = True
+    places: tuple[int, ...]
+    declines: bool
 
 
 class Payment(msgspec.Struct, gc=False):
@@ -112,10 +117,14 @@ class State(msgspec.Struct):
 
 
 class Features(NamedTuple):
-    """A vector in the order of :func:`columns`; ``approximate`` has the bit of each dimension that is not exact."""
+    """A vector in the order of :func:`columns`, and the payment's keys in the order of DIMENSIONS.
+
+    ``approximate`` has the bit of each dimension that is not exact.
+    """
 
     values: list[int]
     approximate: int
+    keys: Keys
 
 
 def plan_of(
@@ -125,12 +134,16 @@ def plan_of(
     remembered: int = 0,
     hot: int = HOT,
     full: bool = True,
+    declines: bool = True,
+    mine: int = EVERY,
 ) -> Plan:
     """The plan for windows such as ``10m,1h,7d``; ValidationError where they cannot be.
 
     ``lateness`` is how far behind the newest event (microseconds) one may come and still get exact features;
     ``remembered`` how far behind it an id is known, and never less than windows reach; ``hot`` the number of events
-    from which a key goes into tiles, 0 for never.
+    from which a key goes into tiles, 0 for never. ``full`` adds the card at the merchant, ``declines`` which
+    payments were declined: a payment's own engine knows both, limits over all cards know declines, a foreign history
+    neither. Vectors leave out the dimensions whose bits are not in ``mine``, where none of their keys is ever counted.
     """
     names = tuple(name.strip() for name in windows.split(","))
     if len(names) > MOST_WINDOWS:
@@ -138,7 +151,8 @@ def plan_of(
     if len(set(names)) < len(names):
         raise ValidationError("windows", f"{windows!r} names one twice")
     reach = reach_of(tuple(_width(name) for name in names), lateness, hot)
-    return Plan(names, reach, max(reach.kept, remembered), full)
+    places = tuple(place for place in range(len(DIMENSIONS) if full else _KEYS) if mine >> place & 1)
+    return Plan(names, reach, max(reach.kept, remembered), places, declines)
 
 
 def _width(name: str) -> int:
@@ -153,10 +167,11 @@ def _width(name: str) -> int:
 
 def columns(plan: Plan) -> list[str]:
     """The names of a vector's values: ``card_count_10m``, ``ip_cards_1h``, ``merchant_frauds_7d``."""
-    dimensions = DIMENSIONS if plan.full else DIMENSIONS[:_KEYS]
-    measures = ("count", "sum", "declines") if plan.full else ("count", "sum")
+    dimensions = [DIMENSIONS[place] for place in plan.places]
+    measures = ("count", "sum", "declines") if plan.declines else ("count", "sum")
     groups = [f"{dimension}_{measure}" for dimension in dimensions for measure in measures]
-    groups += [f"{dimension}_cards" for dimension in SHARED] + ["merchant_frauds"]
+    groups += [f"{dimension}_cards" for dimension in SHARED if dimension in dimensions]
+    groups += ["merchant_frauds"] if "merchant" in dimensions else []
     return [f"{group}_{name}" for group in groups for name in plan.names]
 
 
@@ -198,15 +213,16 @@ def observe(
     if state.waiting:
         _apply_waiting(state, event_id, payment)
 
+    declines = plan.declines
+    keys = _keys(payment)
     windows = len(reach.widths)
-    full = plan.full
     nothing = (0,) * windows
     values: list[int] = []
     cards: list[int] = []
-    for place, key in enumerate(_keys(payment) if full else payment.keys):
-        shared = place in _SHARED
+    for place in plan.places:
+        key, shared = keys[place], place in _SHARED
         if not key or not mine >> place & 1:
-            values += nothing * (3 if full else 2)
+            values += nothing * (3 if declines else 2)
             if shared:
                 cards += nothing
             continue
@@ -226,12 +242,12 @@ def observe(
             series.take_and_measure(subject, at, amount, reach, values)
             if subject.tiles is not None and series.is_tiled(subject, at, reach):
                 approximate |= 1 << place
-        if full and _count_marked(state.declines[place], key, at, reach, values):
+        if declines and _count_marked(state.declines[place], key, at, reach, values):
             approximate |= 1 << place
     values += cards
-    if _count_marked(state.frauds, merchant, at, reach, values):
+    if _MERCHANT in plan.places and _count_marked(state.frauds, merchant, at, reach, values):
         approximate |= MERCHANT
-    return Features(values, approximate)
+    return Features(values, approximate, keys)
 
 
 def mark(state: State, event_id: str, said: Mark, at: int) -> Marked:
@@ -254,7 +270,22 @@ def mark(state: State, event_id: str, said: Mark, at: int) -> Marked:
     return Marked.COUNTED
 
 
-def keys_of(state: State, event_id: str) -> tuple[str, str, str, str, str, str]:
+def declines_of(state: State, payment: Payment) -> list[int]:
+    """How many payments were declined under each key of a payment, in the windows that end with it.
+
+    By dimension in the order of DIMENSIONS, then by window; 0 under keys that are not counted here.
+    """
+    reach = state.plan.reach
+    values: list[int] = []
+    for place, key in enumerate(_keys(payment)):
+        if key and payment.mine >> place & 1:
+            _count_marked(state.declines[place], key, payment.at, reach, values)
+        else:
+            values += (0,) * len(reach.widths)
+    return values
+
+
+def keys_of(state: State, event_id: str) -> Keys:
     """The keys of a payment in the order of DIMENSIONS; all of them empty where it is not known any more."""
     payment = state.payments.get(event_id)
     return _NO_KEYS if payment is None else _keys(payment)
@@ -299,7 +330,7 @@ def summary(state: State) -> Iterator[str]:
 # --- keys, cards, marks -------------------------------------------------------------------------------
 
 
-def _keys(payment: Payment) -> tuple[str, str, str, str, str, str]:
+def _keys(payment: Payment) -> Keys:
     """The keys in the order of DIMENSIONS. The unit separator stands in no name, so no two pairs look alike."""
     card, ip, device, email, merchant = payment.keys
     return card, ip, device, email, merchant, f"{card}\x1f{merchant}" if card and merchant else ""

@@ -20,20 +20,19 @@ from events.authorization import NetworkReplyReceived, PaymentAuthorized, Paymen
 from events.base import Event
 from events.disputes import Label as Said
 from events.envelope import Recorded
-from events.errors import LogDamaged, WireError
 from events.labels import PaymentLabelled
 from events.lifecycle import PaymentRequested
 from events.reference import Action
 from events.risk import Phase, RiskAssessed, Verdict
-from events.wire import decode_event, type_of
 from streams.features.measuring import answered, is_answer
 from streams.features.models import Model
 from streams.features.rules.catalogue import Value
 from streams.features.rules.judging import Judge, Outcome
 from streams.features.windows import event_time
 from streams.forensics.measuring import Measuring
+from streams.forensics.reading import decoded, kind_of
 from streams.forensics.replay import WholeLog, run_of
-from streams.hosts.log import Log
+from streams.hosts.log import Log, records_of
 
 _READ: Final = 5_000
 EXAMPLES: Final = 5
@@ -335,14 +334,7 @@ def _would(outcomes: list[Outcome]) -> str:
 def _events(
     log: Log, partition: int, only: type[Event] | None = None
 ) -> Iterator[tuple[int, int, int, Recorded]]:
-    offset = 0
-    while block := log.read("payments", partition, offset, _READ):
-        for stored in block:
-            try:
-                if only is not None and type_of(stored.value) is not only:
-                    continue
-                recorded = decode_event(stored.value)
-            except WireError as error:
-                raise LogDamaged(f"payments/{partition} at {stored.offset}: {error}") from error
+    for stored in records_of(log, "payments", partition):
+        if only is None or kind_of(stored, "payments", partition) is only:
+            recorded = decoded(stored, "payments", partition)
             yield recorded.meta.recorded_at, partition, stored.offset, recorded
-        offset = block[-1].offset + 1

@@ -7,26 +7,31 @@ scheduled or interrupted.
 
 import hashlib
 from collections.abc import Iterable, Iterator
+from itertools import groupby
 
 from events.envelope import Recorded
-from events.errors import LogDamaged, WireError
 from events.postings import postings
-from events.wire import decode_event
-from streams.hosts.log import Log
+from streams.forensics.lines import in_order
+from streams.forensics.reading import decoded
+from streams.hosts.log import Log, records_of
 from streams.topology import LOGS
 
 
 def digest(lines: Iterable[str]) -> str:
-    """SHA-256 (hexadecimal) over the sorted lines, joined by newlines."""
-    running = hashlib.sha256()
-    for number, line in enumerate(sorted(lines)):
-        running.update(b"\n" + line.encode() if number else line.encode())
-    return running.hexdigest()
+    """SHA-256 (hexadecimal) over the sorted lines, joined by newlines. There may be more of them than fit in memory."""
+    return _hashed(in_order(lines))
 
 
 def state_digest(lines: Iterable[str]) -> str:
     """The digest of what all engines are. Reference data stands in every partition and counts once."""
-    return digest(set(lines))
+    return _hashed(line for line, _ in groupby(in_order(lines)))
+
+
+def _hashed(lines: Iterable[str]) -> str:
+    running = hashlib.sha256()
+    for number, line in enumerate(lines):
+        running.update(b"\n" + line.encode() if number else line.encode())
+    return running.hexdigest()
 
 
 def ledger_lines(recorded: Recorded) -> Iterator[str]:
@@ -40,14 +45,8 @@ def events_of(log: Log, partitions: int) -> Iterator[Recorded]:
     """Every event of every log, log by log and partition by partition. Raises LogDamaged."""
     for name in LOGS:
         for partition in range(partitions):
-            offset = 0
-            while block := log.read(name, partition, offset, 5_000):
-                for stored in block:
-                    try:
-                        yield decode_event(stored.value)
-                    except WireError as error:
-                        raise LogDamaged(f"{name}/{partition} at {stored.offset}: {error}") from error
-                offset = block[-1].offset + 1
+            for stored in records_of(log, name, partition):
+                yield decoded(stored, name, partition)
 
 
 def ledger_digest(log: Log, partitions: int) -> str:

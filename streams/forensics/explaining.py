@@ -21,18 +21,21 @@ from events.labels import LabelApplied, PaymentLabelled
 from events.lifecycle import PaymentRequested
 from events.partitions import ClockKind
 from events.reference import WrittenRule
-from events.risk import Mode, Phase, RiskAssessed
-from events.wire import decode_event, encode_event, type_of
+from events.risk import Phase, RiskAssessed
+from events.signals import IdentitySignals
+from events.wire import encode_event, type_of
 from streams import risk
-from streams.features import modelling
-from streams.features.measuring import ANSWERED_TEXTS, RECORDED, TEXTS
+from streams.features import clusters, measuring, modelling, velocity
+from streams.features.online import Online
 from streams.features.rules.catalogue import WINDOWS
 from streams.features.rules.in_force import InForce
 from streams.features.scoring import Assessment
+from streams.features.vectors import ANSWERED_TEXTS, RECORDED, TEXTS
 from streams.features.windows import event_time
+from streams.forensics.reading import decoded
 from streams.forensics.replay import WholeLog, run_of
 from streams.hosts.engine import Engine
-from streams.hosts.log import Log, Stored
+from streams.hosts.log import Log, Stored, records_of
 from streams.topology import PAYMENTS
 
 _READ: Final = 5_000
@@ -74,7 +77,10 @@ class Difference(NamedTuple):
 class Explained(NamedTuple):
     """A verdict with everything behind it. ``differences`` is empty where it came out again, bit for bit.
 
-    ``after`` is the one that followed the issuer's answer, where there is one: it stands on the same features.
+    ``cluster`` has the known frauds that the payment was linked to when it was judged; ``models`` say where the scores
+    of the verdict come from, in its order. ``after`` is the verdict that followed the issuer's answer, where there is
+    one: it stands on the same features. ``signals`` is what
+    an identity provider said of the buyer; it stands in the request.
     """
 
     offset: int
@@ -83,11 +89,13 @@ class Explained(NamedTuple):
     features: dict[str, int]
     texts: dict[str, str]
     fired: list[Fired]
-    models: dict[str, Assessment]
+    models: list[Assessment]
     origins: list[Origin]
     agrees: bool
     differences: list[Difference]
+    cluster: list[str]
     after: "Explained | None" = None
+    signals: IdentitySignals | None = None
 
 
 class _Seen(NamedTuple):
@@ -95,7 +103,9 @@ class _Seen(NamedTuple):
 
     rules: InForce
     models: modelling.Models
+    learning: Online
     profile: list[int]
+    cluster: list[str]
 
 
 class _Witness:
@@ -124,7 +134,14 @@ class _Witness:
                 if measured is None:
                     self.over = True
                 else:
-                    self.seen = _Seen(_copied(state.rules), _copied(state.models), list(measured.profile))
+                    keys = velocity.keys_of(state.measures.velocity, body.payment_id)
+                    self.seen = _Seen(
+                        _copied(state.rules),
+                        _copied(state.models),
+                        _copied(state.online),
+                        list(measured.profile),
+                        clusters.touched(state.measures.clusters, keys),
+                    )
             case _:
                 pass
         return risk.decide(state, recorded)
@@ -147,10 +164,10 @@ def explain(log: WholeLog, payment_id: str, progress: Progress = lambda done: No
         origins = _Origins(asked)
         expected: deque[Recorded] = deque()
         before: Explained | None = None
-        for stored in _stored(log, partition):
+        for stored in records_of(log, "payments", partition):
             if stored.offset % _READ == 0:
                 progress(stored.offset)
-            recorded = _decoded(stored, partition)
+            recorded = decoded(stored, "payments", partition)
             origins.take(stored.offset, recorded)
             if not expected:
                 output = engine.retake(recorded)
@@ -160,7 +177,7 @@ def explain(log: WholeLog, payment_id: str, progress: Progress = lambda done: No
                 found = _explained(stored, partition, recorded, again, witness.seen, origins)
                 if before is not None:
                     return before._replace(after=found)
-                before = found
+                before = found._replace(signals=asked.signals)
             if before is not None and (witness.over or _is_end(recorded, payment_id)):
                 break
     if before is None:
@@ -175,13 +192,13 @@ def _is_end(recorded: Recorded, payment_id: str) -> bool:
 
 
 def _request(log: Log, partition: int, payment_id: str) -> PaymentRequested:
-    for stored in _stored(log, partition):
+    for stored in records_of(log, "payments", partition):
         try:
             if type_of(stored.value) is not PaymentRequested:
                 continue
         except WireError as error:
             raise LogDamaged(f"payments/{partition} at {stored.offset}: {error}") from error
-        body = _decoded(stored, partition).body
+        body = decoded(stored, "payments", partition).body
         if isinstance(body, PaymentRequested) and body.payment_id == payment_id:
             return body
     raise Refused(f"there is no payment {payment_id} in this log")
@@ -212,14 +229,13 @@ def _explained(
             )
         ),
         [] if seen is None else list(_fired(seen.rules, body)),
-        {}
-        if seen is None
-        else {
-            said.mode: modelling.reasons(seen.models, Mode(said.mode), seen.profile) for said in body.models
-        },
+        []
+        if seen is None or not body.models
+        else measuring.reasons(seen.models, seen.learning, seen.profile),
         origins.found(event_time(recorded.meta.occurred_at, recorded.meta.ingested_at)),
         agrees,
         differences,
+        [] if seen is None else seen.cluster,
     )
 
 
@@ -303,20 +319,6 @@ class _Origins:
         told = (*counted, *self._declined, *self._labels)
         reached = [one for one in told if at - _REACH_US < one.at <= at]
         return sorted(reached, key=lambda one: one.offset)
-
-
-def _stored(log: Log, partition: int) -> Iterator[Stored]:
-    offset = 0
-    while block := log.read("payments", partition, offset, _READ):
-        yield from block
-        offset = block[-1].offset + 1
-
-
-def _decoded(stored: Stored, partition: int) -> Recorded:
-    try:
-        return decode_event(stored.value)
-    except WireError as error:
-        raise LogDamaged(f"payments/{partition} at {stored.offset}: {error}") from error
 
 
 def _copied(value: Any) -> Any:

@@ -4,7 +4,7 @@ What is measured is a function of the events up to the payment, by the code of t
 (:mod:`streams.features.measuring`), over the keys of all partitions. The labels of the log count where it knew of
 them, or those that somebody else gives from the time on that he gives.
 
-Not known from a log: what identity providers and 3-D Secure say, for nobody records it yet.
+Not known from a log: what 3-D Secure says, for nobody records it yet.
 """
 
 from typing import Final

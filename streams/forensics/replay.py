@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import Final, Protocol
+from typing import Protocol
 
 from events.errors import LogDamaged, WireError
 from events.messages import Handover, Marker
@@ -24,11 +24,9 @@ from streams.hosts.admission import Keys
 from streams.hosts.embedded import EmbeddedLog
 from streams.hosts.engine import Sent
 from streams.hosts.index import Index, Run
-from streams.hosts.log import GENESIS, Log, Stored, TopicPartition, link
+from streams.hosts.log import GENESIS, Log, TopicPartition, blocks_of, link, records_of
 from streams.hosts.snapshots import unseal
 from streams.topology import ENGINES, INBOXES, LOGS
-
-_READ: Final = 5_000
 
 #: Told what is being looked at and how many records of it have been.
 Progress = Callable[[str, int], None]
@@ -142,17 +140,10 @@ def _verify(log: WholeLog, progress: Progress) -> Verified:
     return Verified(run.partitions, records, events, handovers, snapshots, replay_seconds, summaries)
 
 
-def _records(log: Log, topic: str, partition: int) -> Iterator[list[Stored]]:
-    offset = 0
-    while block := log.read(topic, partition, offset, _READ):
-        yield block
-        offset = block[-1].offset + 1
-
-
 def _check_chain(log: Log, topic: str, partition: int) -> Iterator[int]:
     """Follow a chain from its beginning; yields the number of records of each block."""
     chain, expected = GENESIS, 0
-    for block in _records(log, topic, partition):
+    for block in blocks_of(log, topic, partition):
         for stored in block:
             where = f"{topic}/{partition} at {stored.offset if log.holes else expected}"
             if stored.offset != expected and not log.holes:
@@ -180,15 +171,14 @@ def _check_handovers(log: WholeLog, handed: dict[tuple[str, int, str], "hashlib.
     for topic, partition in log.places():
         if topic not in INBOXES:
             continue
-        for block in _records(log, topic, partition):
-            for stored in block:
-                try:
-                    message = decode_message(stored.value)
-                except WireError as error:
-                    raise LogDamaged(f"{topic}/{partition} at {stored.offset}: {error}") from error
-                if not isinstance(message, Handover | Marker):
-                    raise LogDamaged(f"{topic}/{partition} at {stored.offset} is no hand-over")
-                _running(found, (topic, partition, message.sender)).update(stored.value)
+        for stored in records_of(log, topic, partition):
+            try:
+                message = decode_message(stored.value)
+            except WireError as error:
+                raise LogDamaged(f"{topic}/{partition} at {stored.offset}: {error}") from error
+            if not isinstance(message, Handover | Marker):
+                raise LogDamaged(f"{topic}/{partition} at {stored.offset} is no hand-over")
+            _running(found, (topic, partition, message.sender)).update(stored.value)
     for place in sorted(handed.keys() | found.keys()):
         ours, theirs = handed.get(place), found.get(place)
         if ours is None or theirs is None or ours.digest() != theirs.digest():

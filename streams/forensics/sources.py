@@ -7,7 +7,7 @@ what the log has changed in it without consequence; here the record at that plac
 from collections import Counter
 from collections.abc import Iterator
 from hashlib import sha256
-from typing import Any, Final, NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -20,10 +20,8 @@ from events.wire import decode_message
 from streams.hosts.admission import Keys, Refusal, admit
 from streams.hosts.engine import Fact
 from streams.hosts.index import Run
-from streams.hosts.log import Log, Stored
+from streams.hosts.log import Log, Stored, records_of
 from streams.topology import BROADCAST, ENGINES
-
-_READ: Final = 5_000
 
 
 class Letter(NamedTuple):
@@ -94,7 +92,7 @@ class Sources:
             raise LogDamaged(f"{where}: {topic}/{partition} is no input of this index")
         records = self._records.get((name, topic))
         if records is None:
-            records = self._records[(name, topic)] = _records(self._log, topic, partition)
+            records = self._records[(name, topic)] = records_of(self._log, topic, partition)
         stored = next(records, None)
         if stored is None or stored.offset != offset:
             raise LogDamaged(f"{where}: its source, {topic}/{partition} at {offset}, does not stand there")
@@ -123,7 +121,7 @@ class Sources:
 def check_dead_letters(log: Log, letters: Counter[Letter]) -> None:
     """Every dead letter that the logs speak of must stand in ``dead-letters``, and no other. Raises LogDamaged."""
     found: Counter[Letter] = Counter()
-    for stored in _records(log, "dead-letters", 0):
+    for stored in records_of(log, "dead-letters", 0):
         try:
             message = decode_message(stored.value)
         except WireError as error:
@@ -138,13 +136,6 @@ def check_dead_letters(log: Log, letters: Counter[Letter]) -> None:
             f"the dead letter of {letter.topic}/{letter.partition} at {letter.offset} is not the same in "
             f"dead-letters and in the log: {whose}"
         )
-
-
-def _records(log: Log, topic: str, partition: int) -> Iterator[Stored]:
-    offset = 0
-    while block := log.read(topic, partition, offset, _READ):
-        yield from block
-        offset = block[-1].offset + 1
 
 
 def _first_difference(recorded: Fact | MarkerSeen, admitted: Fact | MarkerSeen) -> str:

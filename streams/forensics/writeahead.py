@@ -63,12 +63,20 @@ def _whole_frames(data: bytes) -> tuple[int, str]:
         if start + size > len(data):
             return number, ""  # It was being written when its writer died: nobody has been told of it.
         header, page = data[start : start + _FRAME_HEADER], data[start + _FRAME_HEADER : start + size]
-        _, _, first, second, *kept = struct.unpack(">6I", header)
+        _, committed_pages, first, second, *kept = struct.unpack(">6I", header)
         if first != salt_1 and second != salt_2:
             return number, ""  # From here on stands what an older generation has left.
         check = _running(check, header[:8] + page, order)
-        if (first, second) != (salt_1, salt_2) or check != tuple(kept):
-            return number, f"frame {number} does not have the check it was written with"
+        if (first, second) == (salt_1, salt_2):
+            if check == tuple(kept):
+                continue
+            if not committed_pages and not any(
+                data[later + 8 : later + 16] == data[16:24] for later in range(start + size, len(data), size)
+            ):
+                # Its writer died between its header and its page, which is an older generation's: it ends no
+                # transaction, and nothing of this generation stands behind it, so nothing was committed by it.
+                return number, ""
+        return number, f"frame {number} does not have the check it was written with"
     return (len(data) - _HEADER) // size, ""
 
 

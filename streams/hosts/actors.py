@@ -19,13 +19,10 @@ from streams.hosts.edges import Edge
 from streams.hosts.engine import Undecidable
 from streams.hosts.index import Index, Run, Staged
 from streams.hosts.log import Append, Log, Stored
+from streams.hosts.snapshots import Distance, Spilled
 from streams.topology import EngineSpec
 
 LOGGER: Final = logging.getLogger("tallystick.actors")
-
-#: How much a log has to grow before its index is worth another snapshot: a quarter, and at least this many
-#: records, so that the work of all snapshots stays proportional to the log.
-SNAPSHOT_RECORDS: Final = 100_000
 
 
 class Actor(Protocol):
@@ -58,11 +55,14 @@ class IndexActor:
 
     def _restored(self) -> Index:
         index = Index(self._number, self._run, self._keys)
-        if not index.restore(self._log):
+        if not index.restore(self._log, keep=lambda spilled: self._keep(index.owner, spilled)):
             staged = index.opening()
             self._log.commit(index.owner, staged.appends, staged.positions)
-        self._snapshot_end = sum(index.log_ends.values())
+        self._distance = Distance(sum(index.log_ends.values()))
         return index
+
+    def _keep(self, owner: str, spilled: Spilled) -> None:
+        self._log.commit(owner, (), {}, spilled.snapshot, spilled.moves)
 
     def turn(self, limit: int) -> bool:
         index = self.index
@@ -85,15 +85,15 @@ class IndexActor:
             LOGGER.exception("%s: deciding a batch failed; taking it again one by one", self.name)
             self._take_one_by_one(read)
             return True
-        self._commit(staged, self._snapshot())
+        events = sum(index.log_ends.values())
+        if self._distance.is_passed(events):
+            spilled = index.spill()
+            self._distance.begin(events, len(spilled.snapshot))
+            self._log.commit(index.owner, staged.appends, staged.positions, spilled.snapshot, spilled.moves)
+        else:
+            self._log.commit(index.owner, staged.appends, staged.positions)
+        self._on_committed(staged)
         return True
-
-    def _snapshot(self) -> bytes | None:
-        end = sum(self.index.log_ends.values())
-        if end - self._snapshot_end < max(SNAPSHOT_RECORDS, self._snapshot_end // 4):
-            return None
-        self._snapshot_end = end
-        return self.index.snapshot()
 
     def _take_one_by_one(self, read: Sequence[tuple[EngineSpec, str, Sequence[Stored]]]) -> None:
         """A raise leaves the engines ahead of the log: restore, and find the one input that raises again."""
@@ -135,8 +135,8 @@ class IndexActor:
         )
         self._commit(self.index.dead_letter(spec, topic, stored, error))
 
-    def _commit(self, staged: Staged, snapshot: bytes | None = None) -> None:
-        self._log.commit(self.index.owner, staged.appends, staged.positions, snapshot)
+    def _commit(self, staged: Staged) -> None:
+        self._log.commit(self.index.owner, staged.appends, staged.positions)
         self._on_committed(staged)
 
 

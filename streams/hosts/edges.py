@@ -38,5 +38,8 @@ class Edge(Protocol):
     def reads(self) -> list[tuple[str, int]]:
         """The log partitions it follows."""
 
+    def writes(self) -> list[tuple[str, int]]:
+        """The topic partitions to which its answers go."""
+
     def see(self, topic: str, partition: int, recorded: Recorded) -> list[Outgoing]:
         """Take one event that it HEARS."""

@@ -19,6 +19,8 @@ from typing import Any, Final
 from urllib.parse import quote
 
 from events.errors import LogDamaged, Refused, TallystickError, Unavailable
+from streams.features.shelf import Cupboard, Moves
+from streams.hosts.cupboards import ERRORS, SCHEMA, Tables
 from streams.hosts.log import GENESIS, Append, Stored, TopicPartition, link
 from streams.topology import TOPICS
 
@@ -30,9 +32,6 @@ _TOPIC_BITS, _PARTITION_BITS, _OFFSET_BITS = 10, 12, 41
 _NUMBERS: Final = {topic.name: number for number, topic in enumerate(TOPICS, start=1)}
 _LAST_OFFSET: Final = (1 << _OFFSET_BITS) - 1
 _FIRST_ROW: Final = -(1 << 63)
-
-#: What sqlite3 raises; the second where what SQLite complains of, an altered name, is no text.
-_ERRORS: Final = (sqlite3.DatabaseError, UnicodeDecodeError)
 
 #: What SQLite says when the file is well and the world is not.
 _OF_THE_WORLD: Final = frozenset(
@@ -143,9 +142,10 @@ class EmbeddedLog:
                 self._recognise()
             except OSError as error:
                 raise Unavailable(f"the log {path} cannot be had: {error.strerror}") from error
-            except _ERRORS as error:
+            except ERRORS as error:
                 raise _failure(f"cannot open the log {path}", error) from error
             self._held = held.pop_all()
+        self._cold = Tables(self._db, lambda error: _failure(f"the cold rows of {path} cannot be had", error))
         # Where each partition ends and its last chain value: kept while we are the one who writes.
         self._heads: dict[TopicPartition, tuple[int, bytes]] = {}
         # What was appended last: actors of one process read almost nothing else, and need no SQL for it.
@@ -167,7 +167,7 @@ class EmbeddedLog:
         self._db.execute("PRAGMA synchronous=NORMAL")
         self._db.execute("PRAGMA wal_autocheckpoint=4000")
         self._db.execute("PRAGMA cache_size=-65536")
-        self._db.executescript(_SCHEMA)
+        self._db.executescript(_SCHEMA + SCHEMA)
         with self._db:
             self._db.execute(
                 "INSERT OR IGNORE INTO about VALUES ('format', ?, ?)",
@@ -199,6 +199,7 @@ class EmbeddedLog:
         except BaseException:
             self._heads.clear()
             self._recent.clear()
+            self._cold.forget_numbers()
             self._roll_back()
             raise
         finally:
@@ -206,7 +207,7 @@ class EmbeddedLog:
 
     def _roll_back(self) -> None:
         # A full disk has ended the transaction already, and a damaged file refuses even this: what counts is said.
-        with suppress(*_ERRORS):
+        with suppress(*ERRORS):
             if self._db.in_transaction:
                 self._db.execute("ROLLBACK")
 
@@ -220,7 +221,7 @@ class EmbeddedLog:
     def _run(self, statement: str) -> None:
         try:
             self._db.execute(statement)
-        except _ERRORS as error:
+        except ERRORS as error:
             raise _failure(f"the log {self.path} cannot be written", error) from error
 
     # -- the port ----------------------------------------------------------------------------------
@@ -238,7 +239,7 @@ class EmbeddedLog:
                 "SELECT id, at, value, chain FROM record WHERE id BETWEEN ? AND ? ORDER BY id LIMIT ?",
                 (base + offset, base + _LAST_OFFSET, limit),
             ).fetchall()
-        except _ERRORS as error:
+        except ERRORS as error:
             raise _failure(f"{topic}/{partition} from {offset} cannot be read", error) from error
         for row in rows:
             # SQLite columns have no types of their own: an altered row header may turn bytes into text.
@@ -258,7 +259,7 @@ class EmbeddedLog:
                     "SELECT id, chain FROM record WHERE id BETWEEN ? AND ? ORDER BY id DESC LIMIT 1",
                     (base, base + _LAST_OFFSET),
                 ).fetchone()
-            except _ERRORS as error:
+            except ERRORS as error:
                 raise _failure(f"{topic}/{partition} has no readable end", error) from error
             head = (0, GENESIS) if row is None else (row[0] - base + 1, row[1])
             if self._in_round:
@@ -271,6 +272,7 @@ class EmbeddedLog:
         appends: Sequence[Append],
         positions: Mapping[TopicPartition, int],
         state: bytes | None = None,
+        moves: Sequence[Moves] = (),
     ) -> None:
         with self.round():
             heads = self._heads
@@ -298,8 +300,9 @@ class EmbeddedLog:
                     self._db.execute(
                         "INSERT OR REPLACE INTO state VALUES (?, ?, ?)", (owner, state, _check(owner, state))
                     )
-            except _ERRORS as error:
+            except ERRORS as error:
                 raise _failure(f"the log {self.path} cannot be written", error) from error
+            self._cold.apply(owner, moves)
 
     def positions(self, owner: str) -> dict[TopicPartition, int]:
         found = {}
@@ -317,6 +320,9 @@ class EmbeddedLog:
                 raise LogDamaged(f"the state of {owner} has been altered")
             return body
         return None
+
+    def cupboard(self, owner: str) -> Cupboard:
+        return self._cold.cupboard(owner)
 
     def owners(self) -> list[str]:
         """Everybody who has committed here, sorted; whoever has an altered row is found by reading it."""
@@ -341,7 +347,7 @@ class EmbeddedLog:
     def _select(self, statement: str, *arguments: str | int) -> list[tuple[Any, ...]]:
         try:
             return self._db.execute(statement, arguments).fetchall()
-        except _ERRORS as error:
+        except ERRORS as error:
             raise _failure(f"the log {self.path} cannot be read", error) from error
 
     @contextmanager
@@ -354,11 +360,13 @@ class EmbeddedLog:
             self._roll_back()
 
     def check_tree(self) -> None:
-        """Raise LogDamaged where the file's own structure does not hold: rows out of order, lost or counted twice."""
+        """Raise LogDamaged where the file's own structure does not hold: rows out of order, lost or counted twice; and
+        where a cold row was altered."""
         found = self._select("PRAGMA integrity_check(1)")
         if found != [("ok",)]:
             first = " ".join(str(found[0][0]).split()) if found else "no answer"
             raise LogDamaged(f"the tree of the log {self.path} is damaged: {first}")
+        self._cold.check()
 
     def close(self) -> None:
         self._held.close()

@@ -10,7 +10,7 @@ again in order, give every decision again: restart, replay and audit are the sam
 """
 
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from operator import attrgetter
 from typing import Any, Final, NamedTuple, cast
 
@@ -32,6 +32,7 @@ from events.partitions import (
     TickPassed,
     TickStepped,
 )
+from streams.features.shelf import Cupboard, Found, Shelf, shelves_in
 from streams.handovers import HandoverFunction
 from streams.hosts.snapshots import EngineSnapshot, packed, unpacked
 from streams.hosts.ticks import TickInfo, ticks_of
@@ -43,7 +44,14 @@ from streams.topology import EngineSpec
 STEP_WORKS: Final = 1_000
 
 #: Which reference kind moves which version of the envelope.
-_VERSIONED: Final = {"rules": "rules", "rulebook": "rules", "model": "model", "fees": "fees", "bins": "bin"}
+_VERSIONED: Final = {
+    "rules": "rules",
+    "rulebook": "rules",
+    "model": "model",
+    "online": "model",
+    "fees": "fees",
+    "bins": "bin",
+}
 
 
 class Fact(NamedTuple):
@@ -133,7 +141,8 @@ class Engine:
 
         # What a snapshot keeps.
         self.states: list[Any] = [part.processor.initial() for part in self._parts]
-        self.sequences: dict[str, int] = {}
+        #: The last sequence of every stream there ever was: most of them lie outside memory.
+        self.sequences: Shelf[int] = Shelf()
         self.ticks = ticks_of(spec, partition, partitions, clock)
         self.now = 0
         self.step_number = 0
@@ -424,7 +433,7 @@ class Engine:
         if key_of is None:
             key_of = self._key_of[kind] = self._key_function(kind)
         key = key_of(body)
-        sequence = self.sequences.get(key, 0) + 1
+        sequence = (self.sequences.get(key) or 0) + 1
         self.sequences[key] = sequence
         meta = Meta(
             key,
@@ -471,8 +480,20 @@ class Engine:
 
     # -- snapshots ---------------------------------------------------------------------------------
 
+    def attach(self, cupboard: Cupboard) -> None:
+        """Say where the cold rows lie. Before the first event, or behind :meth:`restore`."""
+        for name, shelf, kind in self.shelves():
+            shelf.attach(name, cupboard, kind)
+
+    def shelves(self) -> Iterator[Found]:
+        """Everything that may spill."""
+        yield Found(f"{self.spec.name}/sequences", self.sequences, int)
+        for part in self._parts:
+            for found in shelves_in(self.states[part.place]):
+                yield found._replace(path=f"{self.spec.name}/{part.processor.NAME}/{found.path}")
+
     def snapshot(self) -> EngineSnapshot:
-        """Everything that :meth:`restore` needs, between two inputs."""
+        """Everything that :meth:`restore` needs beside the cold rows, between two inputs."""
         return EngineSnapshot(
             self.sequences,
             self.ticks.marks,
@@ -491,7 +512,7 @@ class Engine:
 
     def restore(self, snapshot: EngineSnapshot) -> None:
         """Become what a snapshot was taken of."""
-        self.sequences = dict(snapshot.sequences)
+        self.sequences = snapshot.sequences
         self.ticks.marks = dict(snapshot.marks)
         self.ticks.known = {tick: TickInfo(*info) for tick, info in snapshot.ticks.items()}
         self.ticks.tick = snapshot.tick
@@ -504,8 +525,7 @@ class Engine:
         self.versions = snapshot.versions
         self.cause = snapshot.cause
         self.states = [
-            msgspec.msgpack.decode(state, type=type(initial))
-            for state, initial in zip(snapshot.states, self.states, strict=True)
+            decoder.decode(state) for state, decoder in zip(snapshot.states, self.spec.decoders, strict=True)
         ]
 
 

@@ -124,6 +124,11 @@ class Follower:
             found = await self._consumer.getmany(timeout_ms=wait_ms, max_records=limit)
         return {self._places[place]: records for place, records in found.items()}
 
+    async def stands(self) -> dict[TopicPartition, int]:
+        """The offset that each of the partitions is read from next; ends of transactions are passed over."""
+        async with asking(self.cluster):
+            return {name: await self._consumer.position(place) for place, name in self._places.items()}
+
     async def ends(self, places: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
         """The offset behind the last record of each partition, or behind the end of a transaction."""
         named = {KafkaPartition(self.cluster.topic(topic), part): (topic, part) for topic, part in places}

@@ -25,11 +25,12 @@ from events.partitions import (
     MarkersTaken,
 )
 from events.wire import decode_event, encode_event, encode_message
+from streams.features.shelf import Cupboard
 from streams.hosts.admission import Keys, Refusal, admit, refuse
 from streams.hosts.engine import Engine, Fact, Output, Sent
-from streams.hosts.log import Append, Log, Stored, TopicPartition
-from streams.hosts.snapshots import FORMAT, IndexSnapshot, seal, unseal
-from streams.topology import BROADCAST, ENGINES, EngineSpec
+from streams.hosts.log import Append, Log, Stored, TopicPartition, records_of
+from streams.hosts.snapshots import FORMAT, Distance, IndexSnapshot, Spilled, seal, unseal
+from streams.topology import BROADCAST, DEAD_LETTERS, ENGINES, EngineSpec
 
 #: Raised with every change of what processors decide; older stretches of a log carry their own.
 BEHAVIOUR: Final = 2
@@ -37,9 +38,6 @@ BEHAVIOUR: Final = 2
 #: Submissions without an answer at which new requests are left on their topic. Everything else goes on, so
 #: that answers and hand-overs can never wait for requests that wait for them.
 OUTSTANDING_CAP: Final = 20_000
-
-#: How many records of a log are read at once while restoring.
-_RESTORE_READ: Final = 5_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +92,9 @@ class Index:
         self._holes = False
         #: How many events were folded when this was restored.
         self.restored = 0
+        # What the input that was folded last leads to and has not been read yet, by log, last first.
+        self._expected: dict[str, list[Recorded]] = {spec.name: [] for spec in ENGINES}
+        self._distance = Distance(0)
 
     def place(self, topic: str) -> TopicPartition:
         """The partition of a topic that this index reads."""
@@ -206,9 +207,7 @@ class Index:
     def _take_one(self, staged: Staged, name: str, admitted: Fact | Refusal) -> None:
         if isinstance(admitted, Refusal):
             letter = admitted.letter
-            staged.appends.append(
-                Append("dead-letters", 0, admitted.fact.ingested_at, encode_message(letter))
-            )
+            staged.appends.append(Append(*DEAD_LETTERS, admitted.fact.ingested_at, encode_message(letter)))
             admitted = admitted.fact
         self._stage(staged, name, self.engines[name].take(admitted))
 
@@ -250,52 +249,100 @@ class Index:
         on_taken: Callable[[str, int, Recorded], None] | None = None,
         *,
         snapshots: bool = True,
+        keep: Callable[[Spilled], None] | None = None,
     ) -> bool:
         """Become what the log says; False where the log is empty.
 
         Takes every recorded input again (from the last snapshot on, where there is one) and compares what is
         decided with what was recorded, byte for byte; ``on_sent`` is told what is handed over again, ``on_taken``
-        every input with its log and offset. Raises Refused where the log was opened for another run, LogDamaged
-        and ReplayDiffers where it is not what it was.
+        every input with its log and offset. What is restored is given to ``keep`` on the way, at the distances of a
+        running index, so that a long log needs no more memory than a short one.
+
+        Raises Refused where the log was opened for another run, LogDamaged and ReplayDiffers where it is not what it
+        was.
         """
+        if not self.begin(log, snapshots=snapshots):
+            return False
+        self.go_on(log, on_sent, on_taken, keep)
+        return True
+
+    def attach(self, cupboard: Cupboard) -> None:
+        """Say where cold rows lie and go, before the first of them does; :meth:`begin` has it from its log."""
+        for engine in self.engines.values():
+            engine.attach(cupboard)
+
+    def begin(self, log: Log, *, snapshots: bool = True) -> bool:
+        """Become what the last snapshot says, or nothing yet; False where the log is empty."""
         self._holes = log.holes
         # Not by its end: on Kafka one moves behind an opening that was undone.
-        if not log.read(ENGINES[0].name, self.number, 0, 1):
-            return False
-        snapshot = self._fitting_snapshot(log) if snapshots else None
+        empty = not log.read(ENGINES[0].name, self.number, 0, 1)
+        snapshot = self._fitting_snapshot(log) if snapshots and not empty else None
         if snapshot is not None:
             for name, engine in self.engines.items():
                 engine.restore(snapshot.engines[name])
             self.log_ends = dict(snapshot.log_ends)
             self.positions = {self.place(topic): at for topic, at in snapshot.positions.items()}
             self.broadcast = dict(snapshot.broadcast)
-        for spec in ENGINES:
-            self._fold(log, spec, on_sent, on_taken)
-        self._agree_with(log)
+        self.attach(log.cupboard(self.owner))
+        if empty:
+            return False
+        for name in self.engines:
+            self._read_first(log, name)
         return True
+
+    def go_on(
+        self,
+        log: Log,
+        on_sent: Callable[[str, Sent], None] | None = None,
+        on_taken: Callable[[str, int, Recorded], None] | None = None,
+        keep: Callable[[Spilled], None] | None = None,
+    ) -> None:
+        """From where this stands to the end of the log, and to its positions."""
+        for name in self.engines:
+            records = records_of(log, name, self.number, self.log_ends[name])
+            self.fold(name, records, on_sent, on_taken, keep)
+            if not self.is_between_inputs(name):
+                raise ReplayDiffers(
+                    f"{name}/{self.number} at {self.log_ends[name]}",
+                    "type",
+                    "nothing: the log ends",
+                    type(self._expected[name][-1].body).__name__,
+                )
+        self._agree_with(log)
+
+    def is_between_inputs(self, name: str) -> bool:
+        """Whether everything has been folded that the last input of a log led to."""
+        return not self._expected[name]
 
     def _fitting_snapshot(self, log: Log) -> IndexSnapshot | None:
         data = log.state(self.owner)
         snapshot = None if data is None else unseal(data)
-        if snapshot is None or snapshot.behaviour != BEHAVIOUR or snapshot.partitions != self.run.partitions:
+        if data is None or snapshot is None:
+            return None
+        if snapshot.behaviour != BEHAVIOUR or snapshot.partitions != self.run.partitions:
             return None
         # Ahead of the log: somebody put an older log beside a newer snapshot. The log is the truth.
         ahead = any(end > log.end(name, self.number) for name, end in snapshot.log_ends.items())
-        return None if ahead else snapshot
+        if ahead:
+            return None
+        self._distance = Distance(0, len(data))
+        return snapshot
 
-    def _fold(
+    def fold(
         self,
-        log: Log,
-        spec: EngineSpec,
-        on_sent: Callable[[str, Sent], None] | None,
-        on_taken: Callable[[str, int, Recorded], None] | None,
+        name: str,
+        records: Iterable[Stored],
+        on_sent: Callable[[str, Sent], None] | None = None,
+        on_taken: Callable[[str, int, Recorded], None] | None = None,
+        keep: Callable[[Spilled], None] | None = None,
     ) -> None:
-        engine, name = self.engines[spec.name], spec.name
-        expected: list[Recorded] = []
-        position = self.log_ends[name]
-        self._read_first(log, name)
-        for stored in _records(log, name, self.number, position):
+        """Take what stands next in a log again. May end between an input and what was decided because of it."""
+        engine, expected, position = self.engines[name], self._expected[name], self.log_ends[name]
+        for stored in records:
             if not expected:
+                if keep is not None and self._distance.is_passed(self.restored):
+                    self.log_ends[name] = position
+                    self._keep(keep)
                 # Only inputs are decoded; decisions are made again and compared as bytes.
                 recorded = self._decoded(name, stored)
                 output = self._retaken(engine, name, stored, recorded)
@@ -318,14 +365,15 @@ class Index:
                 raise self._difference(name, stored, decided)
             position = stored.offset + 1
             self.restored += 1
-        if expected:
-            raise ReplayDiffers(
-                f"{name}/{self.number} at {position}",
-                "type",
-                "nothing: the log ends",
-                type(expected[-1].body).__name__,
-            )
+        self._expected[name] = expected
         self.log_ends[name] = position
+
+    def _keep(self, keep: Callable[[Spilled], None]) -> None:
+        # Another log may have been left within the events of an input.
+        if all(map(self.is_between_inputs, self.engines)):
+            spilled = self.spill()
+            keep(spilled)
+            self._distance.begin(self.restored, len(spilled.snapshot))
 
     def _read_first(self, log: Log, name: str) -> None:
         first = log.read(name, self.number, 0, 1)
@@ -440,6 +488,11 @@ class Index:
         )
         return seal(snapshot)
 
+    def spill(self) -> Spilled:
+        """A snapshot as of the last commit, behind which lies outside memory what nobody has touched for long."""
+        spills = [found.shelf.spill() for engine in self.engines.values() for found in engine.shelves()]
+        return Spilled(self.snapshot(), spills)
+
     def summary(self) -> Iterator[str]:
         """The business content of all engines, one line an entity."""
         for name, engine in self.engines.items():
@@ -456,9 +509,3 @@ def _arguments(recorded: str, wanted: str) -> Iterator[tuple[str, object, object
         return
     for name in sorted(was.keys() | now.keys()):
         yield name, was.get(name, "nothing"), now.get(name, "nothing")
-
-
-def _records(log: Log, topic: str, partition: int, offset: int) -> Iterator[Stored]:
-    while records := log.read(topic, partition, offset, _RESTORE_READ):
-        yield from records
-        offset = records[-1].offset + 1

@@ -30,13 +30,16 @@ from streams.hosts.admission import Keys
 from streams.hosts.clocks import WallClock
 from streams.hosts.cluster import Cluster, stored
 from streams.hosts.engine import Undecidable
+from streams.hosts.following import Follower, settled_ends
 from streams.hosts.index import Index, Run, Staged
 from streams.hosts.kafkalog import KafkaLog, group_of
-from streams.hosts.localstate import Shelf
+from streams.hosts.localstate import LocalState
 from streams.hosts.log import Stored, TopicPartition
 from streams.hosts.refusals import reason
+from streams.hosts.snapshots import Distance
+from streams.hosts.standby import Warm
 from streams.hosts.transactions import Reach, Transactions, never
-from streams.topology import BROADCAST, ENGINES, LOGS, EngineSpec
+from streams.topology import BROADCAST, ENGINES, LOGS, EngineSpec, written_by
 
 LOGGER: Final = logging.getLogger("tallystick.kafka")
 
@@ -47,8 +50,6 @@ _TURN_BYTES: Final = 4 << 20
 IDLE_MS: Final = 50
 #: How long a broker may keep a fetch that finds nothing: what is drained meanwhile is not asked for until then.
 _FETCH_WAIT_MS: Final = 20
-#: A log has to grow by a quarter, and by this many records, before its index is worth another snapshot.
-_SNAPSHOT_EVENTS: Final = 100_000
 
 #: Nobody waits for a tick as for an answer: what brings nothing else is let come together for so long, for a
 #: transaction costs the same whatever it holds.
@@ -70,6 +71,10 @@ class Statistics:
     commit_seconds: float = 0.0
     restore_seconds: float = 0.0
     restored_events: int = 0
+    #: Whether it went on from a standby.
+    was_warm: bool = False
+    #: From the beginning of its fence to its first commit: how long nobody has decided, beside the group's own time.
+    first_commit_seconds: float = 0.0
     put_aside: int = 0
     last_commit_at: float = 0.0
 
@@ -88,8 +93,10 @@ class KafkaIndex:
         clock: WallClock | None,
         reach: Reach = never,
         on_committed: Callable[[int, Staged], None] = lambda _number, _staged: None,
+        warm: Warm | None = None,
     ) -> None:
-        """``clock`` is None in virtual time; ``state`` is a folder for snapshots."""
+        """``clock`` is None in virtual time; ``state`` is a folder for the local state; ``warm`` what a standby
+        holds."""
         self.number = number
         self.name = f"index/{number}"
         self.statistics = Statistics()
@@ -101,26 +108,32 @@ class KafkaIndex:
         self._keys = keys
         self._clock = clock
         self._business_time = None if clock is None else clock.business_time
-        self._shelf = Shelf(state, self.name)
+        self._local = LocalState(state, self.name)
         self._reach = reach
         self._on_committed = on_committed
+        #: What a standby holds of this index, until it is restored from it.
+        self.warm = warm
+        #: Whether the last turn took as much of an input as it might: more may wait.
+        self.is_crowded = False
         self._group = group_of(cluster, self.name)
         self._transactions = Transactions(cluster, self.name, reach)
         self._consumer: Any = None
+        self._opened_at = time.monotonic()
         # The partitions that the index reads, and what their topics are called here; answers before requests.
         self._inputs = {
             KafkaPartition(cluster.topic(topic), self.index.place(topic)[1]): topic
             for spec in ENGINES
             for topic in spec.inputs
         }
-        # How many events the logs hold, and held when the last snapshot was kept.
+        # How many events the logs hold.
         self._log_events = 0
-        self._snapshot_events = 0
+        self._distance = Distance(0)
 
     # -- life --------------------------------------------------------------------------------------
 
     async def open(self) -> None:
         """Fence, restore, seek. Raises Refused, Unavailable, LogDamaged, ReplayDiffers."""
+        self._opened_at = time.monotonic()
         await self._restore()
         self._consumer = AIOKafkaConsumer(
             group_id=None,
@@ -140,34 +153,55 @@ class KafkaIndex:
     async def _restore(self) -> None:
         """The only way to a state: from the log, behind a fence."""
         await self._transactions.close()
-        await self._transactions.fence()
+        await self._transactions.fence(written_by(self.number, self._run.partitions), self._group)
+        await self._settled()
         started = time.monotonic()
         # In a thread: it takes long, and the group's heartbeats must go on.
-        self.index, empty = await asyncio.to_thread(self._restored)
+        # Once: what is to be restored again later is not what a standby has held.
+        warm, self.warm = self.warm, None
+        self.index, empty = await asyncio.to_thread(self._restored, warm)
         self.statistics.restore_seconds = time.monotonic() - started
         self._reach("after-restore")
         if empty:
             await self._commit(self.index.opening())
 
-    def _restored(self) -> tuple[Index, bool]:
-        run = self._run if self._clock is None else replace(self._run, opened_at=self._clock.now())
-        index = Index(self.number, run, self._keys)
-        log = KafkaLog(self._cluster, self._business_time)
+    async def _settled(self) -> None:
+        """Return when nothing is open in the logs, where nobody else writes: what is read now is all that there is."""
+        reader = Follower(self._cluster)
         try:
-            kept = self._shelf.fitting(log, self.number)
-            log.states = {} if kept is None else {index.owner: kept.snapshot}
-            before = 0 if kept is None else kept.events
-            empty = not index.restore(log)
+            await reader.start()
+            await settled_ends(reader, [(name, self.number) for name in LOGS])
+        finally:
+            await reader.close()
+
+    def _restored(self, warm: Warm | None) -> tuple[Index, bool]:
+        log = KafkaLog(self._cluster, self._business_time)
+        empty, folded = False, 0 if warm is None else warm.index.restored
+        try:
+            was_warm = warm is not None and warm.catch_up(log)
+            if warm is None or not was_warm:
+                if warm is not None:
+                    warm.close()
+                run = self._run if self._clock is None else replace(self._run, opened_at=self._clock.now())
+                warm, folded = Warm(Index(self.number, run, self._keys)), 0
+                empty = not warm.begin(log, self._local)
+                if not empty:
+                    warm.go_on(log)
             for name in LOGS:
                 last = log.last(name, self.number)
                 if last is not None:
                     self._transactions.chains[(name, self.number)] = last.chain
         finally:
             log.close()
-        self._snapshot_events = before
-        self._log_events = before + index.restored
-        self.statistics.restored_events = index.restored
-        return index, empty
+        self._local, self._log_events = warm.local, warm.events
+        self._distance = Distance(warm.kept_events)
+        self.statistics.restored_events = warm.index.restored - folded
+        self.statistics.was_warm = was_warm
+        if was_warm:
+            LOGGER.info(
+                "%s: taken over from a standby, %d events behind", self.name, warm.index.restored - folded
+            )
+        return warm.index, empty
 
     def _seek(self) -> None:
         index = self.index
@@ -180,6 +214,7 @@ class KafkaIndex:
     async def close(self) -> None:
         """Let go of the name. What was committed stays; a transaction under way is undone."""
         await self._transactions.close()
+        self._local.close()
         if self._consumer is not None:
             consumer, self._consumer = self._consumer, None
             await consumer.stop()
@@ -193,6 +228,7 @@ class KafkaIndex:
             await asyncio.sleep(_LINGER_SECONDS)
             read = _joined(read, await self._read(limit, wait_ms=0))
         if not read and not self.index.unfinished and self.struck_at is None:
+            self.is_crowded = False
             return False
         started = time.monotonic()
         try:
@@ -219,6 +255,7 @@ class KafkaIndex:
             staged.add(self.index.strike(tick, self._clock.at(tick)))
         self.statistics.decide_seconds += time.monotonic() - started
         self._count(read)
+        self.is_crowded = any(len(records) >= limit for _, _, records in read)
         if staged:
             await self._commit(staged)
             await self._keep_snapshot()
@@ -284,6 +321,8 @@ class KafkaIndex:
         now = time.monotonic()
         self.index.committed(ends)
         statistics = self.statistics
+        if not statistics.transactions:
+            statistics.first_commit_seconds = now - self._opened_at
         statistics.transactions += 1
         statistics.commit_seconds += now - started
         statistics.last_commit_at = now
@@ -304,13 +343,15 @@ class KafkaIndex:
     # -- snapshots ---------------------------------------------------------------------------------
 
     async def _keep_snapshot(self) -> None:
-        events = self._log_events
-        if events - self._snapshot_events < max(_SNAPSHOT_EVENTS, self._snapshot_events // 4):
+        index, events = self.index, self._log_events
+        if not self._distance.is_passed(events):
             return
-        self._snapshot_events = events
         chains = {name: self._transactions.chains[(name, self.number)] for name in LOGS}
-        snapshot = self.index.snapshot()
-        await asyncio.to_thread(self._shelf.keep, snapshot, self.index.log_ends, chains, events)
+        spilled = index.spill()
+        self._distance.begin(events, len(spilled.snapshot))
+        # Nobody touches the index meanwhile: whoever looks on peeks.
+        if not await asyncio.to_thread(self._local.keep, spilled, index.log_ends, chains, events):
+            spilled.take_back()
 
     # -- defects -----------------------------------------------------------------------------------
 

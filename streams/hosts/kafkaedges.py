@@ -98,7 +98,7 @@ class KafkaEdge:
     async def open(self) -> None:
         """Fence, restore. Raises Unavailable, LogDamaged."""
         await self._reader.start()
-        await self._transactions.fence()
+        await self._transactions.fence(self.edge.writes(), self._group)
         committed = await group_positions(self._cluster, self._group)
         if not committed:
             self._there = {}

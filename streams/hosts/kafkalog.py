@@ -19,6 +19,7 @@ from aiokafka.errors import KafkaError, OffsetOutOfRangeError
 
 from events.errors import LogDamaged, Retry, Unavailable
 from events.partitions import ClockKind
+from streams.features.shelf import NOTHING, Cupboard, Moves
 from streams.hosts.clocks import WallClock
 from streams.hosts.cluster import BusinessTime, Cluster, stored
 from streams.hosts.following import Follower, group_positions
@@ -69,6 +70,7 @@ class KafkaLog:
         self.business_time = business_time
         #: What owners have kept beside the log, by owner.
         self.states: dict[str, bytes] = {}
+        self.cupboards: dict[str, Cupboard] = {}
         self._loop = asyncio.new_event_loop()
         self._writers: dict[str, Transactions] = {}
         # Where the consumer stands, and the offset behind the last record that was given: between the two lie ends of
@@ -172,9 +174,10 @@ class KafkaLog:
         appends: Sequence[Append],
         positions: Mapping[TopicPartition, int],
         state: bytes | None = None,
+        moves: Sequence[Moves] = (),
     ) -> None:
         """As the owner's own host does it; the first commit of an owner shuts out whoever had the name before."""
-        if state is not None:
+        if state is not None or moves:
             raise NotImplementedError("on Kafka no state is kept in the log: hosts keep snapshots beside it")
         self._run(self._commit(owner, appends, positions))
 
@@ -184,7 +187,9 @@ class KafkaLog:
         writer = self._writers.get(owner)
         if writer is None:
             writer = self._writers[owner] = Transactions(self.cluster, owner)
-            await writer.fence()
+            await writer.fence(
+                {(topic, partition) for topic, partition, _, _ in appends}, group_of(self.cluster, owner)
+            )
         for place in {(topic, partition) for topic, partition, _, _ in appends if topic in LOGS}:
             if place not in writer.chains:
                 last = await self._last(*place)
@@ -248,6 +253,9 @@ class KafkaLog:
 
     def state(self, owner: str) -> bytes | None:
         return self.states.get(owner)
+
+    def cupboard(self, owner: str) -> Cupboard:
+        return self.cupboards.get(owner, NOTHING)
 
     # -- for whoever looks at everything -----------------------------------------------------------
 

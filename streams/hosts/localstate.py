@@ -1,78 +1,179 @@
-"""Snapshots beside a log on Kafka: files that save time and are never believed.
+"""What a worker keeps of an index beside a log on Kafka: a file that saves time and memory, and is never believed.
 
-A snapshot is kept with the ends and the chain values of the logs it was taken at. It fits where the log has these very
-records at these ends; anything else (another log under the same name, a log that was cut, a damaged file) is thrown
-away, and the log is folded from its beginning.
+It holds the last snapshot, the ends and the chain values of the logs it was taken at, and the cold rows that belong to
+it, all written in one transaction. It fits where the log has these very records at these ends; anything else (another
+log under the same name, a log that was cut, a damaged file) is thrown away, and the log is folded from its beginning.
+
+What cannot be written stays in memory: nothing has become cold then. What is cold is read from the open file, for
+which neither a full disk nor one that has become read-only matters; where it cannot be read after all, the index ends,
+and its successor finds the file damaged.
 """
 
 import logging
-import os
-from collections.abc import Mapping
+import sqlite3
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
+from urllib.parse import quote
 
 import msgspec
 
-from events.errors import LogDamaged
-from streams.hosts.log import Log
-from streams.hosts.snapshots import unseal
+from events.errors import LogDamaged, TallystickError, Unavailable
+from streams.features.shelf import NOTHING, Cold, Cupboard
+from streams.hosts.cupboards import ERRORS, SCHEMA, Tables
+from streams.hosts.log import Log, ends_with
+from streams.hosts.snapshots import Spilled, unseal
 
 LOGGER: Final = logging.getLogger("tallystick.snapshots")
 
+_SCHEMA: Final = f"CREATE TABLE IF NOT EXISTS kept (body BLOB NOT NULL);{SCHEMA}"
+_DAMAGED: Final = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR)
+#: KiB of the file that stay in memory.
+_CACHE: Final = 16_384
+
 
 class Kept(msgspec.Struct, frozen=True):
-    """A sealed snapshot, where the logs ended and the chain value of the last record of each; ``events`` so far."""
+    """A sealed snapshot, where the logs ended and the chain value of the last record of each.
+
+    ``events`` is how many they held, ``cold`` how many rows lie beside the snapshot.
+    """
 
     ends: dict[str, int]
     chains: dict[str, bytes]
     events: int
+    cold: int
     snapshot: bytes
 
 
-class Shelf:
-    """The place of one owner's snapshot in a folder."""
+#: Made before there are threads: see EngineSpec.
+_KEPT: Final = msgspec.msgpack.Decoder(Kept)
+
+
+class LocalState:
+    """The place of one owner's snapshot and cold rows in a folder. Used by one thread at a time."""
 
     def __init__(self, folder: Path, owner: str) -> None:
-        self.path = folder / f"{owner.replace('/', '-')}.snapshot"
+        self.path = folder / f"{owner.replace('/', '-')}.state"
+        self._owner = owner
+        self._db: sqlite3.Connection | None = None
+        self._tables: Tables | None = None
+        self._unfit = False
 
     def keep(
-        self, snapshot: bytes, ends: Mapping[str, int], chains: Mapping[str, bytes], events: int
-    ) -> None:
-        """Replace what was kept. A full disk is said, and costs nothing but time."""
-        body = msgspec.msgpack.encode(Kept(dict(ends), dict(chains), events, snapshot))
-        partial = self.path.with_suffix(".partial")
+        self, spilled: Spilled, ends: Mapping[str, int], chains: Mapping[str, bytes], events: int
+    ) -> bool:
+        """Replace what was kept; False where that was not possible, which is said, and costs memory and time."""
         try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            with partial.open("wb") as file:
-                file.write(body)
-                file.flush()
-                os.fsync(file.fileno())
-            partial.replace(self.path)
-        except OSError as error:
-            LOGGER.warning("no snapshot was kept at %s: %s", self.path, error.strerror)
+            tables, db = self._opened()
+            kept = Kept(dict(ends), dict(chains), events, spilled.cold, spilled.snapshot)
+            db.execute("BEGIN IMMEDIATE")
+            try:
+                db.execute("DELETE FROM kept")
+                db.execute("INSERT INTO kept VALUES (?)", (msgspec.msgpack.encode(kept),))
+                tables.apply(self._owner, spilled.moves)
+                db.execute("COMMIT")
+            except BaseException:
+                tables.forget_numbers()
+                with suppress(*ERRORS):  # A full disk has ended the transaction already.
+                    db.execute("ROLLBACK")
+                raise
+        except (OSError, TallystickError, *ERRORS) as error:
+            LOGGER.warning("no snapshot was kept at %s: %s", self.path, error)
+            return False
+        return True
 
     def fitting(self, log: Log, partition: int) -> Kept | None:
-        """What was kept, where the log agrees with it."""
+        """What was kept, where the log agrees with it; the file is replaced by the next that is kept otherwise."""
+        self.close()
+        if not self.path.exists():
+            return None
         try:
-            kept = msgspec.msgpack.decode(self.path.read_bytes(), type=Kept)
+            kept = self._read()
             if unseal(kept.snapshot) is None:
                 return self._unused("it was written by another version")
-        except FileNotFoundError:
-            return None
-        except OSError as error:
-            return self._unused(f"it cannot be read ({error.strerror})")
+        except Unavailable as error:
+            return self._unused(f"it cannot be read ({error})")
         except (msgspec.MsgspecError, LogDamaged):
             return self._unused("it is damaged")
         for name, end in kept.ends.items():
             if end > log.end(name, partition):
                 return self._unused("it is ahead of the log")
-            last = log.read(name, partition, end - 1, 1)
-            if not last or last[0].offset != end - 1 or last[0].chain != kept.chains.get(name):
+            # A snapshot from the way to a state stands at the very beginning of the logs that came later.
+            if end and not ends_with(log, name, partition, end, kept.chains.get(name)):
                 return self._unused("it belongs to another log")
         return kept
+
+    # -- the cupboard: the cold rows of what was found or kept last ----------------------------------
+
+    def get(self, shelf: str, key: str) -> Cold | None:
+        return self._cupboard().get(shelf, key)
+
+    def filed(self, shelf: str, day: int) -> list[str]:
+        return self._cupboard().filed(shelf, day)
+
+    def rows(self, shelf: str) -> Iterator[Cold]:
+        return self._cupboard().rows(shelf)
+
+    def _cupboard(self) -> Cupboard:
+        return NOTHING if self._tables is None else self._tables.cupboard(self._owner)
+
+    # -- the file ------------------------------------------------------------------------------------
+
+    def close(self) -> None:
+        """Let go of the file."""
+        db, self._db, self._tables = self._db, None, None
+        if db is not None:
+            db.close()
+
+    def _opened(self) -> tuple[Tables, sqlite3.Connection]:
+        if self._db is None or self._tables is None:
+            if self._unfit:
+                for path in (self.path, self.path.with_name(f"{self.path.name}-journal")):
+                    path.unlink(missing_ok=True)
+                self._unfit = False
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            db = sqlite3.connect(
+                f"file:{quote(str(self.path))}?mode=rwc",
+                uri=True,
+                isolation_level=None,
+                check_same_thread=False,
+            )
+            try:
+                db.execute(f"PRAGMA cache_size=-{_CACHE}")
+                if not db.execute("SELECT 1 FROM sqlite_master WHERE name = 'kept'").fetchone():
+                    db.executescript(_SCHEMA)
+            except BaseException:
+                db.close()
+                raise
+            self._db, self._tables = db, Tables(db, self._failure)
+        return self._tables, self._db
+
+    def _read(self) -> Kept:
+        """What lies there, every byte of it looked at. Raises LogDamaged, Unavailable, DecodeError."""
+        try:
+            tables, db = self._opened()
+            if db.execute("PRAGMA quick_check(1)").fetchall() != [("ok",)]:
+                raise LogDamaged(f"the tree of {self.path} is damaged")
+            row = db.execute("SELECT body FROM kept").fetchone()
+        except (OSError, *ERRORS) as error:
+            raise self._failure(error) from error
+        if row is None:
+            raise LogDamaged(f"{self.path} holds no snapshot")
+        kept = _KEPT.decode(row[0])
+        if tables.check() != kept.cold:
+            raise LogDamaged(f"rows of {self.path} are lost")
+        return kept
+
+    def _failure(self, error: Exception) -> TallystickError:
+        if getattr(error, "sqlite_errorcode", sqlite3.SQLITE_IOERR) & 0xFF in _DAMAGED:
+            return LogDamaged(f"{self.path}: {error}")
+        return Unavailable(f"{self.path}: {error}")
 
     def _unused(self, why: str) -> Kept | None:
         LOGGER.warning(
             "the snapshot %s is not used: %s; the log is folded from its beginning", self.path, why
         )
+        self.close()
+        self._unfit = True
         return None

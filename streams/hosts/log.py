@@ -6,11 +6,16 @@ state, in one transaction: all of it or nothing. What a crash leaves behind is t
 """
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final, NamedTuple, Protocol
+
+from streams.features.shelf import Cupboard, Moves
 
 #: The chain value before the first record of a partition.
 GENESIS: Final = bytes(32)
+
+#: How many records are read at once by whoever reads a partition to its end.
+READ: Final = 5_000
 
 
 def link(previous: bytes, at: int, value: bytes) -> bytes:
@@ -58,8 +63,12 @@ class Log(Protocol):
         appends: Sequence[Append],
         positions: Mapping[TopicPartition, int],
         state: bytes | None = None,
+        moves: Sequence[Moves] = (),
     ) -> None:
-        """Append, move positions and (unless None) replace the owner's state, in one transaction."""
+        """Append, move positions and (unless None) replace the owner's state, in one transaction.
+
+        With the state go ``moves``: what of it lies in the owner's cupboard from now on.
+        """
 
     def positions(self, owner: str) -> dict[TopicPartition, int]:
         """The next offset to read, for every partition the owner has ever committed."""
@@ -67,5 +76,27 @@ class Log(Protocol):
     def state(self, owner: str) -> bytes | None:
         """What the owner last committed as its state."""
 
+    def cupboard(self, owner: str) -> Cupboard:
+        """The cold rows that belong to the owner's state."""
+
     def close(self) -> None:
         """Let go of what is held; committed records stay."""
+
+
+def blocks_of(log: Log, topic: str, partition: int, offset: int = 0) -> Iterator[Sequence[Stored]]:
+    """A partition from an offset to its end, so many records at a time. Raises LogDamaged, Unavailable."""
+    while block := log.read(topic, partition, offset, READ):
+        yield block
+        offset = block[-1].offset + 1
+
+
+def records_of(log: Log, topic: str, partition: int, offset: int = 0) -> Iterator[Stored]:
+    """The same, record by record."""
+    for block in blocks_of(log, topic, partition, offset):
+        yield from block
+
+
+def ends_with(log: Log, topic: str, partition: int, end: int, chain: bytes | None) -> bool:
+    """Whether the record before ``end`` is there and has this chain value."""
+    found = log.read(topic, partition, end - 1, 1)
+    return bool(found) and found[0].offset == end - 1 and found[0].chain == chain

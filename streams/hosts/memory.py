@@ -3,6 +3,8 @@
 from collections.abc import Callable, Mapping, Sequence
 from enum import Enum
 
+from streams.features.shelf import Cupboard, Moves
+from streams.hosts.cupboards import MemoryCupboard
 from streams.hosts.log import GENESIS, Append, Stored, TopicPartition, link
 
 
@@ -34,6 +36,7 @@ class MemoryLog:
         self._topics: dict[TopicPartition, list[Stored]] = {}
         self._positions: dict[str, dict[TopicPartition, int]] = {}
         self._states: dict[str, bytes] = {}
+        self._cupboards: dict[str, MemoryCupboard] = {}
         self._crash = crash
 
     def read(self, topic: str, partition: int, offset: int, limit: int) -> list[Stored]:
@@ -48,6 +51,7 @@ class MemoryLog:
         appends: Sequence[Append],
         positions: Mapping[TopicPartition, int],
         state: bytes | None = None,
+        moves: Sequence[Moves] = (),
     ) -> None:
         crash = self._crash(owner)
         if crash is CrashPoint.BEFORE_COMMIT:
@@ -59,6 +63,8 @@ class MemoryLog:
         self._positions.setdefault(owner, {}).update(positions)
         if state is not None:
             self._states[owner] = state
+        if moves:
+            self._cupboards.setdefault(owner, MemoryCupboard()).apply(moves)
         if crash is not None:
             raise Crashed(owner, crash)
 
@@ -67,6 +73,9 @@ class MemoryLog:
 
     def state(self, owner: str) -> bytes | None:
         return self._states.get(owner)
+
+    def cupboard(self, owner: str) -> Cupboard:
+        return self._cupboards.setdefault(owner, MemoryCupboard())
 
     def close(self) -> None:
         """Nothing to let go of."""

@@ -11,6 +11,7 @@ from typing import Any, Final
 from aiokafka import client
 from aiokafka.errors import (
     AuthenticationFailedError,
+    CoordinatorNotAvailableError,
     KafkaConnectionError,
     KafkaError,
     SaslAuthenticationFailed,
@@ -18,6 +19,7 @@ from aiokafka.errors import (
 )
 
 _connect: Final = client.create_conn
+_look_up: Final = client.AIOKafkaClient.coordinator_lookup
 #: What the last server said that gave us no connection.
 _last: BaseException | None = None
 
@@ -31,9 +33,18 @@ async def _connecting(*arguments: Any, **options: Any) -> Any:
         raise
 
 
+async def _looking_up(self: Any, kind: Any, key: Any) -> Any:
+    # A broker that has just come back names nobody, itself neither, and the library takes that for a mistake of its
+    # caller's. In these words, it asks again.
+    if self.get_random_node() is None:
+        raise CoordinatorNotAvailableError
+    return await _look_up(self, kind, key)
+
+
 def remember() -> None:
-    """Let every client of this process keep why it got no connection."""
+    """Let every client of this process keep why it got no connection, and ask again where nobody is named."""
     client.create_conn = _connecting
+    client.AIOKafkaClient.coordinator_lookup = _looking_up
 
 
 def reason(error: BaseException) -> str:

@@ -5,23 +5,46 @@ positions it was taken at, and one that does not fit is discarded and the log fo
 """
 
 import hashlib
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
 from events.envelope import Recorded, Versions
 from events.errors import LogDamaged
 from events.wire import decode_event, encode_event
+from streams.features.shelf import Moves, Shelf, Spill
 from streams.processor import Work
 
 #: Raised whenever the layout below, or the state of any processor, changes its meaning.
-FORMAT: Final = 3
+FORMAT: Final = 5
+
+#: How many events a log grows by until its index is worth another snapshot...
+SNAPSHOT_EVENTS: Final = 100_000
+#: ...or one for so many bytes of the last one, where that is more: what is hot is written again each time, and may not
+#: cost more than a share of the work between.
+SNAPSHOT_BYTES: Final = 100
+
+
+class Distance:
+    """How far the logs of an index have to grow until it is worth another snapshot."""
+
+    def __init__(self, events: int, size: int = 0) -> None:
+        """A snapshot of ``size`` bytes (0: none is known of) stands where the logs held so many events."""
+        self.begin(events, size)
+
+    def is_passed(self, events: int) -> bool:
+        """Whether the logs have come far enough."""
+        return events >= self._next
+
+    def begin(self, events: int, size: int) -> None:
+        """A snapshot was taken here."""
+        self._next = events + max(SNAPSHOT_EVENTS, size // SNAPSHOT_BYTES)
 
 
 class EngineSnapshot(msgspec.Struct, frozen=True):
     """One engine. Recorded events are kept as log bytes, states as msgpack of their own types."""
 
-    sequences: dict[str, int]
+    sequences: Shelf[int]
     marks: dict[str, int]
     ticks: dict[int, tuple[int, int]]
     tick: int
@@ -58,6 +81,22 @@ class IndexSnapshot(msgspec.Struct, frozen=True):
     engines: dict[str, EngineSnapshot]
 
 
+class Spilled:
+    """A sealed snapshot and what has left memory with it: for one transaction, or back where that was not made."""
+
+    def __init__(self, snapshot: bytes, spills: list[Spill[Any]]) -> None:
+        self.snapshot = snapshot
+        self.moves: list[Moves] = [spill.moves for spill in spills]
+        #: How many rows lie in the owner's cupboard behind the transaction.
+        self.cold = sum(spill.cold for spill in spills)
+        self._spills = spills
+
+    def take_back(self) -> None:
+        """Nothing was kept: what would be cold stays in memory. Before anything else happens to the index."""
+        for spill in self._spills:
+            spill.take_back()
+
+
 def seal(snapshot: IndexSnapshot) -> bytes:
     """The bytes of a snapshot behind their SHA-256."""
     body = msgspec.msgpack.encode(snapshot)
@@ -69,11 +108,15 @@ def unseal(data: bytes) -> IndexSnapshot | None:
     digest, body = data[:32], data[32:]
     if hashlib.sha256(body).digest() != digest:
         raise LogDamaged("a snapshot is damaged: its bytes do not have the hash they were kept with")
-    header = msgspec.msgpack.decode(body, type=_Header)
-    if header.format != FORMAT:
+    if _HEADER.decode(body).format != FORMAT:
         return None
-    return msgspec.msgpack.decode(body, type=IndexSnapshot)
+    return _SNAPSHOT.decode(body)
 
 
 class _Header(msgspec.Struct):
     format: int
+
+
+# Made before there are threads: see EngineSpec.
+_HEADER: Final = msgspec.msgpack.Decoder(_Header)
+_SNAPSHOT: Final = msgspec.msgpack.Decoder(IndexSnapshot)

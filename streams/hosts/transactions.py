@@ -8,7 +8,7 @@ certainly happen is not tried again: whoever holds the producer leaves the proce
 import asyncio
 import logging
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from aiokafka import AIOKafkaProducer
@@ -76,8 +76,19 @@ class Transactions:
         #: The last chain value of each log partition, for whoever appends to it alone.
         self.chains: dict[TopicPartition, bytes] = {}
 
-    async def fence(self) -> None:
-        """Shut out whoever had the name before, and settle what that one left open. Raises Unavailable."""
+    async def fence(self, written: Collection[TopicPartition] = (), group: str = "") -> None:
+        """Shut out whoever had the name before, and settle what that one left open.
+
+        ``written`` is what whoever has this name may append to, and ``group`` where its positions are kept. The
+        transaction of the one before is over when the fence stands, but not everywhere: to partitions that have no
+        leader just then, as when the one broker that has them has been frozen, Kafka 4.3 does not tell it, for it takes
+        them for deleted (TransactionMarkerChannelManager). What was appended there stays open, of nobody's concern,
+        until the next transaction of this name ends and takes it along: a commit would make records of what was
+        never committed, behind the back of whoever has restored without them. So the next one is an empty one that is
+        undone, on all of them.
+
+        Raises Unavailable.
+        """
         self._producer = AIOKafkaProducer(
             transactional_id=self._id,
             transaction_timeout_ms=int(TRANSACTION_SECONDS * 1_000),
@@ -88,12 +99,26 @@ class Transactions:
         try:
             async with asyncio.timeout(FENCE_SECONDS):
                 await self._producer.start()
+                if written:
+                    await self._undo_what_is_left(written, group)
         except (KafkaError, TimeoutError, OSError) as error:
             await self.close()
             raise Unavailable(
                 f"{self._id} cannot begin at {self._cluster.bootstrap}: {reason(error)}"
             ) from error
         self._reach("after-fence")
+
+    async def _undo_what_is_left(self, written: Collection[TopicPartition], group: str) -> None:
+        producer = self._producer
+        places = [KafkaPartition(self._cluster.topic(topic), partition) for topic, partition in written]
+        await producer.begin_transaction()
+        for place in places:
+            # A partition of a transaction is told how it ends, whether anything has been appended or not.
+            producer._txn_manager.maybe_add_partition_to_txn(place)
+        if group:
+            # Any position will do, for it is undone.
+            await producer.send_offsets_to_transaction({places[0]: 0}, group)
+        await producer.abort_transaction()
 
     async def commit(
         self,

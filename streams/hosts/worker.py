@@ -23,6 +23,7 @@ from aiokafka.errors import KafkaError
 
 from events.errors import TallystickError, Unavailable
 from events.identity import partition_of_slot, slot_of_payment
+from streams.features.shelf import Shelf
 from streams.hosts.admission import Keys
 from streams.hosts.clocks import WallClock
 from streams.hosts.cluster import Cluster
@@ -31,6 +32,7 @@ from streams.hosts.kafka import KafkaIndex
 from streams.hosts.kafkalog import group_of
 from streams.hosts.log import TopicPartition
 from streams.hosts.refusals import reason
+from streams.hosts.standby import Following, Standby
 from streams.hosts.transactions import Reach, never
 from streams.topology import BROADCAST, ENGINES
 
@@ -70,8 +72,10 @@ class Worker:
         session_ms: int = SESSION_MS,
         reach: Reach = never,
         on_committed: Callable[[int, Staged], None] = lambda _number, _staged: None,
+        standbys: int = 0,
     ) -> None:
-        """``clock`` is None in virtual time; ``state`` a folder for snapshots."""
+        """``clock`` is None in virtual time; ``state`` a folder for snapshots; ``standbys`` how many of the indexes
+        that are somebody else's are kept warm."""
         self.cluster = cluster
         self.run_arguments = run
         #: The indexes that are ours now, restored or on their way.
@@ -87,6 +91,15 @@ class Worker:
         self._session_ms = session_ms
         self._reach = reach
         self._on_committed = on_committed
+        self._standbys = standbys
+        self._standby = Standby(
+            cluster,
+            run,
+            keys,
+            state,
+            is_alone=lambda: not self.hosted,
+            is_crowded=lambda: bool(self.restoring()) or any(one.is_crowded for one in self.hosted.values()),
+        )
         self._member: Any = None
         self._watching: asyncio.Task[None] | None = None
         self._stopping = asyncio.Event()
@@ -150,6 +163,7 @@ class Worker:
         if self._member is not None:
             member, self._member = self._member, None
             await member.stop()
+        await self._standby.stop()
 
     def strike(self) -> None:
         """A second has passed: every index takes this moment's tick with its next transaction."""
@@ -194,6 +208,13 @@ class Worker:
         self._divided.set()
         for number in sorted(ours - self.hosted.keys()):
             self._begin(number)
+        self._standby.keep(self._others(ours))
+
+    def _others(self, ours: set[int]) -> list[int]:
+        """The indexes to keep warm: of those that are not ours the next ones, so that workers take different ones."""
+        partitions, last = self.run_arguments.partitions, max(ours, default=-1)
+        following = ((last + 1 + step) % partitions for step in range(partitions))
+        return [number for number in following if number not in ours][: self._standbys]
 
     def _begin(self, number: int) -> None:
         hosted = KafkaIndex(
@@ -205,6 +226,7 @@ class Worker:
             clock=self._clock,
             reach=self._reach,
             on_committed=self._on_committed,
+            warm=self._standby.release(number),
         )
         self.hosted[number] = hosted
         self._turns[number] = asyncio.Lock()
@@ -235,12 +257,20 @@ class Worker:
         await asyncio.wait([task])
         del self._ready[number]
         await hosted.close()
+        if hosted.warm is not None:
+            # Divided anew before it came to be used.
+            self._standby.give_back(number, hosted.warm)
 
     # -- looking -----------------------------------------------------------------------------------
 
     def restoring(self) -> list[int]:
         """The indexes that are ours and not yet at work."""
         return sorted(number for number, ready in self._ready.items() if not ready.is_set())
+
+    @property
+    def standing_by(self) -> dict[int, Following]:
+        """The indexes of others that are kept warm, or were until they could not be followed any more."""
+        return self._standby.following
 
     async def lags(self) -> dict[TopicPartition, int]:
         """How many offsets behind the committed end each input of our indexes is read."""
@@ -261,12 +291,15 @@ class Worker:
             return None
         engine = hosted.index.engines["payments"]
         found = {
-            processor.NAME: msgspec.to_builtins(known[payment_id])
+            processor.NAME: msgspec.to_builtins(known)
             for processor, state in zip(engine.spec.processors, engine.states, strict=True)
-            for known in (getattr(state, "payments", {}),)
-            if payment_id in known
+            if (known := _known(getattr(state, "payments", {}), payment_id)) is not None
         }
         return {"payment_id": payment_id, "index": number, **found} if found else None
+
+
+def _known(payments: Shelf[object] | dict[str, object], payment_id: str) -> object:
+    return payments.peek(payment_id) if isinstance(payments, Shelf) else payments.get(payment_id)
 
 
 class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has no types

@@ -1,15 +1,16 @@
 """From a labelled stretch of history to a model: trees or a scorecard, calibrated, with what it was trained on."""
 
 from collections.abc import Callable
-from typing import Final, NamedTuple, assert_never
+from typing import Final, assert_never
 
 import numpy as np
 from msgspec.structs import replace
 
 from events.errors import Refused
 from streams.features import scorecard
-from streams.features.models import FORMAT, Bins, Kind, Metric, Model, Shares, Trained
+from streams.features.models import FORMAT, Kind, Metric, Model, Shares, Trained
 from streams.features.profiles import NAMES, PROFILE_SHA256
+from streams.training import lightgbm
 from streams.training.batches import margins, scores
 from streams.training.histories import History, Truth, Whole
 from streams.training.measures import (
@@ -19,7 +20,6 @@ from streams.training.measures import (
     counts_of,
     plain_marks,
     shares_of,
-    stability,
 )
 from streams.training.trees import TREES, base_of, grow
 
@@ -34,13 +34,6 @@ PASSES: Final = 5
 Watch = Callable[[int, int], None]
 
 
-class Drift(NamedTuple):
-    """How far a feature, or the score, has moved since training: the population stability index."""
-
-    name: str
-    stability: float
-
-
 def fit(
     history: History, vectors: Whole, rows: slice, kind: Kind, labels_until_at: int, watch: Watch
 ) -> Model:
@@ -48,37 +41,29 @@ def fit(
     frauds, inputs = history.fraud[rows], vectors[rows]
     if not 0 < int(frauds.sum()) < len(frauds):
         raise Refused("nothing can be learned from payments that are all fraud, or none of them")
-    model = Model(
-        format=FORMAT,
-        version=1,
-        kind=kind,
-        features=NAMES,
-        features_sha256=PROFILE_SHA256,
-        trained=Trained(
-            int(history.at[rows.start]),
-            int(history.at[rows.stop - 1]) + 1,
-            labels_until_at,
-            len(frauds),
-            int(frauds.sum()),
-        ),
-        base=0,
-        trees=(),
-        bins=(),
-        marks=plain_marks(),
-        feature_shares=tuple(shares_of(inputs[:, place]) for place in range(len(NAMES))),
-        score_shares=Shares((), (len(frauds),)),
-        metrics=(),
-    )
+    model = _empty(history, vectors, rows, kind, labels_until_at)
     match kind:
         case Kind.FOREST:
             forest = grow(inputs, frauds, lambda done: watch(done, TREES))
             model = replace(model, base=forest.base, trees=forest.trees)
         case Kind.SCORECARD:
             card = _learn_all(inputs, frauds, watch)
-            model = replace(model, base=card.base, bins=bins_of(card))
+            model = replace(model, base=card.base, bins=scorecard.learned_bins(card))
         case never:
             assert_never(never)
     return _with_score_shares(model, inputs)
+
+
+def taken_over(
+    forest: lightgbm.Read, history: History, vectors: Whole, rows: slice, labels_until_at: int, version: int
+) -> Model:
+    """A forest that was trained elsewhere, with the payments it was trained on. Its margins are taken at their word."""
+    model = _empty(history, vectors, rows, Kind.FOREST, labels_until_at)
+    asked = [NAMES.index(name) for name in forest.features]
+    trees = tuple(
+        replace(tree, features=tuple(asked[feature] for feature in tree.features)) for tree in forest.trees
+    )
+    return _with_score_shares(replace(model, version=version, trees=trees), vectors[rows])
 
 
 def fit_calibrated(
@@ -113,20 +98,30 @@ def fit_calibrated(
     return _with_score_shares(model, vectors[rows])
 
 
-def bins_of(card: scorecard.Scorecard) -> tuple[Bins, ...]:
-    """What a scorecard has learned so far, as part of a model."""
-    return tuple(Bins(tuple(bins.edges), tuple(bins.weights)) for bins in card.bins)
-
-
-def drift(model: Model, vectors: Whole) -> list[Drift]:
-    """How far each of the model's features and its score have moved, the furthest first."""
-    found = [
-        Drift(name, stability(shares.counts, counts_of(shares.edges, vectors[:, NAMES.index(name)])))
-        for name, shares in zip(model.features, model.feature_shares, strict=True)
-    ]
-    now = counts_of(model.score_shares.edges, scores(model, margins(model, vectors)))
-    found.append(Drift("score", stability(model.score_shares.counts, now)))
-    return sorted(found, key=lambda moved: (-moved.stability, moved.name))
+def _empty(history: History, vectors: Whole, rows: slice, kind: Kind, labels_until_at: int) -> Model:
+    """A model that says nothing yet, with what it is to be trained on."""
+    frauds, inputs = history.fraud[rows], vectors[rows]
+    return Model(
+        format=FORMAT,
+        version=1,
+        kind=kind,
+        features=NAMES,
+        features_sha256=PROFILE_SHA256,
+        trained=Trained(
+            int(history.at[rows.start]),
+            int(history.at[rows.stop - 1]) + 1,
+            labels_until_at,
+            len(frauds),
+            int(frauds.sum()),
+        ),
+        base=0,
+        trees=(),
+        bins=(),
+        marks=plain_marks(),
+        feature_shares=tuple(shares_of(inputs[:, place]) for place in range(len(NAMES))),
+        score_shares=Shares((), (len(frauds),)),
+        metrics=(),
+    )
 
 
 def _with_score_shares(model: Model, inputs: Whole) -> Model:

@@ -14,7 +14,7 @@ import numpy as np
 
 from events.calendar import DAY
 from events.errors import Refused
-from streams.features.models import Kind
+from streams.features.models import Kind, Model
 from streams.training.batches import margins
 from streams.training.fitting import fit
 from streams.training.histories import History, Whole
@@ -88,8 +88,15 @@ def rows_to_test(history: History, protocol: Protocol, first_day: int) -> Whole:
     return np.concatenate(chosen)
 
 
-def evaluate(history: History, vectors: Whole, protocol: Protocol, kind: Kind, watch: Watch) -> list[Fold]:
-    """Every fold of the protocol."""
+def evaluate(
+    history: History,
+    vectors: Whole,
+    protocol: Protocol,
+    kind: Kind,
+    watch: Watch,
+    look: Callable[[Model, Whole, Whole], None] = lambda model, rows, margins: None,
+) -> list[Fold]:
+    """Every fold of the protocol; ``look`` is shown each fold's model, the rows that it was tested on, its margins."""
     if min(protocol.folds, protocol.train, protocol.delay, protocol.test) < 1:
         raise Refused("folds, training days, delay and test days are at least 1")
     days = int(history.days[-1]) + 1
@@ -115,6 +122,7 @@ def evaluate(history: History, vectors: Whole, protocol: Protocol, kind: Kind, w
 
         model = fit(history, vectors, trained, kind, labels_until_at, report)
         reached = margins(model, vectors[rows])
+        look(model, rows, reached)
         made.append(
             Fold(
                 first_day,

@@ -60,6 +60,8 @@ from tests import postgres  # noqa: E402
 from tests.bench import kafka, page  # noqa: E402
 from tests.bench.figures import along, clock, resident, timed  # noqa: E402
 from tests.bench.model import scoring  # noqa: E402
+from tests.bench.sampling import sampled, shares  # noqa: E402
+from tests.bench.takeover import takeover, takeover_on_kafka  # noqa: E402
 from tests.bench.verdicts import verdicts  # noqa: E402
 
 SMALL, LARGE = 10_000, 50_000
@@ -160,8 +162,23 @@ def projection(folder: Path, store: SqlStore) -> tuple[int, int, int, float, flo
         return events, rows["ledger_entries"], sum(rows.values()), took(), wall
 
 
-def engine(folder: Path, payments: int) -> tuple[int, float]:
-    """The engines, publisher and simulated outside on a log in memory: events and seconds of this process."""
+def engine(folder: Path) -> tuple[int, float, dict[str, float]]:
+    """The engines, publisher and simulated outside on a log in memory.
+
+    Events, seconds of this process, and, of a second run, which part of the code takes which share of them.
+    """
+    house, index = _house(folder)
+    with clock() as took:
+        for _ in house.run():
+            pass
+    again, _ = _house(folder)
+    with sampled() as found:
+        for _ in again.run():
+            pass
+    return sum(index.index.log_ends.values()), took(), shares(found)
+
+
+def _house(folder: Path) -> tuple[House, IndexActor]:
     path = next((folder / "input").glob("*.avro"))
     plan = schedule(read_rows(path))
     run = Run(1, ClockKind.VIRTUAL, plan.first_at, plan.last_tick, "{}")
@@ -176,10 +193,7 @@ def engine(folder: Path, payments: int) -> tuple[int, float]:
         EdgeActor(log, ClearingHouse(1, 1)),
         EdgeActor(log, Bank(1, 1)),
     ]
-    with clock() as took:
-        for _ in House(indexes, others).run():
-            pass
-    return sum(indexes[0].index.log_ends.values()), took()
+    return House(indexes, others), indexes[0]
 
 
 def codec(folder: Path) -> tuple[float, float]:
@@ -318,7 +332,7 @@ def measure(folder: Path, console: Console) -> dict[str, Any]:
     with console.status("projections"):
         projected = projections(folder / "large")
     with console.status("engines in memory"):
-        decided, deciding = engine(folder / "small", SMALL)
+        decided, deciding, parts = engine(folder / "small")
     with console.status("codec"):
         decode, encode = codec(folder / "small")
     with console.status("velocity"):
@@ -329,12 +343,16 @@ def measure(folder: Path, console: Console) -> dict[str, Any]:
         model = scoring(timed)
     with console.status("verdicts"):
         model |= verdicts(timed)
+    with console.status("an index restored, and taken over"):
+        taken = takeover()
     measured_on_kafka = {}
     if reason := kafka.missing():
         console.print(f"Nothing is measured on Kafka: {reason}")
     else:
         with console.status("a house on Kafka, and its peers") as status:
             measured_on_kafka = kafka.on_kafka(folder / "on-kafka", status.update)
+            status.update("a take-over on Kafka")
+            taken |= takeover_on_kafka(folder / "taken-over")
     cost = {said["payments"]: said["seconds"] / said["payments"] for said in (small, large)}
     return figures | {
         "embedded_payments_per_second": large["payments_per_second"],
@@ -342,6 +360,8 @@ def measure(folder: Path, console: Console) -> dict[str, Any]:
         "replay_events_per_second": replayed["events_per_second"],
         **projected,
         "engine_events_per_second": round(decided / deciding, 1),
+        "engine_us_per_payment": round(deciding / SMALL * 1e6, 1),
+        "engine_shares": parts,
         "decode_us": round(decode, 2),
         "encode_us": round(encode, 2),
         "velocity_us": round(measuring, 2),
@@ -352,6 +372,7 @@ def measure(folder: Path, console: Console) -> dict[str, Any]:
         "rules_read_us": round(compiling, 1),
         "rules_bytes_per_entry": round(entry_bytes, 1),
         **model,
+        **taken,
         **measured_on_kafka,
         "cost_flatness": round(cost[LARGE] / cost[SMALL], 3),
         "memory_small_mb": small["peak_memory_mb"],
@@ -374,6 +395,7 @@ _MEANINGS = {
     "postgres_rows_per_second": "the same into PostgreSQL, wall clock: the server works on a core of its own",
     "postgres_over_duckdb": "the one over the other",
     "engine_events_per_second": "engines and simulated outside on the memory log, per core",
+    "engine_us_per_payment": "the same: microseconds of a core for the whole life of a payment",
     "decode_us": "microseconds to decode an event",
     "encode_us": "microseconds to encode one",
     "velocity_us": "microseconds for all features of a payment: six dimensions, five windows, per core",
@@ -388,11 +410,19 @@ _MEANINGS = {
     "model_batch_us": "the same in a batch of 50,000",
     "model_reasons_us": "microseconds for score, margin and reasons in words",
     "model_label_us": "microseconds for a label that the scorecard learns online",
-    "verdict_us": "microseconds to measure, judge and word a verdict: 100 rules, a champion of 100 trees, per core",
-    "verdict_measuring_us": "of them for what is measured: velocity, history, profile",
+    "verdict_us": "microseconds for a verdict, from the request to the answer behind it: 100 rules, a champion of 100"
+    " trees, a scorecard that learns, known frauds, everything that can be said of a payment, per core",
+    "verdict_champion_us": "the same without the scorecard",
+    "verdict_measuring_us": "of them for what is measured: velocity, history, profile, what is recorded of it",
     "verdict_model_us": "for the champion's score",
+    "verdict_learner_us": "for the score of the scorecard that learns, and the bins of the payment",
     "verdict_rules_us": "for the rules",
-    "verdict_event_us": "for the vector that is recorded",
+    "takeover_open_payments": "payments that are authorized and wait for their capture, in the index that is had back",
+    "restore_records_per_second": "records folded when it is restored from its logs, per core",
+    "snapshot_seconds": "for its snapshot, in which nothing else happens",
+    "snapshot_restore_seconds": "to restore it from that",
+    "takeover_fold_seconds": "from a standby that is 1,000 records of each log behind",
+    "takeover_seconds": "between two workers, wall clock: from the fence to the first commit, with a standby",
     "kafka_authorizations_per_second": "request to committed answer, captures included, wall time, all at once",
     "kafka_worker_us_per_payment": "what the worker needs of a core for one of them",
     "kafka_offered_rate_at_half_load": "payments a second that are sent whatever comes back (open loop)",
@@ -434,9 +464,7 @@ def main() -> None:
         shown = " ".join(f"{one:.0f}" for one in value) if isinstance(value, list) else f"{value:,}"
         table.add_row(name, shown, meaning)
     console.print(table)
-    (ROOT / "bench.json").write_text(
-        json.dumps(figures, indent=2, ensure_ascii=False) + "\n", encoding="utf-8"
-    )
+    page.KEPT.write_text(json.dumps(figures, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     console.print("Kept in bench.json.")
     console.print(page.publish(figures))
 

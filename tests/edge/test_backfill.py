@@ -141,7 +141,7 @@ def test_no_difference_to_a_search_of_the_whole_past(tmp_path: Path) -> None:
     source = written(tmp_path / "history.parquet", history(12_000, 20_260_302))
     told = backfill(source, WINDOWS, tmp_path / "features.parquet")
     names, rows = read(tmp_path / "features.parquet")
-    assert names == ["event_id", *columns(plan_of(WINDOWS, full=False))]
+    assert names == ["event_id", *columns(plan_of(WINDOWS, full=False, declines=False))]
     wanted_names, wanted = searched(source, WIDTHS)
     assert wanted_names == names
     assert len(wanted) == len(rows) == told.authorizations
@@ -296,7 +296,10 @@ def test_an_empty_history(tmp_path: Path) -> None:
     """No rows in, the columns out."""
     told = backfill(written(tmp_path / "history.parquet", []), WINDOWS, tmp_path / "features.parquet")
     assert told == Backfilled(0, 0, 0, 0, 0, 0, 0, 0, 0)
-    assert read(tmp_path / "features.parquet") == (["event_id", *columns(plan_of(WINDOWS, full=False))], [])
+    assert read(tmp_path / "features.parquet") == (
+        ["event_id", *columns(plan_of(WINDOWS, full=False, declines=False))],
+        [],
+    )
 
 
 # --- what cannot be measured --------------------------------------------------------------------------------

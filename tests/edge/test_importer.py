@@ -15,8 +15,9 @@ from events.errors import Refused, TallystickError, Unavailable, WireError
 from events.identity import slot_of
 from events.reference import MerchantTerms, decode_reference
 from events.requests import Channel, PaymentRequest, ReferencePublished
-from streams.edge.importer import Imported, import_file, read_mapping
+from streams.edge.importer import Imported, import_file
 from streams.edge.inputs import hash_of, read_rows
+from streams.edge.mapping import read_mapping
 from streams.edge.publisher import schedule
 
 PAN = "4111111111111111"

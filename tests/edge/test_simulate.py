@@ -34,6 +34,7 @@ from events.requests import (
     VoidRequest,
 )
 from streams import intake
+from streams.edge.attackedday import attacked
 from streams.edge.inputs import hash_of
 from streams.edge.market import HOURS, TRADES, amount_of, seconds_of_day
 from streams.edge.reference import starter_merchants, starter_networks
@@ -70,7 +71,7 @@ def taken(rows: list[InputRow]) -> list[object]:
 @pytest.fixture(scope="module")
 def day() -> list[InputRow]:
     """A day of three thousand payments."""
-    return list(simulate(3_000, seed=12))
+    return list(simulate(3_000, seed=13))
 
 
 @pytest.mark.parametrize(("payments", "seed"), [(1, 1), (2, 9), (33, 2), (300, 36), (1_200, 3)])
@@ -92,8 +93,13 @@ def test_a_thief_tries_a_card_out() -> None:
 
 
 def test_no_card_pays_all_day_long(day: list[InputRow]) -> None:
-    """Some cards come often, none a dozen times; most come once or twice."""
-    cards = Counter(entry.card_id for _, entry in requests(day) if isinstance(entry, PaymentRequest))
+    """Some cards come often, none a dozen times, but for those in thieves' hands; most come once or twice."""
+    thieves = {one.idempotency_key for one in attacked(13, 3_000, DAY_AT).requests}
+    cards = Counter(
+        entry.card_id
+        for _, entry in requests(day)
+        if isinstance(entry, PaymentRequest) and entry.idempotency_key not in thieves
+    )
     assert 5 <= max(cards.values()) <= 12
     assert sum(times <= 2 for times in cards.values()) > len(cards) * 0.7
 
@@ -206,8 +212,24 @@ def test_nothing_looks_like_a_card_number(day: list[InputRow]) -> None:
     """BIN and last four are apart, keys are not digits alone."""
     for _, entry in requests(day):
         if isinstance(entry, PaymentRequest):
-            texts = (entry.idempotency_key, entry.device_ref, entry.ip_ref, entry.email_ref, entry.bin)
+            texts = (
+                entry.idempotency_key,
+                entry.device_ref,
+                entry.ip_ref,
+                entry.email_ref,
+                entry.phone_ref,
+                entry.bin,
+            )
             assert not any(map(looks_like_pan, texts))
+
+
+def plain(request: Request) -> Request:
+    """A request without what was added after the hash was taken."""
+    if isinstance(request, PaymentRequest):
+        return msgspec.structs.replace(request, phone_ref="", signals=None)
+    if isinstance(request, RefundRequest):
+        return msgspec.structs.replace(request, reason=None)
+    return request
 
 
 def test_the_same_seed_gives_the_same_file(tmp_path: Path) -> None:
@@ -220,8 +242,31 @@ def test_the_same_seed_gives_the_same_file(tmp_path: Path) -> None:
     assert heard == sorted(heard)
     assert 1_500 == heard[-1]
     later = EvidenceRequest | SettingsRequest
-    asked = [one for one in requests(list(simulate(200, seed=7))) if not isinstance(one[1], later)]
+    asked = [
+        (at, plain(one)) for at, one in requests(list(simulate(200, seed=7))) if not isinstance(one, later)
+    ]
     assert "36ca7126c3eacd82" == sha256(msgspec.json.encode(asked)).hexdigest()[:16]
+
+
+def test_payments_are_spread_over_the_days_that_are_asked_for() -> None:
+    """A third of them on each of three, and what follows them within the days after; the first is as it was."""
+    asked = [(at, one) for at, one in requests(list(simulate(900, seed=7, days=3))) if at >= DAY_AT]
+    paid = {
+        (one.merchant, one.idempotency_key): at for at, one in asked[::-1] if isinstance(one, PaymentRequest)
+    }
+    by_day = Counter((at - DAY_AT) // DAY for at in paid.values())
+    assert all(by_day[day] > 250 for day in range(3))
+    assert by_day.keys() <= {0, 1, 2, 3}, "one that was late may come behind midnight"
+    refunds = [at for at, one in asked if isinstance(one, RefundRequest)]
+    assert DAY_AT + 6 * DAY < max(refunds) < DAY_AT + 8 * DAY
+    assert list(simulate(200, seed=7)) == list(simulate(200, seed=7, days=1))
+
+
+@pytest.mark.parametrize(("payments", "days"), [(10, 0), (10, 11), (5_000, 1_001)])
+def test_what_are_no_days_is_refused(payments: int, days: int) -> None:
+    """Before a row is written."""
+    with pytest.raises(Refused, match="are possible"):
+        simulate(payments, 1, days)
 
 
 @pytest.mark.parametrize("payments", [0, -1, 2_000_001])

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import msgspec
 import pytest
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from hypothesis import given
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 
 from events.errors import Refused, Unavailable, ValidationError
 from events.identity import looks_like_pan, slot_of
+from events.signals import IdentitySignals, ProviderAnswer
 from streams.edge.vault import (
     SEAL_HEADER,
     CardNumber,
@@ -99,19 +101,32 @@ def test_a_folder_that_cannot_be_is_unavailable(tmp_path: Path) -> None:
 
 
 def test_a_mac_covers_every_field() -> None:
-    """Equal bodies have equal MACs; a change of any field, and another kind of request, have others."""
+    """Equal bodies have equal MACs; a change of any field, and another kind of request, have others.
+
+    What somebody else says of the buyer is no part of what was asked for.
+    """
     key = bytes(32)
     request = payment_request()
     assert body_mac(key, request) == body_mac(key, payment_request())
     others = [
         changed(request, **{name: value + 1 if isinstance(value, int) else f"{value}x"})
         for name in request.__struct_fields__
-        if not isinstance(value := getattr(request, name), bool)
+        if name != "signals" and not isinstance(value := getattr(request, name), bool)
     ]
     others += [changed(request, simulated=False), capture_request(), void_request()]
     macs = {body_mac(key, other) for other in others}
     assert len(others) == len(macs)
     assert body_mac(key, request) not in macs
+    told = IdentitySignals("provider", ProviderAnswer.GIVEN, "FR", ip_risk=90)
+    assert body_mac(key, request) == body_mac(key, changed(request, signals=told))
+
+
+def test_a_request_has_the_mac_that_it_had_before_version_2() -> None:
+    """A key that was claimed with version 1 meets the same body in version 2 as a duplicate."""
+    before = payment_request()
+    body = msgspec.json.encode(before, order="deterministic")
+    assert b"phone_ref" not in body
+    assert b"signals" not in body
 
 
 # --- seals --------------------------------------------------------------------------------------------

@@ -59,7 +59,7 @@ LAYERS: Final = (
     layer("startup", "infra/startup.py"),
     layer("infra", "infra/**", f"{_PRODUCT} startup"),
     # Who audits us reads our bytes with a library of somebody else.
-    layer("auditor", "tests/**/auditor*.py"),
+    layer("auditor", "tests/**/auditor*.py", "auditor"),
     layer("tests", "tests/**", f"{_PRODUCT} generator evolution startup auditor tests"),
     layer("examples", "examples/** docs/**", _PRODUCT),
 )

@@ -13,6 +13,7 @@ from tests.infra.asking import Tallystick, told
 from tests.infra.runs import Place
 from tests.postgres import Server
 from tests.projections.stores import DuckStores, PostgresStores, Stores, day
+from tests.simulation.schedules import calm
 
 
 @pytest.fixture(scope="session")
@@ -89,3 +90,22 @@ def ask_simulated(
     made = settled_in(simulated_day, capsys, monkeypatch, tmp_path)
     monkeypatch.setenv("TALLYSTICK_LOG", f"sqlite:{simulated_log}")
     return made
+
+
+@pytest.fixture(scope="module")
+def harsh_day(houses: Stores) -> str:
+    """The address of a store that has taken a run in which limits are passed and people decide."""
+    log = calm(1).log
+    assert log is not None
+    store = houses.empty()
+    Projector(log, store, 1).catch_up()
+    store.close()
+    return houses.address(store)
+
+
+@pytest.fixture
+def desk(
+    harsh_day: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> Tallystick:
+    """The command line before that store."""
+    return settled_in(harsh_day, capsys, monkeypatch, tmp_path)

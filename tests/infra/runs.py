@@ -13,13 +13,12 @@ from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
+from tests.patience import PATIENCE_SECONDS
+
 ROOT: Final = Path(__file__).resolve().parents[2]
 
 #: What differs between two good runs of one input.
 VOLATILE: Final = ("seconds", "payments_per_second", "latency_ms", "resumed", "already_finished", "events")
-
-#: Nothing here takes this long, on any machine.
-PATIENCE_SECONDS: Final = 240
 
 
 class Done(NamedTuple):

@@ -1,7 +1,9 @@
 """The pages that follow from the code are current, and what they say is what the code does."""
 
 import shutil
+from collections.abc import Iterator
 from enum import StrEnum
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -39,6 +41,15 @@ def test_the_pages_are_current(capsys: pytest.CaptureFixture[str]) -> None:
     assert (0, "") == (main(["--check"]), capsys.readouterr().err)
 
 
+@pytest.fixture(scope="module")
+def _made_once() -> Iterator[None]:
+    """The pages follow from the code, which stays as it is: each is made once for all that compare with it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("infra.docs.__main__.PAGES", {path: cache(make) for path, make in PAGES.items()})
+        yield
+
+
+@pytest.mark.usefixtures("_made_once")
 @pytest.mark.parametrize("page", PAGES, ids=str)
 def test_a_stale_page_is_found_and_written(
     page: Path, tree: Path, capsys: pytest.CaptureFixture[str]

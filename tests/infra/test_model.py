@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pytest
 
 from infra.commandline import run
@@ -97,6 +98,40 @@ def test_two_models_on_what_neither_has_seen(call: Tallystick) -> None:
     assert {"mean": 0.0, "most": 0} == same["scores_differ_by"]
 
 
+def test_a_challenger_may_learn_on_the_way(call: Tallystick) -> None:
+    """The same scorecard beside itself: the one that learns says otherwise, and a forest cannot."""
+    call("train", *TRAIN, "--out", "card.json")
+    call("train", *TRAIN, "--out", "trees.json", "--kind", "forest")
+    both = (*HISTORY, "--delay-days", "3", "--champion", "card.json", "--challenger")
+    learning = ("--learning", "--genuine-after-days", "3", "--genuine-one-in", "5")
+    told = call("compare", *both, "card.json", *learning, "--json").told
+    assert (False, True) == (told["champion"]["learning"], told["challenger"]["learning"])
+    assert told["champion"]["sha256"] == told["challenger"]["sha256"]
+    assert told["scores_differ_by"]["most"] > 0
+    assert "challenger (scorecard, learning)" in call("compare", *both, "card.json", *learning).out
+    done = call("compare", *both, "trees.json", *learning)
+    assert 2 == done.code
+    assert "this model does not learn: kind: a forest does not learn" in complaint(done)
+
+
+def test_curves_are_written_beside_the_figures(call: Tallystick) -> None:
+    """Of all folds together: every payment that was tested is in a bar, and the last gain is all frauds."""
+    arguments = (*HISTORY, *SHORT, "--kind", "scorecard", "--curves", "plots/card.json")
+    told = call("evaluate", *arguments, "--json").told
+    found = json.loads(Path("plots/card.json").read_text("utf-8"))
+    tested = sum(fold["test_payments"] for fold in told["folds"])
+    frauds = sum(fold["test_frauds"] for fold in told["folds"])
+    assert (tested, frauds) == (found["payments"], found["fraud_payments"])
+    assert (frauds, tested - frauds) == (sum(found["frauds"]), sum(found["genuine"]))
+    assert (len(found["precision"]), len(found["odds"]) + 1) == (100, len(found["frauds"]))
+    assert frauds / tested <= found["precision"][-1] <= found["precision"][0] <= 1
+    assert found["gains"] == sorted(found["gains"])
+    assert 1 == found["gains"][-1]
+    weeks = {len(values) for values in found["drift_by_week"].values()}
+    assert {*NAMES, "score"} == found["drift_by_week"].keys()
+    assert 1 == len(weeks)
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "sentence"),
     [
@@ -150,3 +185,26 @@ def test_models_that_have_seen_it_all(call: Tallystick) -> None:
     done = call("compare", *HISTORY, "--champion", "late.json", "--challenger", "late.json")
     assert 2 == done.code
     assert "from 2026-04-11 on, when both models were trained, the history has not both" in complaint(done)
+
+
+def test_a_model_of_lightgbm_is_taken_over(call: Tallystick) -> None:
+    """From the vectors that it was trained on to a file like any other; what is wrong with one is a sentence."""
+    done = call("vectors", *HISTORY, "--delay-days", "3", "--out", "vectors.parquet", "--json")
+    assert (0, 4_000, list(NAMES)) == (done.code, done.told["payments"], done.told["features"])
+    (columns,) = duckdb.sql("SELECT list(column_name) FROM (DESCRIBE FROM 'vectors.parquet')").fetchall()
+    assert {"time", "fraud", *NAMES} == set(columns[0])
+
+    trained = Path(__file__).parents[1] / "streams" / "training" / "lightgbm" / "forest.txt"
+    rest = (*HISTORY, "--delay-days", "3", "--days", "20", "--until", "2026-04-01", "--out", "taken.json")
+    done = call("import", str(trained), *rest, "--version", "4", "--json")
+    assert (0, 12, 4) == (done.code, done.told["trees"], done.told["version"]), done.err
+    loaded, name = decode_model(Path("taken.json").read_text("utf-8"))
+    assert (done.told["sha256"], 4) == (name, loaded.version)
+
+    Path("deep.txt").write_bytes(trained.with_name("deep.txt").read_bytes())
+    done = call("import", "deep.txt", *rest)
+    assert done.code != 0
+    assert "max_depth=3" in done.err
+    done = call("import", "nowhere.txt", *rest)
+    assert done.code != 0
+    assert "cannot be read" in done.err

@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator
 from typing import Any, Final
 
+import msgspec
 import pytest
 import requests
 from aiohttp import web
@@ -19,7 +20,7 @@ from confluent_kafka.schema_registry.avro import AvroDeserializer, AvroSerialize
 from confluent_kafka.serialization import MessageField, SerializationContext
 
 import schemas
-from events.catalog import MESSAGES
+from events.catalog import BY_NAME, MESSAGES
 from events.requests import PaymentRequest, Tick
 from events.samples import samples
 from events.wire import decode_message, encode_message, schema_id
@@ -28,6 +29,7 @@ from streams.hosts.registry.avro import SCHEMA_BYTES
 from streams.hosts.registry.ours import FOREIGN_IDS
 from streams.hosts.registry.service import MemoryStorage, Registry
 from tests.infra.registries import PREFIX, running, serving
+from tests.patience import PATIENCE_SECONDS
 
 TOPIC: Final = f"{PREFIX}.payments.requests"
 VALUE: Final = SerializationContext(TOPIC, MessageField.VALUE)
@@ -168,7 +170,7 @@ STRATEGIES: Final = {
 
 def schema_text(name: str) -> str:
     """A schema of ours, as a producer has copied it from us."""
-    return json.dumps(schemas.schema(name, 1))
+    return json.dumps(schemas.schema(name, BY_NAME[name].VERSION))
 
 
 def as_dict(message: Any) -> dict[str, Any]:
@@ -188,6 +190,15 @@ def test_a_producers_bytes_are_ours(client: SchemaRegistryClient, strategy: str,
     data = serialize(as_dict(REQUEST), VALUE)
     assert encode_message(REQUEST) == data
     assert REQUEST == decode_message(data)
+
+
+def test_a_producer_of_an_older_version_is_understood(client: SchemaRegistryClient) -> None:
+    """Its schema has an id of its own; what it does not say is not known."""
+    older = json.dumps(schemas.schema("PaymentRequest", 1))
+    serialize = AvroSerializer(client, older, conf={"auto.register.schemas": False})
+    data = serialize(as_dict(REQUEST), VALUE)
+    assert encode_message(REQUEST)[:5] != data[:5]
+    assert decode_message(data) == msgspec.structs.replace(REQUEST, phone_ref="", signals=None)
 
 
 @pytest.mark.parametrize("strategy", ["record", "topic and record"])
@@ -303,19 +314,19 @@ def test_wrong_calls(
 ) -> None:
     """Each gets a status, a code and a sentence, in the form that clients understand; the registry goes on."""
     data = json.dumps(body) if isinstance(body, dict) else body
-    answer = requests.request(method, shared + path, data=data, headers=HEADERS, timeout=10)
+    answer = requests.request(method, shared + path, data=data, headers=HEADERS, timeout=PATIENCE_SECONDS)
     assert (status, CONTENT_TYPE) == (answer.status_code, answer.headers["Content-Type"].partition(";")[0])
     assert code == answer.json()["error_code"]
     assert words in answer.json()["message"]
-    assert {} == requests.get(shared, timeout=10).json()
+    assert {} == requests.get(shared, timeout=PATIENCE_SECONDS).json()
 
 
 def test_what_the_client_does_not_ask(url: str) -> None:
     """Texts alone, reasons in words, the level that counts."""
-    requests.post(f"{url}/subjects/s/versions", data=SCHEMA, timeout=10).raise_for_status()
+    requests.post(f"{url}/subjects/s/versions", data=SCHEMA, timeout=PATIENCE_SECONDS).raise_for_status()
 
     def get(path: str) -> requests.Response:
-        return requests.get(url + path, timeout=10)
+        return requests.get(url + path, timeout=PATIENCE_SECONDS)
 
     assert ['"string"'] * 2 == [
         get(f"/schemas/ids/{FOREIGN_IDS}/schema").text,
@@ -323,7 +334,9 @@ def test_what_the_client_does_not_ask(url: str) -> None:
     ]
     body = json.dumps({"schema": '"int"'})
     checked = [
-        requests.post(f"{url}/compatibility/subjects/{path}?verbose=true", data=body, timeout=10).json()
+        requests.post(
+            f"{url}/compatibility/subjects/{path}?verbose=true", data=body, timeout=PATIENCE_SECONDS
+        ).json()
         for path in ("s/versions", "s/versions/1", "none/versions/latest")
     ]
     reason = "reading old values: string cannot be read as int"
@@ -350,6 +363,6 @@ def test_it_can_be_mounted_below_a_path() -> None:
         return made
 
     with running(house) as address, SchemaRegistryClient({"url": f"{address}/registry"}) as client:
-        assert "hello" == requests.get(address, timeout=10).text
+        assert "hello" == requests.get(address, timeout=PATIENCE_SECONDS).text
         serialize = AvroSerializer(client, schema_text("PaymentRequest"))
         assert encode_message(REQUEST) == serialize(as_dict(REQUEST), VALUE)

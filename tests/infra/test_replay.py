@@ -32,14 +32,14 @@ from infra.commandline import run
 from streams.edge.inputs import read_rows, write_rows
 from streams.edge.simulate import write_day
 from streams.forensics.writeahead import check_write_ahead
-from streams.hosts import actors
+from streams.hosts import snapshots
 from streams.hosts.embedded import EmbeddedLog
 from streams.hosts.log import GENESIS, link
 from streams.topology import LOGS
 from tests.infra.runs import Done, Place, complaint, content, ended, grown
+from tests.patience import PATIENCE_SECONDS
 
 SEED = int(os.environ["REPLAY_SEED"])
-LONGEST_SECONDS = 60
 
 
 class Original(NamedTuple):
@@ -66,7 +66,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Original:
     write_rows(input_, list(_with_a_card_number(read_rows(input_))), "a card number in clear")
     out = place.folder / "told.json"
     with pytest.MonkeyPatch.context() as patch, out.open("w") as file:
-        patch.setattr(actors, "SNAPSHOT_RECORDS", 3_000)
+        patch.setattr(snapshots, "SNAPSHOT_EVENTS", 3_000)
         patch.setattr("sys.stdout", file)
         assert run(["demo", "--json", "--input", str(input_), "--seed", "7", *place.options]) == 0
     told = json.loads(out.read_text())
@@ -118,10 +118,10 @@ def verify(capsys: pytest.CaptureFixture[str]) -> Callable[[Path], Done]:
 @contextmanager
 def _patience() -> Iterator[None]:
     def out(_: int, __: FrameType | None) -> None:
-        raise AssertionError(f"a replay has not ended within {LONGEST_SECONDS} s")
+        raise AssertionError(f"a replay has not ended within {PATIENCE_SECONDS} s")
 
     before = signal.signal(signal.SIGALRM, out)
-    signal.alarm(LONGEST_SECONDS)
+    signal.alarm(PATIENCE_SECONDS)
     try:
         yield
     finally:
@@ -309,11 +309,37 @@ def test_flipped_bits_of_the_write_ahead_file(
     """SQLite leaves out a damaged frame and all behind it, and what is left looks whole: found all the same."""
     log = killed.copied(tmp_path)
     ahead = log.with_name(f"{log.name}-wal")
-    # What an older generation has left behind the last frame is read by nobody, and a flip in it harms nobody.
-    data = ahead.read_bytes()
-    frame = 24 + int.from_bytes(data[8:12], "big")
-    ahead.write_bytes(data[: 32 + check_write_ahead(log) * frame])
+    # What an older generation has left behind the last commit is read by nobody, nor is what was never committed: a
+    # flip in it harms nobody.
+    data, frame = ahead.read_bytes(), frame_bytes(ahead)
+    ends = [32 + number * frame for number in range(1, check_write_ahead(log) + 1)]
+    committed = max(end for end in ends if any(data[end - frame + 4 : end - frame + 8]))
+    ahead.write_bytes(data[:committed])
     assert raw_flips(verify, killed, ahead, log, random, 15) == {1: 15}
+
+
+def test_a_writer_that_died_between_a_header_and_its_page(
+    verify: Verify, killed: Original, tmp_path: Path
+) -> None:
+    """In a file that is used again an older page stands there then. Nothing was committed by it, and nothing is lost;
+    but where the frame ends a transaction, or others stand behind it, committed rounds may be."""
+    log = killed.copied(tmp_path)
+    ahead = log.with_name(f"{log.name}-wal")
+    data, frame = ahead.read_bytes(), frame_bytes(ahead)
+    whole = data[: 32 + check_write_ahead(log) * frame]
+    number = check_write_ahead(log)
+    for pages, behind, code in ((0, b"", 0), (7, b"", 1), (0, whole[-frame:], 1)):
+        torn = b"\0\0\0\2" + pages.to_bytes(4, "big") + data[16:24] + bytes(8) + bytes(frame - 24)
+        ahead.write_bytes(whole + torn + behind)
+        done = verify(log)
+        assert done.code == code
+        if code:
+            assert f"frame {number} does not have the check" in found(done)
+
+
+def frame_bytes(ahead: Path) -> int:
+    """How long a frame is: its header, and a page."""
+    return 24 + int.from_bytes(ahead.read_bytes()[8:12], "big")
 
 
 def test_flipped_bits_of_headers(verify: Verify, finished: Original, tmp_path: Path, random: Random) -> None:

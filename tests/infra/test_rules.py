@@ -39,9 +39,9 @@ action = "review"
 shadow = true
 when = "merchant.id in @shops"
 [[rule]]
-id = "proxy"
+id = "crowd"
 action = "review"
-when = "ip.proxy and amount / card.declines_24h > 1 minor"
+when = "ip.cards_1h > 10 and amount / card.declines_24h > 1 minor"
 [[case]]
 name = "too much"
 given = { amount = "20.01 USD", "card.declines_24h" = 1 }
@@ -68,7 +68,7 @@ def call(
     """``tallystick rules ARGUMENTS`` in this process, in a folder with a pack and a log."""
     monkeypatch.chdir(tmp_path)
     Path("pack.toml").write_text(PACK)
-    Path("bad.toml").write_text(PACK.replace("$large", "$lrage").replace("ip.proxy", "ip.porxy"))
+    Path("bad.toml").write_text(PACK.replace("$large", "$lrage").replace("ip.cards_1h", "ip.cadrs_1h"))
     for path in day.glob("log.db*"):
         shutil.copy(path, tmp_path)
     capsys.readouterr()
@@ -87,9 +87,9 @@ def test_a_sound_pack(call: Tallystick) -> None:
     done = call("check", "pack.toml")
     assert 0 == done.code
     assert done.out.startswith("pack.toml: version 1, 3 rules (1 in shadow), 1 thresholds, 1 lists; sha256 ")
-    assert "The stream does not know ip.proxy yet" in done.err
+    assert "The stream does not know ip.cards_1h yet" in done.err
     told = call("check", "pack.toml", "--json").told
-    assert (True, 3, 1, ["ip.proxy"]) == (
+    assert (True, 3, 1, ["ip.cards_1h"]) == (
         told["sound"],
         told["rules"],
         told["shadow"],
@@ -109,7 +109,7 @@ def test_a_pack_with_faults(call: Tallystick) -> None:
         "  amount > $lrage",
         "           ^^^^^^",
         "  did you mean $large?",
-        "bad.toml:20:9: rule proxy: there is no feature ip.porxy",
+        "bad.toml:20:9: rule crowd: there is no feature ip.cadrs_1h",
     ] == lines[:5]
     assert "tallystick: bad.toml:11:18: rule large: there is no threshold $lrage (and 1 more)" == lines[-1]
     done = call("check", "bad.toml", "--json")
@@ -132,7 +132,7 @@ def test_cases(call: Tallystick) -> None:
     """0 where all are as they should be, 1 where one is not; rules that no case makes fire are named."""
     done = call("test", "pack.toml")
     assert (0, "") == (done.code, done.err)
-    assert "pack.toml: 1 of 1 cases as they should be.\nNo case makes fire: coffee, proxy\n" == done.out
+    assert "pack.toml: 1 of 1 cases as they should be.\nNo case makes fire: coffee, crowd\n" == done.out
     Path("pack.toml").write_text(PACK.replace("20.01 USD", "20.00 USD"))
     done = call("test", "pack.toml")
     assert 1 == done.code
@@ -177,7 +177,7 @@ def test_a_back_test(call: Tallystick) -> None:
         sum(int(row["amount"]) for row in blocked if row["authorized"] == "True")
         == (told["cost"]["amounts"]["USD"])
     )
-    assert ["large", "coffee", "proxy"] == [rule["rule"] for rule in told["rules"]]
+    assert ["large", "coffee", "crowd"] == [rule["rule"] for rule in told["rules"]]
     assert {row["payment_id"] for row in rows if row["shadow"] == "coffee"} >= set(
         told["rules"][1]["examples"]
     )

@@ -1,5 +1,6 @@
 """Settings: a flag beats the environment, that beats the file, that beats the default; nothing is guessed."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -56,6 +57,14 @@ def test_another_file_can_be_named(tmp_path: Path) -> None:
     (tmp_path / "other.toml").write_text("seed = 2")
     settings = Settings.load({"TALLYSTICK_CONFIG": str(tmp_path / "other.toml")}, tmp_path)
     assert settings.value("seed") == Value("2", str(tmp_path / "other.toml"))
+
+
+def test_what_a_continuous_build_requires_is_no_setting(tmp_path: Path) -> None:
+    """The tests start commands, which would refuse a variable that they do not know."""
+    build = (Path(__file__).parents[2] / ".ci" / "run").read_text("utf-8")
+    required = dict.fromkeys(re.findall(r"TALLYSTICK_\w+", build), "1")
+    assert len(required) > 3
+    Settings.load(required, tmp_path)
 
 
 def test_other_programs_variables_are_left_alone(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import select
 import subprocess
 import sys
 import termios
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,10 +16,8 @@ import pytest
 
 from infra.shell import HISTORY_LINES, completer, history_file, split
 from tests.infra.asking import Tallystick
+from tests.patience import PATIENCE_SECONDS
 from tests.projections.stores import DuckStores, day
-
-#: Nothing that the shell does takes this long.
-PATIENCE_SECONDS = 20
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -145,35 +144,54 @@ class Terminal:
         )
         os.close(slave)
         self._master = master
+        self._seen = ""
 
     def until(self, text: str) -> str:
         """Everything up to a text; fails where the shell ends before it."""
-        seen = ""
-        while not seen.endswith(text):
-            seen += self._more()
-        return seen
+        start = len(self._seen)
+        while not self._seen.endswith(text, start):
+            self._more()
+        return self._seen[start:]
 
     def rest(self) -> str:
         """Everything up to the end."""
-        seen = ""
+        start = len(self._seen)
         while True:
             try:
-                seen += self._more()
+                self._more()
             except OSError:
-                return seen
+                return self._seen[start:]
 
-    def _more(self) -> str:
+    def _more(self) -> None:
         # The end of a terminal is an error to read; a byte at a time, so that no prompt is run over.
-        assert select.select([self._master], [], [], PATIENCE_SECONDS)[0], "it says no more"
-        return os.read(self._master, 1).decode("latin-1")
+        ready, _, _ = select.select([self._master], [], [], PATIENCE_SECONDS)
+        assert ready, f"it says no more after {self._seen!r}"
+        self._seen += os.read(self._master, 1).decode("latin-1")
 
     def type(self, keys: str) -> None:
         """Press keys."""
         os.write(self._master, keys.encode())
 
+    def interrupt(self) -> None:
+        """Press Ctrl-C at a prompt, once the shell waits for keys.
+
+        Python shows the prompt first, and waits for keys or a signal a moment later: a signal between the two is
+        noticed at the next key only (``readline_until_enter_or_signal`` of CPython). A person would press it again.
+        """
+        patience_ends = time.monotonic() + PATIENCE_SECONDS
+        while not self._sleeps():
+            assert time.monotonic() < patience_ends, f"it does not wait for keys after {self._seen!r}"
+            time.sleep(0.001)
+        self.type("\x03")
+
+    def _sleeps(self) -> bool:
+        # The state follows the name, which is in brackets and may hold blanks.
+        said = Path(f"/proc/{self.process.pid}/stat").read_text("ascii")
+        return said.rpartition(")")[2].split()[0] == "S"
+
     def wait(self) -> int:
         """Wait for the end; the exit code."""
-        return self.process.wait(30)
+        return self.process.wait(PATIENCE_SECONDS)
 
     def __enter__(self) -> "Terminal":
         return self
@@ -205,7 +223,7 @@ def test_a_conversation(store: str, tmp_path: Path) -> None:
         assert '"nothing" was not found' in terminal.until("=> ")
         terminal.type("SELECT 'never\n")
         terminal.until("-> ")
-        terminal.type("\x03")
+        terminal.interrupt()
         terminal.until("=> ")
         terminal.type("\\nonsense\n")
         assert "there is no command" in terminal.until("=> ")

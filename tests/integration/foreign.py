@@ -37,13 +37,12 @@ from streams.edge.reference import published, starter
 from streams.forensics.replay import run_of, verify
 from streams.hosts.cluster import Cluster
 from streams.hosts.kafkalog import KafkaLog
+from tests.patience import PATIENCE_SECONDS
 
 PARTITIONS: Final = 2
 SEED: Final = 7
 MERCHANT: Final = "harbour-coffee"
 REQUESTS: Final = "payments.requests"
-#: Nothing here takes this long, on any machine.
-PATIENCE_SECONDS: Final = 60
 _LOOK_SECONDS: Final = 0.02
 
 ANSWERS: Final = (RequestAccepted, RequestRejected, DuplicateRequestObserved, IdempotencyConflictObserved)

@@ -235,7 +235,7 @@ def test_killed_before_and_behind_the_wire(
         for _ in copied(cluster, records, 8):
             pass
         adapter.until(lambda: answered(counting, cluster, records))
-        assert adapter.restarts == 1
+        assert adapter.deaths == 1
     check_at_most_once(cluster, line.account, records)
 
 
@@ -265,7 +265,7 @@ def test_in_virtual_time_the_networks_are_asked_again(
         for _ in copied(cluster, records, 8):
             pass
         adapter.until(lambda: answered(counting, cluster, records))
-        assert adapter.restarts == 1
+        assert adapter.deaths == 1
         adapter.stop()
     wanted = {value for values in calm() for value in values}
     assert {value for values in written(cluster, "network.replies") for value in values} == wanted

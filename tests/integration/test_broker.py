@@ -23,9 +23,9 @@ from infra.commandline import run
 from infra.kafka.broker import start, stop
 from infra.kafka.client import wait_until_it_serves
 from infra.kafka.topics import ALL, Difference, check, create, full_name
+from tests.patience import PATIENCE_SECONDS
 
 ROOT: Final = Path(__file__).resolve().parents[2]
-PATIENCE: Final = 30.0
 
 
 class Answer(NamedTuple):
@@ -121,16 +121,27 @@ def test_three_brokers_do_without_one(operator: Operator) -> None:
     assert [] == create(bootstrap.strip(), "house", 1).differences
 
     os.kill(before[0], signal.SIGKILL)
-    wait_until_it_serves(bootstrap.strip(), 2, PATIENCE, lambda: None)
+    wait_until_it_serves(bootstrap.strip(), 2, PATIENCE_SECONDS, lambda: None)
     code, address, remark = operator("status")
     assert (0, bootstrap) == (code, address), remark
     assert "2 of 3 brokers run" in remark
+    asyncio.run(_until_missed(bootstrap.strip()))
+    assert [] == check(bootstrap.strip(), "house", 1), "the copies of one that is away are still copies"
+    with pytest.raises(Unavailable, match="would have one"):
+        create(bootstrap.strip(), "annexe", 1)
     assert (2, "") == operator("start", "--brokers", "1")[:2]
     assert 0 == operator("start").code
     after = operator.pids()
     assert before[1:] == after[1:]
     assert before[0] != after[0]
     assert [] == check(bootstrap.strip(), "house", 1)
+
+
+async def _until_missed(bootstrap: str) -> None:
+    """Return when the others no longer count the one that was killed."""
+    async with asyncio.timeout(PATIENCE_SECONDS), _admin(bootstrap) as admin:
+        while len((await admin.describe_cluster())["brokers"]) > 2:
+            await asyncio.sleep(0.1)
 
 
 def test_a_broker_that_cannot_start_says_why(
@@ -186,7 +197,7 @@ def test_wrong_settings_are_found(kafka: str, prefix: str, capsys: pytest.Captur
 
 
 async def _plant(bootstrap: str, prefix: str) -> None:
-    async with _admin(bootstrap) as admin, asyncio.timeout(PATIENCE):
+    async with _admin(bootstrap) as admin, asyncio.timeout(PATIENCE_SECONDS):
         for topic, setting, value in PLANTED:
             resource = ConfigResource(ConfigResourceType.TOPIC, full_name(prefix, topic))
             settings = {**await _own_settings(admin, resource), setting: value}
@@ -206,7 +217,7 @@ def test_a_missing_topic_is_found(kafka: str, prefix: str) -> None:
     """A house without dead letters would have nowhere to put what it refuses."""
 
     async def delete(topic: str) -> None:
-        async with _admin(kafka) as admin, asyncio.timeout(PATIENCE):
+        async with _admin(kafka) as admin, asyncio.timeout(PATIENCE_SECONDS):
             await admin.delete_topics([topic])
             while topic in await admin.list_topics():
                 pass
@@ -278,7 +289,7 @@ async def _committed(bootstrap: str, topic: str, count: int) -> list[bytes]:
         await consumer.seek_to_beginning(partition)
         end = (await consumer.end_offsets([partition]))[partition]
         found: list[bytes] = []
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             # Markers of transactions take offsets too, so the end is a position and not a number of records.
             while await consumer.position(partition) < end or len(found) < count:
                 taken = await consumer.getmany(partition, timeout_ms=100)
@@ -291,7 +302,7 @@ async def _committed(bootstrap: str, topic: str, count: int) -> list[bytes]:
 @asynccontextmanager
 async def _producer(bootstrap: str, **settings: Any) -> AsyncIterator[Any]:
     producer = AIOKafkaProducer(bootstrap_servers=bootstrap, **settings)
-    async with asyncio.timeout(PATIENCE):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         await producer.start()
     try:
         yield producer

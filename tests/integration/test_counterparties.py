@@ -87,13 +87,13 @@ def test_killed_at_each_point(cluster: Cluster, tmp_path: Path, point: str) -> N
         Outsider(tmp_path, *arguments(cluster, tmp_path)) as outsider,
     ):
         outsider.start(f"{point}:1")
-        outsider.until(lambda: outsider.restarts == 1)
+        outsider.until(lambda: outsider.deaths == 1)
         for number, _ in enumerate(pieces):
             if number == 5:
                 outsider.kill()
                 outsider.start(f"{point}:2")
         outsider.until(lambda: all_said(counting))
-        assert outsider.restarts == 1
+        assert outsider.deaths == 1
     check_all_said_once(cluster)
 
 
@@ -294,6 +294,10 @@ def test_a_snapshot_that_does_not_fit_is_thrown_away(
 def test_a_second_one_shuts_out_the_first(cluster: Cluster) -> None:
     """Both have read the same; only who came last is heard."""
 
+    async def all_of(edge: KafkaEdge) -> None:
+        while await edge.turn(10_000):
+            pass
+
     async def both() -> None:
         await asyncio.to_thread(list, copied(cluster, heard(), 1))
         first, second = (KafkaEdge(cluster, ClearingHouse(PARTITIONS, SEED)) for _ in range(2))
@@ -301,8 +305,8 @@ def test_a_second_one_shuts_out_the_first(cluster: Cluster) -> None:
             await first.open()
             await second.open()
             with pytest.raises(Unavailable):
-                await first.turn(10_000)
-            assert await second.turn(10_000)
+                await all_of(first)
+            await all_of(second)
         finally:
             await first.close()
             await second.close()
@@ -318,7 +322,7 @@ def test_a_damaged_record_ends_it(cluster: Cluster) -> None:
     record = next(one for one in heard() if type_of(one.value) is TickPassed)
     with closing(KafkaLog(cluster)) as log:
         log.commit("index/0", [Append("payments", 0, record.at, record.value[:-1])], {})
-    with pytest.raises(LogDamaged, match="payments/0 at 0"):
+    with pytest.raises(LogDamaged, match="payments/0 at "):
         asyncio.run(work(cluster, [ClearingHouse(PARTITIONS, SEED)]))
 
 

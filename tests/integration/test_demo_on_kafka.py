@@ -14,9 +14,9 @@ from infra.kafka.topics import create
 from streams.hosts.cluster import Cluster
 from streams.hosts.kafkalog import KafkaLog
 from tests.infra.runs import VOLATILE
+from tests.patience import PATIENCE_SECONDS
 
 ROOT = Path(__file__).resolve().parents[2]
-PATIENCE_SECONDS = 400
 
 
 def demo(folder: Path, log: str, *more: str) -> "subprocess.Popen[str]":

@@ -9,15 +9,18 @@ from typing import Any
 
 import pytest
 from aiokafka import AIOKafkaProducer
+from aiokafka import TopicPartition as KafkaPartition
+from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource
 
 from events.errors import Broken, Unavailable
 from infra.kafka.topics import create
 from streams.hosts.cluster import Cluster
-from streams.hosts.kafkalog import KafkaLog
+from streams.hosts.kafkalog import KafkaLog, group_of
 from streams.hosts.log import GENESIS, Append, link
 from streams.hosts.transactions import Fenced, Transactions, sender
 
 ALICE, BOB = "index/0", "index/1"
+PATIENCE_SECONDS = 60
 
 
 @pytest.fixture
@@ -139,6 +142,57 @@ def test_what_is_open_is_not_read_and_ends_with_its_writer(cluster: Cluster, log
 
     asyncio.run(take_over())
     assert [record.value for record in log.read("payments", 0, 0, 10)] == [b"event 1", b"event 2"]
+
+
+@pytest.fixture
+def trusting(kafka: str) -> Iterator[None]:
+    """The brokers do not ask the coordinator whether a transaction to which they append is there."""
+    admin = AdminClient({"bootstrap.servers": kafka})
+    brokers = admin.list_topics(timeout=PATIENCE_SECONDS).brokers
+
+    def change(how: AlterConfigOpType) -> None:
+        entry = ConfigEntry("transaction.partition.verification.enable", "false", incremental_operation=how)
+        changes = [
+            ConfigResource(ConfigResource.Type.BROKER, str(number), incremental_configs=[entry])
+            for number in brokers
+        ]
+        for done in admin.incremental_alter_configs(changes).values():
+            done.result(PATIENCE_SECONDS)
+
+    change(AlterConfigOpType.SET)
+    yield
+    change(AlterConfigOpType.DELETE)
+
+
+@pytest.mark.parametrize("told", [True, False])
+@pytest.mark.usefixtures("trusting")
+def test_what_a_broker_has_left_open_is_not_committed_with_what_comes_next(
+    cluster: Cluster, log: KafkaLog, told: bool
+) -> None:
+    """A transaction of which the coordinator knows nothing is not ended by a fence, but by the next one there.
+
+    That is what is left where partitions had no leader when they should have been told. Whoever is not told where to
+    look makes records of it: should the broker ever know better, the second case says so.
+    """
+    log.commit(ALICE, [event(1)], {("payments.requests", 0): 1})
+    group = group_of(cluster, ALICE)
+
+    async def take_over() -> None:
+        predecessor = AIOKafkaProducer(transactional_id=f"{cluster.prefix}.index.0", **cluster.options())
+        await predecessor.start()
+        await predecessor.begin_transaction()
+        predecessor._txn_manager.txn_partitions.add(KafkaPartition(cluster.topic("payments"), 0))
+        await (await predecessor.send(cluster.topic("payments"), b"never", partition=0))
+        successor = Transactions(cluster, ALICE)
+        await successor.fence([("payments", 0), ("intake", 0)] if told else (), group)
+        await successor.commit([event(2)], group, {("payments.requests", 0): 2})
+        await successor.close()
+        await predecessor.stop()
+
+    asyncio.run(take_over())
+    left = [] if told else [b"never"]
+    assert [record.value for record in _read_all(cluster)] == [b"event 1", *left, b"event 2"]
+    assert log.positions(ALICE) == {("payments.requests", 0): 2}
 
 
 def _read_all(cluster: Cluster) -> list[Any]:

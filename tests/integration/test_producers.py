@@ -19,6 +19,8 @@ from events.intake import RequestAccepted
 from events.wire import encode_message
 from tests.integration.conftest import require_kafka
 from tests.integration.foreign import PARTITIONS, REQUESTS, WallHouse, request
+from tests.integration.houses import complaints
+from tests.patience import PATIENCE_SECONDS
 from tests.test_readme import check
 
 PAGE: Final = Path(__file__).resolve().parents[2] / "docs" / "producers.md"
@@ -31,7 +33,9 @@ def kcat() -> Callable[..., bytes]:
         require_kafka("NO KCAT, SO NOTHING IS TESTED WITH IT: apt-get install kcat", os.environ)
 
     def run(*arguments: str | bytes | Path) -> bytes:
-        return subprocess.run(["kcat", *arguments], check=True, capture_output=True, timeout=60).stdout
+        return subprocess.run(
+            ["kcat", *arguments], check=True, capture_output=True, timeout=PATIENCE_SECONDS
+        ).stdout
 
     return run
 
@@ -66,7 +70,7 @@ def test_kcat_with_names_that_are_no_text(
     assert isinstance(wall_house.answers(asked, 4)[0], RequestAccepted)
     assert len(wall_house.outcomes(asked)) == 1
     wall_house.goes_on()
-    assert wall_house.supervisor.members["worker"].restarted == []
+    assert complaints(wall_house.supervisor.members["worker"]) == []
 
 
 # --- the registry's clients ---------------------------------------------------------------------------

@@ -28,6 +28,7 @@ from streams.hosts.registry.compatibility import Level
 from streams.hosts.registry.ours import FOREIGN_IDS
 from streams.hosts.registry.service import Registry
 from tests.infra.registries import serving
+from tests.patience import PATIENCE_SECONDS
 
 
 def avro(*names: str) -> Schema:
@@ -67,7 +68,9 @@ def test_two_servers_are_one_registry(cluster: Cluster) -> None:
         with pytest.raises(SchemaRegistryError, match="Subject 's' not found"):
             one.get_versions("s")
         request = next(iter(samples(PaymentRequest)))
-        serialize = AvroSerializer(other, json.dumps(schemas.schema("PaymentRequest", 1)))
+        serialize = AvroSerializer(
+            other, json.dumps(schemas.schema("PaymentRequest", PaymentRequest.VERSION))
+        )
         value = {name: getattr(request, name) for name in request.__struct_fields__}
         context = SerializationContext(cluster.topic("payments.requests"), MessageField.VALUE)
         assert encode_message(request) == serialize(value, context)
@@ -128,7 +131,7 @@ async def test_who_is_overtaken_writes_nothing(cluster: Cluster) -> None:
     await quick.start()
     tries = 0
 
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         reached, resume = asyncio.Event(), asyncio.Event()
         storage = slow._storage
         inner = storage.news
@@ -223,7 +226,7 @@ async def test_a_topic_that_would_lose_schemas_is_refused(kafka: str) -> None:
     admin = AIOKafkaAdminClient(**cluster.options())
     await admin.start()
     await admin.create_topics([NewTopic(cluster.topic("schemas"), 1, 1)])
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while cluster.topic("schemas") not in await admin.list_topics():
             await asyncio.sleep(0.05)
     await admin.close()
@@ -243,11 +246,13 @@ def test_it_is_served_by_a_process(cluster: Cluster) -> None:
             with SchemaRegistryClient({"url": address}) as client:
                 assert FOREIGN_IDS == client.register_schema("s", avro("a"))
             port = address.rpartition(":")[2]
-            second = subprocess.run([*command, port], capture_output=True, text=True, timeout=60, check=False)
+            second = subprocess.run(
+                [*command, port], capture_output=True, text=True, timeout=PATIENCE_SECONDS, check=False
+            )
             assert (3, "") == (second.returncode, second.stdout)
             assert f"nothing can be served at 127.0.0.1:{port}" in second.stderr
             process.send_signal(signal.SIGTERM)
-            assert (0, "") == (process.wait(30), process.stdout.read())
+            assert (0, "") == (process.wait(PATIENCE_SECONDS), process.stdout.read())
         finally:
             process.kill()
 

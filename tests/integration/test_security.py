@@ -24,9 +24,9 @@ from tests.integration.secured import (
     client_settings,
     start_secured,
 )
+from tests.patience import PATIENCE_SECONDS
 
 ROOT: Final = Path(__file__).resolve().parents[2]
-PATIENCE_SECONDS: Final = 60
 
 
 @pytest.fixture(scope="module")
@@ -81,7 +81,7 @@ def test_a_house_behind_tls_and_a_password(
         ran = until_done(job, house, run)
         said = "".join(member.output.read_text() for member in house.members.values())
     assert ran.digest == calm_digest(tmp_path_factory.mktemp("day"))
-    assert ran.restarted == []
+    assert ran.complaints == []
     assert projector.process is not None
     assert projector.process.returncode == OK
     log = ["--log", cluster.address, *with_config]

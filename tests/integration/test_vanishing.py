@@ -20,7 +20,7 @@ from tests.integration.houses import living, new_job, until_done
 #: A second's worth of restoring, and more.
 PAYMENTS: Final = 800
 #: Half a minute is what one question may take; the rest is the end of a process on a starved machine.
-END_SECONDS: Final = 60
+END_SECONDS: Final = 120
 
 
 @pytest.fixture(scope="module")

@@ -36,11 +36,23 @@ from infra.worker.host import Serving, serve
 from infra.worker.samples import Sample, histogram
 from streams.hosts.cluster import Cluster
 from tests.infra.worker.stand_ins import StandIn
+from tests.patience import PATIENCE_SECONDS
 
 ROOT: Final = Path(__file__).resolve().parents[2]
-PATIENCE: Final = 40.0
-#: Stopped while it fetches, Faust now and then forgets a connection; the process ends anyway.
-pytestmark = pytest.mark.filterwarnings("ignore:Unclosed AIOKafkaConnection:ResourceWarning")
+#: Stopped while it joins or fetches, Faust now and then forgets a connection, with its socket, transport and stream;
+#: the process ends anyway.
+pytestmark = [
+    pytest.mark.filterwarnings(f"ignore:{forgotten}:ResourceWarning")
+    for forgotten in (
+        "Unclosed AIOKafkaConnection",
+        "unclosed <socket",
+        "unclosed transport",
+        "loop is closed",
+    )
+]
+#: Nor does it always await the end of its own consumer's thread in order. The one thread that is ours hands over what
+#: fails in it.
+pytestmark.append(pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning"))
 
 
 @pytest.fixture
@@ -60,7 +72,7 @@ class Served:
     def ask(self, path: str) -> tuple[int, str]:
         """A view."""
         try:
-            with urllib.request.urlopen(self.address + path, timeout=10) as answer:  # noqa: S310 - ours, http
+            with urllib.request.urlopen(self.address + path, timeout=PATIENCE_SECONDS) as answer:  # noqa: S310 - ours
                 return answer.status, answer.read().decode()
         except urllib.error.HTTPError as error:
             with error:
@@ -68,7 +80,7 @@ class Served:
 
     def until(self, path: str, holds: Callable[[int, str], bool]) -> str:
         """What a view says as soon as it holds."""
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + PATIENCE_SECONDS
         while not holds(*(answer := self.ask(path))):
             assert time.monotonic() < deadline, answer
             time.sleep(0.05)
@@ -97,7 +109,7 @@ def hosting(serving: Serving, visit: Callable[[Served], None]) -> int:
     failures: list[BaseException] = []
 
     def visitor() -> None:
-        served = Served(addresses.get(timeout=PATIENCE))
+        served = Served(addresses.get(timeout=PATIENCE_SECONDS))
         try:
             visit(served)
         except Exception as error:  # noqa: BLE001 - raised below, in the test's own thread
@@ -109,7 +121,7 @@ def hosting(serving: Serving, visit: Callable[[Served], None]) -> int:
     try:
         return serve(serving, addresses.put)
     finally:
-        thread.join(PATIENCE)
+        thread.join(PATIENCE_SECONDS)
         # What Faust has left open is to be found here, where it is forgiven, and not in somebody else's test.
         gc.collect()
         if failures:
@@ -218,7 +230,7 @@ def test_a_signal_at_the_very_beginning_ends_it(cluster: Cluster, tmp_path: Path
         served.stop()
 
     assert 0 == hosting(serving(cluster, tmp_path, engine), visit)
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + PATIENCE_SECONDS
     while members(cluster, "ops") > 0:
         assert time.monotonic() < deadline
         time.sleep(0.5)
@@ -283,7 +295,7 @@ def test_an_alert_is_raised_and_over(cluster: Cluster, tmp_path: Path) -> None:
         await producer.start()
         await consumer.start()
         try:
-            async with asyncio.timeout(PATIENCE):
+            async with asyncio.timeout(PATIENCE_SECONDS):
                 while True:
                     for worker in ("a", "b"):
                         sample = Sample(
@@ -378,11 +390,11 @@ def test_two_workers_share_a_house(cluster: Cluster, tmp_path: Path) -> None:
             tick = one.metric("tallystick_tick", index=str(owned))
             one.until("/metrics", lambda *_: one.metric("tallystick_tick", index=str(owned)) > tick > 0)
             second.send_signal(signal.SIGTERM)
-            assert ("", "") == second.communicate(timeout=PATIENCE)
+            assert ("", "") == second.communicate(timeout=PATIENCE_SECONDS)
             assert 0 == second.returncode
         one.until("/health", lambda _, text: '"ready":true' in text and '"indexes":[0,1]' in text)
         first.send_signal(signal.SIGINT)
-        _, said = first.communicate(timeout=PATIENCE)
+        _, said = first.communicate(timeout=PATIENCE_SECONDS)
         assert 130 == first.returncode
     # Click ends the line in which ^C stands on a terminal.
     *lines, last = filter(None, said.splitlines())
@@ -409,7 +421,7 @@ def test_arguments_that_make_no_sense(
 ) -> None:
     """Exit code 2 and one sentence."""
     with process(cluster, tmp_path / "1", *options) as (running, _):
-        _, said = running.communicate(timeout=PATIENCE)
+        _, said = running.communicate(timeout=PATIENCE_SECONDS)
     assert 2 == running.returncode
     assert sentence in said
     assert 1 == len(said.splitlines())
@@ -443,7 +455,7 @@ def test_a_worker_that_hangs_is_gone_all_the_same(cluster: Cluster, tmp_path: Pa
         assert running.stdout is not None
         Served(running.stdout.readline().strip()).is_ready()
         running.send_signal(signal.SIGTERM)
-        _, said = running.communicate(timeout=PATIENCE)
+        _, said = running.communicate(timeout=PATIENCE_SECONDS)
     assert (3, "tallystick: the worker did not stop within 1 s and was left\n") == (running.returncode, said)
 
 
@@ -457,7 +469,7 @@ def test_without_its_broker_the_process_ends(tmp_path: Path, machine: dict[str, 
             served.is_ready()
             served.until("/metrics", lambda *_: served.metric("tallystick_transactions_total", index="0") > 2)
             stop(data, machine)
-            _, said = running.communicate(timeout=PATIENCE)
+            _, said = running.communicate(timeout=PATIENCE_SECONDS)
         assert 3 == running.returncode
         assert said.splitlines()[-1].startswith("tallystick: house.index.")
     finally:

@@ -1,16 +1,7 @@
-"""The wheel: what is in it, and that it works in an environment that has never seen the source tree.
-
-The environment is a new one. Our wheel is installed into it as anybody would; what it depends on is lent by the
-environment of the tests through a path file, because installing it again would need a network and half a minute.
-Path files inside a lent folder are not read, so the editable install of the tests does not come along.
-"""
+"""The wheel: what is in it, and that it works in an environment that has never seen the source tree."""
 
 import json
-import os
 import subprocess
-import sys
-import sysconfig
-import venv
 import zipfile
 from email.parser import HeaderParser
 from pathlib import Path
@@ -18,57 +9,21 @@ from typing import Final
 
 import pytest
 
-ROOT: Final = Path(__file__).resolve().parents[2]
+from tests.packaging.installing import ROOT, built, installed, run
+
 PACKAGES: Final = ("schemas", "events", "streams", "projections", "infra")
 
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The wheel of the tree."""
-    folder = tmp_path_factory.mktemp("wheel")
-    command = [sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory", str(folder)]
-    subprocess.run(command, cwd=ROOT, capture_output=True, check=True)
-    (built,) = folder.glob("*.whl")
-    return built
+    return built(tmp_path_factory.mktemp("wheel"))
 
 
 @pytest.fixture(scope="module")
 def environment(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The ``bin`` folder of an environment in which only the wheel is installed."""
-    folder = tmp_path_factory.mktemp("environment")
-    venv.create(folder, with_pip=False, symlinks=True)
-    python = folder / "bin" / "python"
-    command = [
-        sys.executable,
-        "-m",
-        "pip",
-        "--python",
-        str(python),
-        "install",
-        "--quiet",
-        "--no-index",
-        "--no-deps",
-    ]
-    subprocess.run([*command, str(wheel)], capture_output=True, check=True)
-    (packages,) = folder.glob("lib/python*/site-packages")
-    (packages / "lent.pth").write_text(sysconfig.get_path("purelib") + "\n", "utf-8")
-    return folder / "bin"
-
-
-def run(command: Path, *arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
-    """Run a command of the environment in a folder, without anything that could lead it to the source tree."""
-    variables = {
-        name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "TALLYSTICK_"))
-    }
-    return subprocess.run(
-        [command, *arguments],
-        cwd=folder,
-        env=variables,
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
+    return installed(wheel, tmp_path_factory.mktemp("environment"))
 
 
 def members(wheel: Path) -> set[str]:

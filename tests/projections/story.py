@@ -50,6 +50,7 @@ from events.settlement import (
     MerchantEntryReceived,
     PayoutInitiated,
 )
+from events.signals import IdentitySignals
 from events.wire import encode_event
 from streams.hosts.log import Append
 from streams.hosts.memory import MemoryLog
@@ -128,7 +129,12 @@ class Story:
     # -- whole lives ---------------------------------------------------------------------------------
 
     def request(
-        self, number: int, merchant: str = "shop-1", amount: int = 1_999, currency: str = "EUR"
+        self,
+        number: int,
+        merchant: str = "shop-1",
+        amount: int = 1_999,
+        currency: str = "EUR",
+        signals: IdentitySignals | None = None,
     ) -> str:
         """A payment is asked for and assessed; its id."""
         key = f"order-{number}"
@@ -136,7 +142,7 @@ class Story:
         payment = payment_id(merchant, key, card)
         request = PaymentRequest(
             merchant, key, card, "41111111", "1111", amount, currency, Channel.ECOMMERCE, CaptureMode.AUTOMATIC,
-            "", "", "", self.now, "till-7", True,
+            "", "", "", self.now, "till-7", True, "", signals,
         )  # fmt: skip
         home = partition_of_name(f"{merchant}/{key}", self.partitions)
         self.tell("intake", home, RequestReceived(request, "mac"), sender=f"requests/{home}")
@@ -144,7 +150,7 @@ class Story:
         cause = self.tell("intake", home, accepted, cause=f"{merchant}/{key}.1")
         asked = PaymentRequested(
             payment, merchant, key, card, "41111111", "1111", amount, currency, Channel.ECOMMERCE,
-            CaptureMode.AUTOMATIC, "", "", "",
+            CaptureMode.AUTOMATIC, "", "", "", "", signals,
         )  # fmt: skip
         partition = partition_of_slot(slot_of_payment(payment), self.partitions)
         cause = self.tell(

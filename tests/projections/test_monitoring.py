@@ -7,6 +7,9 @@ import pytest
 from events.calendar import DAY, parse_day, start_of
 from events.clearing import ClearingRecordAccepted
 from events.disputes import DisputeOpened, EarlyFraudWarningReceived, FraudProgram
+from events.partitions import ReferenceApplied
+from events.reference import DisputeProgrammes, encode_reference
+from streams.edge.reference import starter_programmes
 from tests.projections.stores import Stores, rows
 from tests.projections.story import Story
 
@@ -14,7 +17,13 @@ SHOP = "shop-1"
 
 
 class Months(Story):
-    """Payments, reports and disputes at one merchant, by the day that they came on."""
+    """Payments, reports and disputes at one merchant, by the day that they came on; the programmes to start with."""
+
+    def __init__(self, partitions: int = 1, programmes: DisputeProgrammes | None = None) -> None:
+        super().__init__(partitions)
+        content = encode_reference(programmes or starter_programmes())
+        for partition in range(partitions):
+            self.tell("payments", partition, ReferenceApplied("programmes", "standard", 1, "", content))
 
     def cleared(self, day: str, times: int, network: str, amount: int = 1_000) -> None:
         """So many records of one payment."""

@@ -180,16 +180,16 @@ def test_a_reader_reads_whatever_comes(
 
 
 def of_another_shape() -> Projection:
-    """The risk projection with one column in another place."""
+    """The risk projection with one column in another place; its labels, which others read, are as they were."""
     columns = (Column("score", "BIGINT", "0 to 100"), Column("merchant", "TEXT", "merchant id"))
     table = Table("risk_verdicts", "Verdicts.", columns, business=("merchant", "score"))
 
     def apply(batch: Any) -> list[Rows]:
         made, events = Rows.of(table), batch.of(risk.RiskAssessed)
         made.add(len(events), merchant=events.get("merchant"), score=events.get("score"))
-        return [made]
+        return [made, Rows.of(risk.LABELS)]
 
-    return newer(TABLES=(table,), VIEWS=(), apply=apply)
+    return newer(TABLES=(table, risk.LABELS), VIEWS=(), apply=apply)
 
 
 def test_views_of_others_are_theirs(postgres_stores: PostgresStores, monkeypatch: pytest.MonkeyPatch) -> None:

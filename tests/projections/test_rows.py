@@ -15,6 +15,7 @@ from events.base import Event
 from events.calendar import DAY, HOUR
 from events.clearing import Bearer, CaptureWrittenOff
 from events.disputes import Label
+from events.examples import ExampleDrawn, ExamplesLearned
 from events.intake import DuplicateRequestObserved, Outcome, RequestRejected, RequestRejection
 from events.labels import LabelApplied, PaymentLabelled
 from events.lifecycle import (
@@ -334,6 +335,24 @@ def test_a_label_counts_from_two_times_on(stores: Stores) -> None:
             "SELECT payment_id, ordinary, paid_at = known_at, known_everywhere_at - known_at = INTERVAL '2 hours'"
             " FROM known_frauds",
         )
+
+
+def test_what_the_scorecard_learned(stores: Stores) -> None:
+    """An example is one row though two logs have it; a batch one a partition, and where they differ it shows."""
+    story = Story(2)
+    drawn = ExampleDrawn("pay-0001-kept", 1, Label.FRAUD, 1, MORNING, 5, b"\1\2")
+    story.tell("payments", 1, drawn)
+    story.tell("velocity", 0, drawn)
+    for partition in range(2):
+        story.tell("payments", partition, ExamplesLearned(1, 5, 1, 1, "ab"))
+        story.tell("payments", partition, ExamplesLearned(2, 5, 4, 0, f"{partition}"))
+    with stores.filled(story) as store:
+        found = rows(store, "SELECT payment_id, number, label, weight, learner FROM scorecard_examples")
+        assert [("pay-0001-kept", 1, "fraud", 1, 5)] == found
+        learned = (
+            "SELECT number, examples, frauds, partitions, agreed FROM scorecard_learning ORDER BY number"
+        )
+        assert [(1, 1, 1, 2, True), (2, 4, 0, 2, False)] == rows(store, learned)
 
 
 def test_cycles_show_three_sides_once(stores: Stores) -> None:

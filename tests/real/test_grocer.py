@@ -180,6 +180,30 @@ def test_two_weeks_of_baskets_to_the_cent(fortnight: Year) -> None:
     check(fortnight)
 
 
+def test_two_weeks_with_attackers(fortnight: Year, tmp_path: Path) -> None:
+    """Every basket is as it was, to the cent; each attack among them is found, and few baskets are held for it."""
+    requests, log, store = tmp_path / "real.avro", tmp_path / "real.db", tmp_path / "real.duckdb"
+    place = ("--log", f"sqlite:{log}", "--store", f"duckdb:{store}")
+    tallystick(
+        "import", fortnight.file, "--map", MAPPING, "--out", requests, "--plant-attacks", "1", *place[:2]
+    )
+    said = json.loads(tallystick("demo", "--fresh", "--input", requests, *place, "--seed", "1", "--json"))
+    assert (said["ledger_imbalance"], said["open_clearing_residuals"], said["money_unplaced"]) == (0, 0, 0)
+    report = json.loads(tallystick("risk", "attacks", "--json", *place))
+    assert {"rogue_merchant", "card_testing", "stolen_card", "account_takeover"} == {
+        one["kind"] for one in report["attacks"]
+    }
+    assert all(one["found"] for one in report["attacks"])
+    rogue = next(one for one in report["attacks"] if one["kind"] == "rogue_merchant")
+    assert (rogue["found_by"], rogue["name"]) == ("rule", "charged-by-suspect"), (
+        "by its cardholders' complaints"
+    )
+    (honest,) = report["honest"]
+    assert honest["payments"] == fortnight.said["payments"]
+    assert honest["asked"] == fortnight.said["amounts"]["USD"]["requested"]
+    assert (honest["blocked"] + honest["looked_at"]) * 100 < honest["payments"]
+
+
 def test_two_weeks_at_the_same_places_in_postgresql(fortnight: Year, postgres: Server) -> None:
     """Another database, the same cents."""
     check_in_postgresql(fortnight, postgres)

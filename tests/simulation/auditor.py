@@ -3,8 +3,8 @@
 It reads the bytes of a log with fastavro and the published schemas, keeps books of its own from a table of postings of
 its own, and says what does not hold. It imports nothing of ours, so a mistake of ours cannot be its mistake too::
 
-    python tests/simulation/auditor.py var/tallystick.db
-    python tests/simulation/auditor.py kafka://127.0.0.1:9092/tallystick
+    python -m tests.simulation.auditor var/tallystick.db
+    python -m tests.simulation.auditor kafka://127.0.0.1:9092/tallystick
 
 prints each finding on a line and ends with exit code 1 when there is one. ``--open`` audits a log whose run has not
 ended: nothing is yet held against it for being on its way.
@@ -19,16 +19,21 @@ what the bank's own statements say; and in the end every item on a clearing acco
 import hashlib
 import io
 import json
+import math
 import sqlite3
 import sys
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import fastavro
+
+from tests.simulation.auditor_learning import Relearning
+from tests.simulation.auditor_lists import Lists
+from tests.simulation.auditor_reviews import Reviews
 
 SCHEMAS = Path(__file__).parents[2] / "schemas"
 #: The topics of the embedded log in the order of their numbers, from 1.
@@ -254,6 +259,9 @@ IDLE = frozenset(
         "OperationRejected",
         "RefundRejected",
         "ReviewRefused",
+        "ReviewAssigned",
+        "ReviewUnassigned",
+        "ReviewAssignmentRefused",
         "ResolutionRejected",
         "IncrementDeclined",
         "AmountConflictDetected",
@@ -723,14 +731,21 @@ def _file(file_id: str, attempt: int, told: Body, merged: dict[tuple[str, str], 
 
 # --- what is decided about fraud ------------------------------------------------------------------------
 
-#: The windows that begin a vector of set 3, microseconds: five counts of the card's payments, then five sums.
+#: The windows that begin a vector of set 4, microseconds: five counts of the card's payments, then five sums.
 WINDOWS = tuple(minutes * 60_000_000 for minutes in (10, 60, 1_440, 7 * 1_440, 30 * 1_440))
-FEATURE_SET = 3
+FEATURE_SET = 4
 #: How far from the transport's stamp a producer's time is believed, microseconds.
 TOLERANCE = 240_000_000
 #: Where a vector says how many payments are known to be fraud: under each of these keys, in each window.
 FRAUDS_FROM = 37
 FRAUD_KEYS = ("card", "ip", "device", "email", "merchant", "card_merchant")
+#: Where it says by how many keys it is linked to known frauds, to how many, and of how many cards.
+CLUSTERS_FROM = FRAUDS_FROM + len(FRAUD_KEYS) * len(WINDOWS)
+#: Of how many cards a key may be to link: card, address, device, e-mail address. How many days a fraud links.
+LINKING_CARDS = (1, 16, 64, 64)
+LINKING_DAYS = 180
+LARGEST_CLUSTER = 1_000
+DAY_US = 86_400_000_000
 #: Payments of a card from which a figure may be approximate.
 HOT = 8_192
 
@@ -742,6 +757,8 @@ class Risks:
         self._asked: dict[str, tuple[str, int]] = {}
         self._keys: dict[str, tuple[str, ...]] = {}
         self._frauds: dict[tuple[int, str, str], list[int]] = defaultdict(list)
+        self._linked: dict[int, dict[str, tuple[int, tuple[str, ...]]]] = defaultdict(dict)
+        self._links: dict[int, dict[tuple[int, str], set[str]]] = {}
         self._paid: dict[str, list[tuple[int, int]]] = defaultdict(list)
         self._blocked: set[str] = set()
         self._taken_back: dict[str, bool] = {}
@@ -756,6 +773,8 @@ class Risks:
             self._keys[body["payment_id"]] = _fraud_keys(body)
         elif name in {"PaymentLabelled", "LabelApplied"}:
             self._count_fraud(event)
+        elif name == "TickPassed" and event.log == "payments":
+            self._forget_linked(event.partition, body["at"])
         elif name == "RiskAssessed" and body["phase"] == "before_authorization":
             yield from self._assessed(event)
         elif name == "RiskAssessed":
@@ -819,6 +838,14 @@ class Risks:
         said = features[FRAUDS_FROM : FRAUDS_FROM + len(frauds)]
         if said != frauds:
             yield f"{event.where}: {payment_id} knows of {said} frauds under its keys, and there are {frauds}"
+        linked = self._linked[event.partition]
+        links = self._links.get(event.partition)
+        if links is None:
+            links = self._links[event.partition] = _links(linked)
+        clusters = _touching(linked, links, self._keys[payment_id][: len(LINKING_CARDS)])
+        said = features[CLUSTERS_FROM : CLUSTERS_FROM + len(clusters)]
+        if said != clusters:
+            yield f"{event.where}: {payment_id} was told of clusters as {said}, and they are {clusters}"
 
     def _count_fraud(self, event: Event) -> None:
         """A label counts from where it stands: under its card, and by its second event under all the rest."""
@@ -832,6 +859,54 @@ class Risks:
                     times.append(body["paid_at"])
                 elif body["paid_at"] in times:
                     times.remove(body["paid_at"])
+        if own:
+            return
+        linked = self._linked[event.partition]
+        self._links.pop(event.partition, None)
+        if body["label"] == "fraud":
+            day_on = event.meta["recorded_at"] // DAY_US
+            linked.setdefault(body["payment_id"], (day_on, keys[: len(LINKING_CARDS)]))
+        else:
+            linked.pop(body["payment_id"], None)
+
+    def _forget_linked(self, partition: int, at: int) -> None:
+        """What became known more than so many days ago links no more."""
+        oldest = at // DAY_US - LINKING_DAYS
+        linked = self._linked[partition]
+        for payment in [one for one, (day, _) in linked.items() if day < oldest]:
+            del linked[payment]
+            self._links.pop(partition, None)
+
+
+def _links(linked: dict[str, tuple[int, tuple[str, ...]]]) -> dict[tuple[int, str], set[str]]:
+    """The frauds under each key that links."""
+    under: dict[tuple[int, str], set[str]] = defaultdict(set)
+    cards: dict[tuple[int, str], set[str]] = defaultdict(set)
+    for payment, (_, own) in linked.items():
+        for place, key in enumerate(own):
+            if key:
+                under[place, key].add(payment)
+                cards[place, key] |= {own[0]} - {""}
+    return {key: found for key, found in under.items() if len(cards[key]) <= LINKING_CARDS[key[0]]}
+
+
+def _touching(
+    linked: dict[str, tuple[int, tuple[str, ...]]],
+    links: dict[tuple[int, str], set[str]],
+    keys: tuple[str, ...],
+) -> list[int]:
+    """By how many keys a payment is linked to frauds, to how many, of how many cards: all of them are walked."""
+    count, touched = 0, set[str]()
+    for place, key in enumerate(keys):
+        reached, new = set[str](), links.get((place, key), set())
+        while new:
+            reached |= new
+            steps = {step for one in new for step in enumerate(linked[one][1])}
+            new = set().union(*(links.get(step, set()) for step in steps)) - reached
+        if reached and len({linked[one][1][0] for one in reached} - {""}) <= LARGEST_CLUSTER:
+            count += 1
+            touched |= reached
+    return [count, len(touched), len({linked[one][1][0] for one in touched} - {""})]
 
 
 def _fraud_keys(body: Body) -> tuple[str, ...]:
@@ -840,12 +915,116 @@ def _fraud_keys(body: Body) -> tuple[str, ...]:
     return card, body["ip_ref"], body["device_ref"], body["email_ref"], merchant, both
 
 
+#: Where a vector says what is known of who pays: six figures.
+PAYER_FROM = CLUSTERS_FROM + 3
+#: How long a name counts as known on a card, and two places of it as comparable, microseconds.
+REMEMBERED, COMPARED = 90 * 86_400_000_000, 86_400_000_000
+#: How far two ways to compute a distance may lie apart, kilometres; and the speed that is told for all above it.
+ROUNDED_KM, FASTEST = 2, 99_999
+HIDDEN = frozenset({"proxy", "tor", "hosting"})
+
+
+class Payers:
+    """Whether a card's payer is who was there before, and can have come that far: by looking through everything."""
+
+    def __init__(self) -> None:
+        self._asked: dict[str, Body] = {}
+        #: By card and kind: when each name was there, and when any that can change was.
+        self._names: dict[tuple[str, str], dict[str, int]] = defaultdict(dict)
+        self._had: dict[tuple[str, str], int] = {}
+        self._places: dict[str, list[tuple[int, float, float, int]]] = defaultdict(list)
+        self._changed: dict[str, list[int]] = defaultdict(list)
+
+    def take(self, event: Event) -> Findings:
+        """Look at a payment when it is assessed."""
+        body = event.body
+        if event.name == "PaymentRequested":
+            self._asked[body["payment_id"]] = body
+        elif event.name == "RiskAssessed" and body["phase"] == "before_authorization":
+            asked = self._asked.get(body["payment_id"])
+            if asked is not None and body["feature_set"] == FEATURE_SET:
+                stamp = event.meta["ingested_at"]
+                at = min(max(event.meta["occurred_at"], stamp - TOLERANCE), stamp + TOLERANCE)
+                yield from self._assessed(event, asked, at)
+
+    def _assessed(self, event: Event, asked: Body, at: int) -> Findings:
+        card, said = asked["card_id"], asked["signals"] or {}
+        country = said.get("country", "")
+        kinds = {
+            "phone": asked["phone_ref"],
+            "country": country if len(country) == 2 and country.isalpha() and country.isupper() else "",
+            "email": asked["email_ref"],
+            "device": asked["device_ref"],
+        }
+        changes, new = 0, {}
+        for kind, name in kinds.items():
+            names = self._names[card, kind]
+            if name:
+                new[kind] = names.get(name, at - REMEMBERED) <= at - REMEMBERED
+                names[name] = max(at, names.get(name, at))
+            # A till's device is known there, and belongs to nobody who pays.
+            if name and (kind != "device" or asked["channel"] != "point_of_sale"):
+                had = self._had.get((card, kind), at - REMEMBERED)
+                changes += new[kind] and had > at - REMEMBERED
+                self._had[card, kind] = max(at, had)
+        self._changed[card] += [at] * changes
+        recently = sum(at - COMPARED < when <= at for when in sorted(self._changed[card])[-32:])
+        km, seconds = self._travelled(card, said, at)
+        said_of = event.body["features"][PAYER_FROM : PAYER_FROM + 6]
+        expected = [new.get("phone", -1), new.get("country", -1), changes, recently]
+        where = f"{event.where}: {asked['payment_id']}"
+        if [*said_of[:2], *said_of[4:]] != expected:
+            yield f"{where} has a payer measured as {said_of}, and it is {expected} beside the travel"
+        far = said_of[2]
+        if far < 0 and event.meta["recorded_at"] - at > COMPARED:
+            return  # It was decided so late that the place before it may be forgotten: places go by the day.
+        if (far < 0) != (km is None) or (km is not None and abs(far - km) > ROUNDED_KM):
+            yield f"{where} is said to have travelled {far} km, and it is {km}"
+        elif km is not None and said_of[3] != min(FASTEST, far * 3_600 // seconds):
+            yield f"{where} is said to have travelled at {said_of[3]} km/h: {far} km in {seconds} seconds"
+
+    def _travelled(self, card: str, said: Body, at: int) -> tuple[float | None, int]:
+        """Kilometres from the card's newest place, and the seconds between."""
+        accuracy = said.get("accuracy_km", -1)
+        north, east = said.get("latitude", 0) / 100, said.get("longitude", 0) / 100
+        hidden = said.get("connection") in HIDDEN
+        if not 0 <= accuracy <= 20_015 or abs(north) > 90 or abs(east) > 180 or hidden:
+            return None, 1
+        places = self._places[card]
+        newest = max(places, key=lambda place: place[0], default=None)
+        places.append((at, north, east, accuracy))
+        if newest is None or abs(at - newest[0]) >= COMPARED:
+            return None, 1
+        km = _great_circle(north, east, newest[1], newest[2]) - accuracy - newest[3]
+        return max(0.0, km), max(60, abs(at - newest[0]) // 1_000_000)
+
+
+def _great_circle(north: float, east: float, other_north: float, other_east: float) -> float:
+    """By the law of cosines on unit vectors: another formula than the one it checks."""
+    one, other = (
+        (math.cos(a) * math.cos(b), math.cos(a) * math.sin(b), math.sin(a))
+        for a, b in (
+            (math.radians(x), math.radians(y)) for x, y in ((north, east), (other_north, other_east))
+        )
+    )
+    return 6371.0088 * 2 * math.asin(min(1.0, math.dist(one, other) / 2))
+
+
+#: Whose word a source of labels is; of each voice the last word counts, and one that says fraud is enough.
+VOICES = {"early_warning": "issuer", "dispute": "issuer", "refund": "merchant", "analyst": "analyst"}
+
+
+def _verdict_of(said: dict[str, str]) -> str:
+    return "fraud" if "fraud" in said.values() else "genuine" if said else ""
+
+
 class Labels:
     """That a label counts once, because somebody said so, and that every partition hears of it."""
 
     def __init__(self) -> None:
         self._paid_at: dict[str, int] = {}
-        self._said: dict[str, str] = {}
+        self._said: dict[str, dict[str, str]] = defaultdict(dict)
+        self._grounds: set[tuple[str, str, str, str]] = set()
         self._counted: dict[str, list[str]] = defaultdict(list)
         self._heard: dict[tuple[str, int], Counter[tuple[str, int, str]]] = defaultdict(Counter)
         self._partitions: set[int] = set()
@@ -860,8 +1039,13 @@ class Labels:
                 stamp = event.meta["ingested_at"]
                 at = min(max(event.meta["occurred_at"], stamp - TOLERANCE), stamp + TOLERANCE)
                 self._paid_at[body["payment_id"]] = at
+            case "ReviewDecided" if body["finding"]:
+                self._grounds.add((body["payment_id"], "analyst", body["finding"], body["analyst"]))
+            case "RefundApproved" if body["reason"] == "fraudulent":
+                self._grounds.add((body["payment_id"], "refund", "fraud", body["refund_id"]))
             case "FraudConfirmed":
-                self._said[body["payment_id"]] = body["label"]
+                yield from self._confirmed(event)
+                self._said[body["payment_id"]][VOICES[body["source"]]] = body["label"]
             case "PaymentLabelled":
                 yield from self._labelled(event)
             case "LabelSignalled" | "LabelApplied":
@@ -878,11 +1062,21 @@ class Labels:
             case _:
                 pass
 
+    def _confirmed(self, event: Event) -> Findings:
+        """Merchants and analysts have said so in a refund or a decision, once for each."""
+        body = event.body
+        if VOICES[body["source"]] == "issuer":
+            return
+        ground = (body["payment_id"], body["source"], body["label"], body["reference"])
+        if ground not in self._grounds:
+            yield f"{event.where}: {ground} is said to be found, and was not"
+        self._grounds.discard(ground)
+
     def _labelled(self, event: Event) -> Findings:
         where, body = event.where, event.body
         payment, label = body["payment_id"], body["label"]
         before = self._counted[payment]
-        if self._said.get(payment) != label:
+        if _verdict_of(self._said[payment]) != label:
             yield f"{where}: {payment} counts as {label}, which nobody said last"
         if before and before[-1] == label:
             yield f"{where}: {payment} counts as {label} a second time"
@@ -894,7 +1088,8 @@ class Labels:
         """What was said last counts, and in every partition."""
         if not ended:
             return
-        for payment, label in sorted(self._said.items()):
+        for payment, said in sorted(self._said.items()):
+            label = _verdict_of(said)
             if self._counted[payment][-1:] != [label]:
                 yield f"{payment} was said to be {label}, and counts as {self._counted[payment]}"
         labels = {
@@ -916,6 +1111,152 @@ class Labels:
             yield f"{len(labels)} labels, and velocity was told of {signalled.total()}"
 
 
+# --- the networks' programmes ---------------------------------------------------------------------------
+
+#: What a partition tells of a merchant's day, behind merchant, network, currency and day.
+TOLD = (
+    *("cleared", "remote", "ecommerce", "ecommerce_sales", "reports", "remote_reports"),
+    *("disputes", "remote_disputes", "ecommerce_fraud"),
+)
+#: Level of an alert, mildest first.
+LEVELS = ("near", "expected", "exceeded")
+
+
+class Exposures:
+    """That merchants' figures are told as they are, and that nobody reaches a limit without being named."""
+
+    def __init__(self) -> None:
+        self._payments: dict[str, tuple[str, str]] = {}
+        self._counted: dict[tuple[int, str, str, str, int], Counter[str]] = defaultdict(Counter)
+        self._told: Counter[str] = Counter()
+        self._heard: dict[tuple[str, str], list[Body]] = defaultdict(list)
+        self._programmes: list[Body] = []
+        self._percent = 100
+        self._levels: dict[tuple[str, str, str, int], str] = {}
+        self._newest: dict[int, int] = {}
+
+    def take(self, event: Event) -> Findings:
+        """Count what is told, and hold alerts against it."""
+        name, body = event.name, event.body
+        match name:
+            case "PaymentRequested":
+                self._payments[body["payment_id"]] = (body["merchant"], body["channel"])
+            case "ClearingRecordAccepted" | "EarlyFraudWarningReceived" | "DisputeOpened":
+                self._count(event)
+            case "MerchantDisputesTallied":
+                yield from self._tallied(event)
+            case "TickPassed" if event.log == "payments":
+                self._newest[event.partition] = body["at"] // DAY_US
+            case "ReferenceApplied" if event.log == "velocity" and body["kind"] == "programmes":
+                content = json.loads(body["content"])
+                self._programmes, self._percent = content["programmes"], content["alert_percent"]
+            case "DisputeAlertRaised":
+                yield from self._alerted(event)
+
+    def _count(self, event: Event) -> None:
+        body = event.body
+        merchant, channel = self._payments[body["payment_id"]]
+        day_on = event.meta["recorded_at"] // DAY_US
+        counted = self._counted[event.partition, merchant, body["network"], body["currency"], day_on]
+        remote, ecommerce = channel != "point_of_sale", channel == "ecommerce"
+        if event.name == "ClearingRecordAccepted":
+            counted.update(cleared=1, remote=remote, ecommerce=ecommerce)
+            counted["ecommerce_sales"] += body["amount"] * ecommerce
+        elif event.name == "EarlyFraudWarningReceived":
+            counted.update(reports=1, remote_reports=remote)
+        else:
+            fraud = ecommerce and body["reason_code"] in {"4837", "4863"}
+            counted.update(disputes=1, remote_disputes=remote)
+            counted["ecommerce_fraud"] += body["amount"] * fraud
+
+    def _tallied(self, event: Event) -> Findings:
+        body = event.body
+        figures = tuple(body[name] for name in ("merchant", "network", "currency", "day_on", *TOLD))
+        if event.log == "velocity":
+            self._told[str(figures)] -= 1
+            self._heard[body["merchant"], body["network"]].append(body)
+            return
+        self._told[str(figures)] += 1
+        key = (event.partition, body["merchant"], body["network"], body["currency"], body["day_on"])
+        counted = self._counted.pop(key, Counter())
+        if tuple(counted[name] for name in TOLD) != figures[4:]:
+            yield f"{event.where}: {key} is told as {figures[4:]}, and was {dict(counted)}"
+
+    def _alerted(self, event: Event) -> Findings:
+        where, body = event.where, event.body
+        key = (body["merchant"], body["programme"], body["currency"], body["month_on"])
+        programme = next(
+            one
+            for one in self._programmes
+            if one["programme"] == body["programme"] and one["from_on"] <= body["month_on"] < one["until_on"]
+        )
+        held = self._held(body["merchant"], programme, body["currency"], body["month_on"], body["day_on"])
+        if held != (body["counted"], body["base"]):
+            yield f"{where}: {key} is named for {body['counted']} of {body['base']}, and it has {held}"
+        level, before = body["level"], self._levels.get(key)
+        if before is not None and LEVELS.index(level) <= LEVELS.index(before):
+            yield f"{where}: {key} is named as {level} behind {before}"
+        reached = self._reached(programme, held, 100 if level == "exceeded" else self._percent)
+        if level != "expected" and not reached:
+            yield f"{where}: {key} is named as {level} too early"
+        self._levels[key] = level
+
+    def _held(
+        self, merchant: str, programme: Body, currency: str, month_on: int, day_on: int
+    ) -> tuple[int, int]:
+        """What counts from the first of the month up to a day, and what it is held against."""
+        told = [
+            one
+            for one in self._heard[merchant, programme["network"]]
+            if one["day_on"] <= day_on and currency in {"", one["currency"]}
+        ]
+        before = _first_of_month(month_on - 1)
+        now = [one for one in told if one["day_on"] >= month_on]
+        earlier = [one for one in told if before <= one["day_on"] < month_on]
+        match programme["counts"]:
+            case "remote_reports_and_disputes":
+                cases = sum(one["remote_reports"] + one["remote_disputes"] for one in now)
+                return cases, sum(one["remote"] for one in now)
+            case "disputes":
+                return sum(one["disputes"] for one in now), sum(one["cleared"] for one in earlier)
+            case _:
+                base = sum(one["ecommerce_sales"] for one in earlier)
+                return sum(one["ecommerce_fraud"] for one in now), base
+
+    def _reached(self, programme: Body, held: tuple[int, int], percent: int) -> bool:
+        counted, base = held
+        least = programme["least_amount"] or programme["least_count"]
+        ratio = counted * 1_000_000 >= percent * programme["least_bps"] * base
+        return counted > 0 and counted * 100 >= percent * least and ratio
+
+    def close(self, ended: bool) -> Findings:
+        """Every day but the last was told and heard once; whoever had reached limits by a month's end was named."""
+        if not ended:
+            return
+        for key, counted in sorted(self._counted.items()):
+            if key[-1] < self._newest[key[0]]:
+                yield f"{key}: {dict(counted)} was told to nobody"
+        yield from (f"{told} is told and heard, {left} apart" for told, left in self._told.items() if left)
+        for (merchant, network), told in sorted(self._heard.items()):
+            for month_on in sorted({_first_of_month(one["day_on"]) for one in told}):
+                last = max(one["day_on"] for one in told if _first_of_month(one["day_on"]) == month_on)
+                yield from self._unnamed(merchant, network, month_on, last)
+
+    def _unnamed(self, merchant: str, network: str, month_on: int, last: int) -> Findings:
+        for one in self._programmes:
+            applies = one["network"] == network and one["from_on"] <= month_on < one["until_on"]
+            if applies and not one["least_amount"] and not one["least_transactions"]:
+                held = self._held(merchant, one, "", month_on, last)
+                level = self._levels.get((merchant, one["programme"], "", month_on))
+                if self._reached(one, held, 100) and level != "exceeded":
+                    yield f"{merchant} has {held} in {one['programme']}, and is named as {level}"
+
+
+def _first_of_month(day_on: int) -> int:
+    day = date(1970, 1, 1) + timedelta(days=day_on)
+    return (day.replace(day=1) - date(1970, 1, 1)).days
+
+
 # --- disputes -------------------------------------------------------------------------------------------
 
 
@@ -933,7 +1274,8 @@ class Disputes:
     def take(self, event: Event) -> Findings:
         """Follow a case from its opening to its end."""
         name, body, where = event.name, event.body, event.where
-        if not name.startswith("Dispute") or name in {"DisputeNoticeReceived", "DisputeNoticeRefused"}:
+        others = {"DisputeNoticeReceived", "DisputeNoticeRefused", "DisputeAlertRaised"}
+        if not name.startswith("Dispute") or name in others:
             return
         case_id = body["case_id"]
         if name in {"DisputeEvidenceRequested", "DisputeEvidenceSubmitted", "DisputeEvidenceRejected"}:
@@ -1384,157 +1726,6 @@ class Counts:
                 yield f"{payment} has {self._outcomes[payment]} outcomes"
 
 
-# --- what people look at --------------------------------------------------------------------------------
-
-
-class Reviews:
-    """That nothing is captured while somebody looks at it, or after he said no; and who may say so."""
-
-    def __init__(self) -> None:
-        self._open: dict[str, Body] = {}
-        self._proposed: dict[str, tuple[str, str]] = {}
-        self._turned_down: set[str] = set()
-        self._approved: set[str] = set()
-
-    def take(self, event: Event) -> Findings:
-        """Follow each review."""
-        where, name, body = event.where, event.name, event.body
-        payment = body.get("payment_id", "")
-        match name:
-            case "ReviewOpened":
-                self._open[payment] = body
-            case "ReviewProposed":
-                self._proposed[payment] = (body["analyst"], body["decision"])
-            case "ReviewDecided":
-                yield from self._decided(event)
-            case "ReviewClosed":
-                if self._open.pop(payment, None) is None:
-                    yield f"{where}: the review of {payment} is closed and was not open"
-            case "PaymentCaptured" if payment in self._open or payment in self._turned_down:
-                yield f"{where}: {payment} is captured, and a review of it is open or has turned it down"
-            case _:
-                pass
-
-    def _decided(self, event: Event) -> Findings:
-        where, body = event.where, event.body
-        payment, decision = body["payment_id"], body["decision"]
-        if decision == "refund":
-            if payment not in self._approved:
-                yield f"{where}: {payment} is given back by a review that had not approved it"
-            return
-        opened = self._open.pop(payment, None)
-        if opened is None:
-            yield f"{where}: {payment} is decided and was not under review"
-            return
-        (self._approved if decision == "approve" else self._turned_down).add(payment)
-        if body["reviewed_by"] == "deadline":
-            late = event.meta["recorded_at"] >= opened["deadline_at"]
-            if not late or decision != opened["falls_to"]:
-                yield f"{where}: {payment} falls to {decision} before its deadline, or to what it should not"
-        elif opened["four_eyes"]:
-            first, wanted = self._proposed.get(payment, ("", ""))
-            if first in {"", body["analyst"]} or first != body["proposed_by"] or wanted != decision:
-                yield f"{where}: {payment} is decided by {body['analyst']} without another who agrees"
-
-    def close(self, ended: bool) -> Findings:
-        """Every review comes to its end."""
-        if ended:
-            yield from (f"the review of {payment} is still open" for payment in sorted(self._open))
-
-
-# --- what is seen too often -----------------------------------------------------------------------------
-
-#: How far from the transport's stamp a producer's time is believed, and how wide windows are; microseconds.
-BELIEVED = 240_000_000
-WIDTHS = {"10m": 600_000_000, "1h": 3_600_000_000, "24h": 86_400_000_000}
-
-
-class Lists:
-    """That limits were passed which are said to be, and that whoever is on the hotlist is judged by it."""
-
-    def __init__(self) -> None:
-        self._seen: dict[tuple[int, str], dict[str, tuple[int, str]]] = defaultdict(dict)
-        self._announced: dict[int, set[tuple[str, str, int]]] = defaultdict(set)
-        self._listed: dict[int, dict[tuple[str, str], tuple[str, int]]] = defaultdict(dict)
-        self._keys: dict[str, list[str]] = {}
-        self._ticked_at: dict[int, int] = {}
-
-    def take(self, event: Event) -> Findings:
-        """Count what is signalled, and follow what is listed."""
-        body, listed = event.body, self._listed[event.partition]
-        match event.name:
-            case "TickPassed" if event.log == "payments":
-                self._ticked_at[event.partition] = body["at"]
-            case "RiskSignalled":
-                self._count(event)
-            case "VelocityLimitReached":
-                yield from self._passed(event)
-            case "HotlistAnnounced":
-                self._announced[event.partition].add((body["item"], body["limit_id"], body["until_at"]))
-            case "HotlistApplied":
-                said = (body["item"], body["reason"], body["until_at"])
-                if body["listed_by"] == "limit" and said not in self._announced[event.partition]:
-                    yield f"{event.where}: {body['item']} is listed for {body['reason']}, which nobody announced"
-                listed[body["item"], body["listed_by"]] = (body["standing"], body["until_at"])
-            case "HotlistReleased":
-                if listed.pop((body["item"], body["listed_by"]), None) is None:
-                    yield f"{event.where}: {body['item']} is released and was not listed"
-            case "PaymentRequested":
-                self._keys[body["payment_id"]] = _keys(body)
-            case "RiskAssessed" if body["phase"] == "before_authorization":
-                yield from self._judged(event)
-            case _:
-                pass
-
-    def _count(self, event: Event) -> None:
-        body, meta = event.body, event.meta
-        late, early = meta["ingested_at"] - BELIEVED, meta["ingested_at"] + BELIEVED
-        at = min(max(meta["occurred_at"], late), early)
-        names = {"card": "card_id", "ip": "ip_ref", "device": "device_ref", "email": "email_ref"}
-        for dimension in body["dimensions"]:
-            item = f"{dimension}:{body[names.get(dimension, dimension)]}"
-            self._seen[event.partition, item][body["payment_id"]] = (at, body["card_id"])
-
-    def _passed(self, event: Event) -> Findings:
-        body = event.body
-        seen = self._seen[event.partition, body["item"]]
-        since = body["reached_at"] - WIDTHS[body["window"]]
-        within = {name: card for name, (at, card) in seen.items() if since < at <= body["reached_at"]}
-        most = len(within) if body["measure"] == "count" else len(set(within.values()))
-        if not body["allowed"] < body["measured"] <= most or body["payment_id"] not in within:
-            yield (
-                f"{event.where}: {body['item']} is said to have come to {body['measured']} of "
-                f"{body['allowed']} allowed; {most} were seen"
-            )
-
-    def _judged(self, event: Event) -> Findings:
-        body, listed = event.body, self._listed[event.partition]
-        keys = self._keys.get(body["payment_id"], ())
-        found = {key: entry for key, entry in listed.items() if key[0] in keys}
-        for (item, _), (standing, until_at) in found.items():
-            if standing == "block" and body["verdict"] != "block":
-                yield f"{event.where}: {body['payment_id']} is not blocked, and {item} is"
-            # Lists change at ticks: whoever is let go is so with the first that comes to that time.
-            if 0 < until_at <= self._ticked_at.get(event.partition, 0):
-                yield f"{event.where}: {item} is still listed, and was to be until {until_at}"
-        dimensions = {item.partition(":")[0] for item, _ in found}
-        named = {rule.split(":")[1] for rule in body["rules"] if rule.startswith("hotlist:")}
-        if named != dimensions:
-            yield f"{event.where}: {body['payment_id']} names {sorted(named)} as listed, not {sorted(dimensions)}"
-
-
-def _keys(payment: Body) -> list[str]:
-    device = "" if payment["channel"] == "point_of_sale" else payment["device_ref"]
-    values = (
-        ("card", payment["card_id"]),
-        ("ip", payment["ip_ref"]),
-        ("device", device),
-        ("email", payment["email_ref"]),
-        ("merchant", payment["merchant"]),
-    )
-    return [f"{dimension}:{value}" for dimension, value in values if value]
-
-
 # --- inputs ---------------------------------------------------------------------------------------------
 
 
@@ -1625,9 +1816,8 @@ class Inputs:
                     elif digest and digest != stands[offset]:
                         yield f"{log}/{partition} says of {topic} at {offset} what does not stand there"
                 # All records in front of the last one that was taken: where offsets have holes, counting is not enough.
-                passed_over = [
-                    offset for offset in stands if taken and offset < max(taken) and offset not in taken
-                ]
+                last = max(taken, default=0)
+                passed_over = [offset for offset in stands if offset < last and offset not in taken]
                 if passed_over:
                     yield f"{log}/{partition} passed over {topic} at {passed_over[0]}"
                 if ended and len(taken) < len(stands):
@@ -1657,7 +1847,10 @@ class Audit:
         self._disputes = Disputes()
         self._choices = Choices()
         self._risks = Risks()
+        self._payers = Payers()
         self._labels = Labels()
+        self._relearning = Relearning()
+        self._exposures = Exposures()
         self._streams = Streams()
         self._counts = Counts()
         self._lists = Lists()
@@ -1701,7 +1894,10 @@ class Audit:
             self._disputes,
             self._choices,
             self._risks,
+            self._payers,
             self._labels,
+            self._relearning,
+            self._exposures,
             self._lists,
             self._reviews,
         )
@@ -1716,6 +1912,9 @@ class Audit:
         self._find(self._agreement.close(ended))
         self._find(self._reviews.close(ended))
         self._find(self._labels.close(ended))
+        self._find(self._relearning.close(ended))
+        self._find(self._exposures.close(ended))
+        self._find(self._lists.close(ended))
         self._find(self._risks.close(ended))
         if inputs.given:
             self._find(inputs.close(ended))

@@ -11,7 +11,7 @@ import sys
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from functools import lru_cache
 from multiprocessing import Pool
@@ -29,6 +29,7 @@ from streams.edge.clearinghouse import ClearingHouse, Mishap
 from streams.edge.networks import Adapter
 from streams.edge.publisher import Published, Publisher, Schedule, schedule
 from streams.forensics.digests import digest, ledger_digest, state_digest
+from streams.hosts import snapshots
 from streams.hosts.actors import PUBLISHER, Actor, EdgeActor, IndexActor, PublisherActor, saved_state
 from streams.hosts.admission import Keys
 from streams.hosts.index import Run
@@ -48,6 +49,8 @@ HARSH = {
     "REVERSALS_LOST": 250_000,
     "TWICE": 80_000,
 }
+#: Spills so close to each other that nearly every row lies outside memory when it is wanted again.
+NARROW = {"SNAPSHOT_EVENTS": 40, "SNAPSHOT_BYTES": 1 << 30}
 #: Networks that refuse far more records, and lines to them on which most files suffer something.
 STRICT = {"REFUSED_FIRST": 150_000, "REFUSED_AGAIN": 300_000}
 BAD_LINES = {"MISHAPS": tuple((kind, 150_000) for kind in Mishap)}
@@ -205,9 +208,10 @@ class Simulation:
             self.makers.append(lambda p=partition: EdgeActor(self.log, Adapter(p, self.seed)))
         self.makers.append(lambda: EdgeActor(self.log, ClearingHouse(self.partitions, self.seed)))
         self.makers.append(lambda: EdgeActor(self.log, Bank(self.partitions, self.seed)))
-        self.indexes: list[IndexActor] = [
-            IndexActor(self.log, number, self.run_arguments, KEYS) for number in range(self.partitions)
-        ]
+        with self._spilling():
+            self.indexes: list[IndexActor] = [
+                IndexActor(self.log, number, self.run_arguments, KEYS) for number in range(self.partitions)
+            ]
         self.actors: list[Actor] = [make() for make in self.makers]
         self.left = crashes
 
@@ -227,8 +231,11 @@ class Simulation:
 
     def run(self) -> Outcome:
         """Take turns until nobody has anything to do."""
-        with harsh(), patch.multiple(issuers, **QUARRELSOME):
+        with harsh(), patch.multiple(issuers, **QUARRELSOME), self._spilling():
             return self._run()
+
+    def _spilling(self) -> AbstractContextManager[object]:
+        return nullcontext() if self.calm else patch.multiple(snapshots, **NARROW)
 
     def _run(self) -> Outcome:
         random = self.random

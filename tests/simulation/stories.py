@@ -63,6 +63,7 @@ from events.requests import (
     IncrementRequest,
     PaymentRequest,
     PayoutSchedule,
+    RefundReason,
     RefundRequest,
     Request,
     SettingsRequest,
@@ -293,11 +294,18 @@ class Story:
         self.ask(VoidRequest(merchant, key or self._key("void"), payment, self.now, "story", True, capture))
 
     def refund(
-        self, payment: str, amount: int, *, merchant: str = SHOP, currency: str = "USD", key: str = ""
+        self,
+        payment: str,
+        amount: int,
+        *,
+        merchant: str = SHOP,
+        currency: str = "USD",
+        key: str = "",
+        reason: RefundReason | None = None,
     ) -> str:
         """A refund; the id that it has, or would have."""
         key = key or self._key("refund")
-        self.ask(RefundRequest(merchant, key, payment, amount, currency, "", self.now, "story", True))
+        self.ask(RefundRequest(merchant, key, payment, amount, currency, "", self.now, "story", True, reason))
         return operation_id("ref", merchant, key)
 
     def evidence(
@@ -563,6 +571,9 @@ class _ByHand:
 
     def reads(self) -> list[tuple[str, int]]:
         return self._edge.reads()
+
+    def writes(self) -> list[tuple[str, int]]:
+        return self._edge.writes()
 
     def see(self, topic: str, partition: int, recorded: Recorded) -> list[Outgoing]:
         return self._story.on_its_way(self.name, recorded, self._edge.see(topic, partition, recorded))

@@ -5,18 +5,20 @@ from typing import NamedTuple
 import pytest
 
 from events.calendar import HOUR
-from events.disputes import DisputeStage, DisputeStep, Label
+from events.disputes import DisputeStage, DisputeStep, FraudConfirmed, Label, LabelSource
 from events.identity import card_id
 from events.labels import LabelApplied, LabelSignalled, PaymentLabelled
-from events.lifecycle import PaymentCaptured
+from events.lifecycle import PaymentCaptured, PaymentRequested
 from events.partitions import TickPassed
-from events.reference import Action, RuleBook, WrittenRule
+from events.reference import Action, ReviewInstruction, RuleBook, WrittenRule
+from events.requests import RefundReason
+from events.review import ReviewDecision, ReviewFinding
 from events.risk import RiskAssessed, Verdict
 from streams.edge.reference import Entry
-from streams.features.measuring import RECORDED
 from streams.features.rules.catalogue import LANGUAGE
 from streams.features.rules.judging import Judge
 from streams.features.rules.packs import read_pack
+from streams.features.vectors import RECORDED
 from streams.forensics.backtest import back_test
 from streams.forensics.explaining import explain
 from tests.simulation.stories import START, Story, Word
@@ -158,3 +160,65 @@ def test_it_is_explained_and_tested_back(told: Told) -> None:
     }
     assert 1 == found_again.labels
     assert 0 == found_again.frauds, "what was taken back is no fraud"
+
+
+# --- merchants and analysts -----------------------------------------------------------------------------------
+
+
+class Heard(NamedTuple):
+    """Payments that were labelled by a refund and by a review, and the card's later payments, an hour apart each."""
+
+    story: Story
+    refunded: str
+    declined: str
+    later: list[str]
+
+
+LOOKED_AT = RuleBook(
+    LANGUAGE, 1, "", (WrittenRule("large", Action.REVIEW, None, "amount >= 90000 minor", 20, False),), (), ()
+)
+
+
+@pytest.fixture(scope="module")
+def heard() -> Heard:
+    """One card is refunded for fraud, another is declined as fraud by an analyst while its payment is under review."""
+    with Story(partitions=2) as story:
+        story.publish(Entry("rulebook", "standard", LOOKED_AT))
+        story.wait(hours=1)
+        refunded = story.pay(1_000, card=THIEF, device="phone")
+        declined = story.pay(90_000, card=OTHER, device="tablet")
+        other = story.pay(1_000, device="book")
+        story.wait(hours=2)
+        story.refund(refunded, 400, reason=RefundReason.FRAUDULENT)
+        story.refund(other, 1_000, reason=RefundReason.REQUESTED_BY_CUSTOMER)
+        said = ReviewInstruction(declined, ReviewDecision.DECLINE, "ana", "", ReviewFinding.FRAUD)
+        story.publish(Entry("review", declined, said))
+        later = []
+        for _ in range(5):
+            later.append(story.pay(500, card=THIEF, device="phone"))
+            later.append(story.pay(500, card=OTHER, device="tablet"))
+            story.wait(hours=1)
+        story.end()
+    return Heard(story, refunded, declined, later)
+
+
+def test_merchants_and_analysts_are_heard(heard: Heard) -> None:
+    """Each labels its own payment and no other; the label counts of the card from its position on, and not before."""
+    story = heard.story
+    assert {
+        (heard.refunded, LabelSource.REFUND, Label.FRAUD, 400),
+        (heard.declined, LabelSource.ANALYST, Label.FRAUD, 90_000),
+    } == {(one.payment_id, one.source, one.label, one.amount) for one in story.all(FraudConfirmed)}
+    assert {heard.refunded, heard.declined} == {one.payment_id for one in story.all(PaymentLabelled)}
+    assert not [one for one in story.all(PaymentCaptured) if one.payment_id == heard.declined]
+    order = [recorded.body for recorded in story.events]
+    for labelled in story.all(PaymentLabelled):
+        position = order.index(labelled)
+        for payment in heard.later:
+            if story.the(PaymentRequested, payment_id=payment).card_id == labelled.card_id:
+                verdict = story.the(RiskAssessed, payment_id=payment)
+                assert ("card" in known(story, payment)) == (order.index(verdict) > position)
+    last = [known(story, payment) for payment in heard.later[-2:]]
+    assert [{"card", "device", "card_merchant", "merchant"}] * 2 == [set(one) for one in last]
+    first = [known(story, payment) for payment in heard.later[:2]]
+    assert [{}, {}] == first

@@ -19,6 +19,7 @@ from events.reference import (
     MerchantTerms,
     NetworkProfile,
     Reference,
+    ReviewAssignment,
     ReviewInstruction,
     ReviewQueue,
     ReviewQueues,
@@ -39,14 +40,17 @@ from events.requests import (
     InputRow,
     PaymentRequest,
     PayoutSchedule,
+    RefundReason,
     RefundRequest,
     SettingsRequest,
     VoidRequest,
 )
-from events.review import ReviewDecision
+from events.review import ReviewDecision, ReviewFinding
+from events.signals import Connection, IdentitySignals, ProviderAnswer
 from streams.edge import issuers
 from streams.edge.reference import Entry, health, published, starter
 from streams.features.rules.catalogue import LANGUAGE
+from tests.streams.models import learner
 
 START = start_of(day_number(2026, 3, 2)) + 18 * HOUR
 MERCHANTS = ("inn", "kiosk", "till")
@@ -90,6 +94,10 @@ LIMITS = VelocityLimits(
         VelocityLimit(
             "till-cards-1h", Dimension.MERCHANT, Measure.CARDS, Window.HOUR, 4, Standing.REVIEW, 30
         ),
+        VelocityLimit(
+            "card-declines-1h", Dimension.CARD, Measure.DECLINES, Window.HOUR, 1, Standing.REVIEW, 30
+        ),
+        VelocityLimit("card-sum-7d", Dimension.CARD, Measure.SUM, Window.WEEK, 150_000, Standing.REVIEW, 30),
     ),
 )
 
@@ -102,6 +110,7 @@ QUEUES = ReviewQueues(
     ),
 )
 APPROVE, DECLINE, REFUND = ReviewDecision
+FRAUD, GENUINE = ReviewFinding
 
 
 def _changed(content: Reference) -> Reference:
@@ -116,7 +125,7 @@ def _changed(content: Reference) -> Reference:
             return content
 
 
-#: One merchant's rules: about what the network says of code and address, and about what is known to be fraud.
+#: One merchant's rules: about what the network says of code and address, what is known to be fraud, and who pays.
 RULED = RuleBook(
     LANGUAGE,
     1,
@@ -124,7 +133,11 @@ RULED = RuleBook(
     (
         WrittenRule("code", Action.BLOCK, None, 'payment.cvv == "no_match"', 70, False),
         WrittenRule("address", Action.REVIEW, None, 'payment.avs == "none"', 30, False),
+        WrittenRule("scored", Action.REVIEW, None, "model.score > 20", 10, True),
         WrittenRule("known", Action.REVIEW, None, "card.frauds_30d + device.frauds_30d > 0", 30, False),
+        WrittenRule(
+            "far", Action.BLOCK, None, "card.travel_kmh > 1000 and account.changes_24h > 0", 30, False
+        ),
     ),
     (),
     (),
@@ -135,13 +148,40 @@ def entries() -> list[Entry]:
     """The starter data with three merchants of our own, low limits, holds of one day, and rules about answers."""
     starting = starter([_terms(merchant) for merchant in MERCHANTS], SETTLEMENT)
     ruled = Entry("rulebook", RULED.merchant, RULED)
-    return [*(Entry(entry.kind, entry.ref_id, _changed(entry.content)) for entry in starting), ruled]
+    learning = Entry("online", "learner", learner())
+    return [
+        *(Entry(entry.kind, entry.ref_id, _changed(entry.content)) for entry in starting),
+        ruled,
+        learning,
+    ]
 
 
 def listed(device: str, standing: Standing | None, until_at: int) -> Entry:
     """An operator lists a device or lets it go."""
     content = HotlistEntry(Dimension.DEVICE, device, standing, until_at, "operator-1", "simulated")
     return Entry("hotlist", f"device:{device}", content)
+
+
+#: Where the buyers of these hours are: two places a short way apart, one far away, and one that is not to be known.
+PLACES = (("PT", 3872, -914), ("PT", 4116, -863), ("NG", 643, 338), ("NL", 9_999, 490))
+CONNECTIONS = (Connection.CONSUMER, Connection.CONSUMER, Connection.ORGANIZATION, Connection.PROXY)
+
+
+def told(number: int, card: int) -> IdentitySignals | None:
+    """What a provider said with a payment: nothing of every third; of every fifth that its card is somewhere else."""
+    if number % 3 == 2:
+        return None
+    country, latitude, longitude = PLACES[(card + (number % 5 == 0)) % len(PLACES)]
+    return IdentitySignals(
+        "simulation",
+        ProviderAnswer.GIVEN,
+        country,
+        latitude,
+        longitude,
+        20,
+        CONNECTIONS[number // 5 % len(CONNECTIONS)],
+        number % 101,
+    )
 
 
 def instructions() -> list[tuple[int, Entry]]:
@@ -203,6 +243,8 @@ class _Maker:
             at,
             "simulation",
             True,
+            f"tel-{card}" if self.number % 6 else "tel-new",
+            told(self.number, card),
         )
         self.add(at, request)
         if random.random() < 0.08:  # another body under the same key: a conflict, or the corrected request
@@ -213,18 +255,34 @@ class _Maker:
             self.follow_up(at + random.randrange(0, 90) * MINUTE, merchant, name, amount, currency)
 
     def look_at(self, at: int, payment: str, kind: int) -> None:
-        """What analysts want of a payment, whether it is under review or not."""
+        """What analysts want of a payment, and whose its review is to be, whether it is under review or not."""
         wanted = (
-            ((20, APPROVE, "ana"),),
-            ((25, DECLINE, "ben"), (30, DECLINE, "ana")),
-            ((15, APPROVE, "ana"), (16, APPROVE, "ana"), (35, APPROVE, "ben")),
-            ((10, DECLINE, "ben"), (20, APPROVE, "ana"), (32, APPROVE, "ben"), (100, REFUND, "ana")),
-            ((90, APPROVE, "ben"), (95, REFUND, "ben")),
+            ((20, APPROVE, "ana", None),),
+            ((25, DECLINE, "ben", FRAUD), (30, DECLINE, "ana", FRAUD)),
+            ((15, APPROVE, "ana", GENUINE), (16, APPROVE, "ana", GENUINE), (35, APPROVE, "ben", GENUINE)),
+            (
+                (10, DECLINE, "ben", FRAUD),
+                (20, APPROVE, "ana", None),
+                (32, APPROVE, "ben", None),
+                (100, REFUND, "ana", FRAUD),
+            ),
+            ((90, APPROVE, "ben", GENUINE), (95, REFUND, "ben", None)),
             (),
         )[kind]
-        for minutes, decision, analyst in wanted:
-            content = ReviewInstruction(payment, decision, analyst, "")
+        for minutes, decision, analyst, finding in wanted:
+            content = ReviewInstruction(payment, decision, analyst, "", finding)
             self.entries.append((at + minutes * MINUTE, Entry("review", payment, content)))
+        given = (
+            ((5, "ana", "lee"), (6, "ana", "ana"), (7, "ben", "ana"), (8, "ana", "lee")),
+            ((1, "ben", "lee"), (16, "ana", "ben"), (26, "ben", "ben")),
+            ((2, "", "lee"), (3, "ben", "lee"), (14, "", "ben"), (15, "", "lee"), (80, "ana", "lee")),
+            ((1, "ana", "ana"), (90, "ben", "lee"), (110, "", "lee")),
+            ((20, "ben", "ben"), (100, "ana", "lee")),
+            ((10, "ana", "lee"), (60, "", "ana")),
+        )[kind]
+        for minutes, analyst, by in given:
+            assignment = ReviewAssignment(payment, analyst, by, "")
+            self.entries.append((at + minutes * MINUTE, Entry("assignment", payment, assignment)))
 
     def follow_up(self, at: int, merchant: str, name: str, amount: int, currency: str) -> None:
         random = self.random
@@ -241,7 +299,10 @@ class _Maker:
             case 2:
                 request = VoidRequest(merchant, key, name, at, "simulation", True)
             case _:
-                request = RefundRequest(merchant, key, name, part, currency, "", at, "simulation", True)
+                reason = (None, RefundReason.DUPLICATE, RefundReason.FRAUDULENT)[self.number % 3]
+                request = RefundRequest(
+                    merchant, key, name, part, currency, "", at, "simulation", True, reason
+                )
         self.add(at, request)
 
     def enlarge(self, random: Random) -> None:
@@ -298,6 +359,30 @@ class _Maker:
                 )
                 self.add(at, evidence)
 
+    def give_back(self, random: Random) -> None:
+        """Refunds when payments are captured, if they are: in part, whole, again, once for each reason and for none."""
+        for _, number, request in list(self.rows):
+            if not isinstance(request, PaymentRequest) or random.random() < 0.4:
+                continue
+            payment = payment_id(request.merchant, request.idempotency_key, request.card_id)
+            for again in range(random.choice((1, 1, 2))):
+                at = START + (random.choice(ANSWERED_AFTER[:2]) * 60 + random.randrange(20)) * MINUTE
+                part = max(1, request.amount // random.choice((1, 2, 3)))
+                reason = random.choice((None, RefundReason.DUPLICATE, RefundReason.FRAUDULENT))
+                refund = RefundRequest(
+                    request.merchant,
+                    f"r{number}-{again}",
+                    payment,
+                    part,
+                    request.currency,
+                    "",
+                    at,
+                    "simulation",
+                    True,
+                    reason,
+                )
+                self.add(at, refund)
+
     def choose(self, random: Random) -> None:
         """Merchants want to be paid otherwise: some may, one may not, some are paid so already or say so twice."""
         wishes = (
@@ -353,6 +438,7 @@ def rows(seed: int) -> list[InputRow]:
     with patch.multiple(issuers, **QUARRELSOME):
         maker.dispute(Random(f"{seed}/disputes"))
     maker.choose(Random(f"{seed}/choices"))
+    maker.give_back(Random(f"{seed}/refunds"))
     later = (
         *instructions(),
         (40 * MINUTE, listed("dev-1", Standing.BLOCK, START + 160 * MINUTE)),

@@ -44,6 +44,7 @@ from events.requests import (
     VoidRequest,
 )
 from events.risk import Verdict
+from events.signals import Connection, IdentitySignals, ProviderAnswer
 
 NOON = start_of(day_number(2026, 3, 9)) + 12 * HOUR
 CARD = card_id(372, bytes(range(10)))
@@ -164,6 +165,27 @@ def payment_request(**fields: Any) -> PaymentRequest:
             occurred_at=NOON,
             producer="till-1",
             simulated=True,
+        ),
+        **fields,
+    )
+
+
+def signals(**fields: Any) -> IdentitySignals:
+    """What a provider said of a buyer in Lisbon."""
+    return changed(
+        IdentitySignals(
+            "provider",
+            ProviderAnswer.GIVEN,
+            "PT",
+            3872,
+            -914,
+            20,
+            Connection.CONSUMER,
+            5,
+            900,
+            3,
+            False,
+            4,
         ),
         **fields,
     )

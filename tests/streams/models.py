@@ -1,7 +1,13 @@
 """Models with random numbers in them, to be asked about random payments."""
 
 from random import Random
+from typing import Any
 
+import msgspec
+
+from events.reference import OnlineModel
+from events.risk import Mode
+from streams.features.logistic import ONE
 from streams.features.models import (
     FORMAT,
     HIGHEST,
@@ -13,8 +19,10 @@ from streams.features.models import (
     Shares,
     Trained,
     Tree,
+    encode_model,
 )
 from streams.features.profiles import NAMES, PROFILE_SHA256
+from streams.training.measures import plain_marks
 
 EXTREMES = (LOWEST, LOWEST + 1, -1, 0, 1, HIGHEST - 1, HIGHEST)
 
@@ -58,3 +66,26 @@ def random_model(random: Random, kind: Kind = Kind.FOREST, trees: int = 20) -> M
         score_shares=Shares((1, 50), (90, 9, 1)),
         metrics=(),
     )
+
+
+def trained_scorecard(seed: int = 1) -> Model:
+    """A scorecard of all features that can go on learning; bins wide enough that few payments fill many of them."""
+    chance = Random(seed)
+    edges = (1, 3, 256, 768, 5_000, 15_000, 25_000, 35_000, 30_000_000)
+    bins = tuple(
+        Bins(edges, tuple(chance.randint(-ONE // 4, ONE // 4) for _ in range(len(edges) + 1))) for _ in NAMES
+    )
+    return msgspec.structs.replace(
+        random_model(chance, Kind.SCORECARD),
+        features=NAMES,
+        base=-2 * ONE,
+        bins=bins,
+        marks=plain_marks(),
+        feature_shares=tuple(Shares((1, 5), (10, 5, 1)) for _ in NAMES),
+    )
+
+
+def learner(model: Model | None = None, **changes: Any) -> OnlineModel:
+    """A scorecard as reference data that learns; of three payments that nobody labels, one after two days."""
+    found = OnlineModel(Mode.ENFORCE, "", encode_model(model or trained_scorecard()), 3, 2)
+    return msgspec.structs.replace(found, **changes)

@@ -25,6 +25,7 @@ from events.disputes import (
     LabelSource,
     NoticeRefusal,
 )
+from events.exposure import MerchantDisputesTallied
 from events.lifecycle import PaymentRequested
 from events.requests import Answered
 from events.settlement import ClearingResidualAged
@@ -56,8 +57,16 @@ LABEL = FraudConfirmed(
 )
 
 
-def after(*given: Event) -> Table:
-    table = Table(disputes)
+class Issuers(Table):
+    """What is decided about payments; the figures of a merchant's day are looked at in test_exposure."""
+
+    def tick(self, at: int) -> list[Event]:
+        """See the class behind."""
+        return [one for one in super().tick(at) if not isinstance(one, MerchantDisputesTallied)]
+
+
+def after(*given: Event) -> Issuers:
+    table = Issuers(disputes)
     table.hear_of(*given)
     return table
 

@@ -152,17 +152,16 @@ def test_a_new_plan_and_table_count_from_when_they_come_into_force() -> None:
 @pytest.mark.parametrize("ending", [PaymentDeclined, AuthorizationReversed])
 def test_a_payment_that_came_to_nothing_is_forgotten_at_once(ending: type[Event]) -> None:
     """Nothing of it will be presented."""
-    assert after(make(PaymentRequested), make(ending)).state.profiles == {}
+    assert len(after(make(PaymentRequested), make(ending)).state.profiles) == 0
 
 
 def test_a_profile_is_kept_for_its_days() -> None:
     """After that only the rows for all can fit."""
     table = after(make(PaymentRequested), make(PaymentAuthorized))
     table.passes(NOON + fees.MEMORY_DAYS * DAY)
-    assert list(table.state.profiles) == [PAYMENT]
+    assert PAYMENT in table.state.profiles
     table.passes(NOON + (fees.MEMORY_DAYS + 1) * DAY)
-    assert table.state.profiles == {}
-    assert table.state.days == []
+    assert (len(table.state.profiles), table.state.profiles.days) == (0, {})
     assert table.comes(make(RefundCleared))[0].program == "REST"
 
 

@@ -14,12 +14,13 @@ from events.lifecycle import PaymentRequested
 from events.risk import RiskAssessed
 from streams import handovers, risk
 from streams.features import labels, profiles
-from streams.features.measuring import RECORDED
 from streams.features.profiles import Profiles
 from streams.features.rules.catalogue import WINDOWS
+from streams.features.vectors import RECORDED
 from tests.streams.builders_early import NOON, Bench, payment_requested, recorded
 
 FRAUD, GENUINE = Label
+WHOSE = dict(zip(LabelSource, ("issuer", "issuer", "analyst", "merchant"), strict=True))
 
 
 class Paid(NamedTuple):
@@ -74,6 +75,7 @@ def test_what_is_known_is_what_a_plain_search_finds(seed: int) -> None:
     first = RECORDED.index("card.frauds_10m")
     bodies: dict[str, PaymentRequested] = {}
     paid: dict[str, Paid] = {}
+    voices: dict[str, dict[str, Label]] = {}
     own: set[str] = set()
     shared: set[str] = set()
     told: list[tuple[str, Label]] = []
@@ -100,11 +102,15 @@ def test_what_is_known_is_what_a_plain_search_finds(seed: int) -> None:
         for _ in range(chance.choice([0, 1, 2])):
             name = chance.choice(list(bodies))
             label = chance.choice([FRAUD, FRAUD, GENUINE])
-            answers = bench.take(said(bodies[name], label, paid[name].at), at=at)
-            news = label is FRAUD if name not in own else label is GENUINE
-            assert bool(answers) is (news or not any(name == known for known, _ in told))
+            source = chance.choice([LabelSource.DISPUTE, LabelSource.EARLY_WARNING, *LabelSource])
+            answers = bench.take(said(bodies[name], label, paid[name].at, source), at=at)
+            voices.setdefault(name, {})[WHOSE[source]] = label
+            label = FRAUD if FRAUD in voices[name].values() else GENUINE
+            before = [known for payment, known in told if payment == name]
+            assert bool(answers) is (before[-1:] != [label])
             for answer in answers:
                 assert isinstance(answer, PaymentLabelled)
+                assert (label, len(before) + 1) == (answer.label, answer.number)
                 counted += 1
                 told.append((name, label))
                 (own.add if label is FRAUD else own.discard)(name)
@@ -132,6 +138,30 @@ def test_one_who_says_it_again_says_nothing_new() -> None:
     assert isinstance(second, PaymentLabelled)
     assert (1, FRAUD, 0, True) == (first.number, first.label, first.replaced_at, first.ordinary)
     assert (2, GENUINE, NOON + DAY) == (second.number, second.label, second.replaced_at)
+
+
+@pytest.mark.parametrize("source", [LabelSource.REFUND, LabelSource.ANALYST])
+def test_nobody_takes_back_what_another_has_said(source: LabelSource) -> None:
+    """A dispute that does not stand leaves the merchant's word and the analyst's; their own takes it back."""
+    bench = Bench(risk)
+    body = payment_requested()
+    bench.take(body)
+    assert 1 == len(bench.take(said(body, FRAUD, NOON, source)))
+    assert [] == bench.take(said(body, FRAUD, NOON, LabelSource.EARLY_WARNING))
+    assert [] == bench.take(said(body, FRAUD, NOON, LabelSource.DISPUTE))
+    assert [] == bench.take(said(body, GENUINE, NOON, LabelSource.DISPUTE))
+    [back] = bench.take(said(body, GENUINE, NOON, source))
+    assert isinstance(back, PaymentLabelled)
+    assert (GENUINE, 2) == (back.label, back.number)
+    assert not bench.state.book.accused
+
+
+def test_a_label_of_a_payment_that_is_not_known_here_counts_of_its_card_and_merchant() -> None:
+    """Whoever confirms it names both; its address, device and e-mail address nobody knows."""
+    [label] = Bench(risk).take(said(payment_requested(), FRAUD, NOON))
+    assert isinstance(label, PaymentLabelled)
+    assert ("", "", "") == (label.ip_ref, label.device_ref, label.email_ref)
+    assert (payment_requested().merchant, payment_requested().card_id) == (label.merchant, label.card_id)
 
 
 def test_an_unusual_amount_says_nothing_about_the_merchant() -> None:
@@ -186,7 +216,7 @@ def test_a_label_is_told_to_every_partition_once() -> None:
     [label] = bench.take(said(body, FRAUD, NOON), at=NOON + DAY)
     [signal] = handovers.signalled_label(None, recorded(label, at=NOON + DAY), 4)
     assert ("risk.signals", partition_of_name(f"merchant:{body.merchant}", 4)) == signal[:2]
-    told = handovers.announced_label(None, recorded(signal.fact), 4)
+    told = handovers.told_to_all(None, recorded(signal.fact), 4)
     assert [("risk.hotlist", number, signal.fact) for number in range(4)] == told
 
 

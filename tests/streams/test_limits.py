@@ -251,3 +251,16 @@ def test_what_no_window_reaches_is_forgotten() -> None:
 def test_the_dimensions_are_those_that_are_counted() -> None:
     """In one order, for bits are made of their places."""
     assert list(velocity.DIMENSIONS[: len(Dimension)]) == list(Dimension)
+
+
+def test_a_limit_may_be_of_one_key() -> None:
+    """What is expected of one merchant binds that one alone, beside the limits of all."""
+    one = limit(limit_id="new-merchant", dimension=Dimension.MERCHANT, measure=Measure.COUNT, value="shop-2")
+    ready = bench(one)
+    for number in range(6):
+        shop = f"shop-{1 + number % 2}"
+        ready.take(signal(number, merchant=shop), at=NOON, occurred_at=NOON + number * SECOND)
+    told = [body for body in ready.tick(NOON + MINUTE) if isinstance(body, VelocityLimitReached)]
+    assert [("merchant:shop-2", "new-merchant", 3)] == [
+        (body.item, body.limit_id, body.measured) for body in told
+    ]

@@ -190,7 +190,7 @@ def test_what_is_kept_is_bounded() -> None:
         learn(state, "shop", NOW + number, NOW + number * HOUR, fraud=True, ordinary=True)
     place = state.merchants["shop"]
     assert (MOST_OUTLIERS, LONGEST_RUN, KNOWN_HOURS) == (
-        len(state.cards["card"].outliers),
+        len(state.cards["card"].outliers or ()),
         len(place.run),
         len(place.hours),
     )

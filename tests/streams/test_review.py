@@ -2,12 +2,14 @@
 
 from typing import Any
 
+import msgspec
 import pytest
 
 from events.authorization import AuthorizationReversed, PaymentAuthorized, PaymentDeclined
 from events.base import Event
 from events.calendar import DAY, MINUTE
 from events.clearing import ClearingRecordCreated
+from events.errors import ValidationError
 from events.identity import operation_id
 from events.lifecycle import (
     AuthorizationExpired,
@@ -20,10 +22,19 @@ from events.lifecycle import (
     VoidRequested,
 )
 from events.partitions import ClockKind, LogOpened, ReferenceApplied
-from events.reference import ReviewInstruction, ReviewQueue, ReviewQueues, encode_reference
+from events.reference import (
+    ReviewAssignment,
+    ReviewInstruction,
+    ReviewQueue,
+    ReviewQueues,
+    decode_reference,
+    encode_reference,
+)
 from events.refunds import RefundApproved
 from events.requests import CaptureMode, Operation
 from events.review import (
+    ReviewAssigned,
+    ReviewAssignmentRefused,
     ReviewClosed,
     ReviewClosure,
     ReviewDecided,
@@ -33,6 +44,7 @@ from events.review import (
     ReviewProposed,
     ReviewRefusal,
     ReviewRefused,
+    ReviewUnassigned,
 )
 from events.risk import RiskAssessed, Verdict
 from streams import lifecycle, refunds, review
@@ -189,6 +201,117 @@ def test_the_end_of_a_review_is_forgotten() -> None:
     table.passes(NOON + (review.MEMORY_DAYS + 1) * DAY)
     assert [] == table.summary()
     assert ([], []) == (table.state.days, table.state.deadlines)
+
+
+# --- whose it is ---------------------------------------------------------------------------------------
+
+
+def gives(analyst: str, by: str = "lee", payment: str = PAYMENT) -> ReferenceApplied:
+    """Somebody says whose the review is to be."""
+    content = ReviewAssignment(payment, analyst, by, NOTE)
+    return ReferenceApplied("assignment", payment, 9, "", encode_reference(content))
+
+
+def assigned(analyst: str, before: str = "", by: str = "lee", queue: str = "singles") -> ReviewAssigned:
+    return ReviewAssigned(PAYMENT, SHOP, queue, analyst, before, by, NOTE)
+
+
+def test_an_open_review_is_given_passed_on_and_given_back() -> None:
+    """Each event says whose it was before."""
+    table = desk(assessed())
+    assert [assigned("ana")] == table.comes(gives("ana"))
+    assert [assigned("ben", "ana", "ana")] == table.comes(gives("ben", "ana"))
+    assert [ReviewUnassigned(PAYMENT, SHOP, "singles", "ben", "lee", NOTE)] == table.comes(gives(""))
+    assert [assigned("ana", "", "ana")] == table.comes(gives("ana", "ana"))
+
+
+def test_what_changes_nothing_is_no_event() -> None:
+    """The same analyst again, whoever says so and however often; nobody's to nobody."""
+    table = desk(assessed())
+    assert [] == table.comes(gives(""))
+    assert [assigned("ana")] == table.comes(gives("ana"), gives("ana"), gives("ana", "ben"))
+    table.comes(gives(""))
+    assert [] == table.comes(gives(""), gives("", "ana"))
+
+
+def test_whoever_decides_need_not_be_who_has_it() -> None:
+    """An assignment binds nobody, in a queue for two as in one for one, and the deadline asks for no name."""
+    assert [decided(APPROVE, by="ben")] == desk(assessed(), gives("ana")).comes(wants(APPROVE, "ben"))
+    table = desk(assessed(60), gives("ana"))
+    assert [ReviewProposed(PAYMENT, "ana", DECLINE, NOTE)] == table.comes(wants(DECLINE))
+    assert [assigned("ben", "ana", queue="pairs")] == table.comes(gives("ben"))
+    assert [decided(DECLINE, by="kim", first="ana", queue="pairs")] == table.comes(wants(DECLINE, "kim"))
+    table = desk(assessed(), gives("ana"))
+    assert [lapsed(APPROVE, "singles")] == table.passes(NOON + 240 * MINUTE)
+
+
+@pytest.mark.parametrize("analyst", ["ana", ""])
+@pytest.mark.parametrize(
+    ("before", "reason"),
+    [
+        ([], ReviewRefusal.NOT_UNDER_REVIEW),
+        ([assessed(), wants(APPROVE)], ReviewRefusal.ALREADY_DECIDED),
+        ([assessed(), make(PaymentVoided)], ReviewRefusal.OVERTAKEN),
+        ([assessed(), wants(APPROVE), make(PaymentCaptured), wants(REFUND)], ReviewRefusal.ALREADY_DECIDED),
+        ([assessed(), wants(APPROVE), make(PaymentCaptured)], ReviewRefusal.ALREADY_DECIDED),
+    ],
+)
+def test_a_review_that_is_not_open_is_given_to_nobody(
+    before: list[Event], reason: ReviewRefusal, analyst: str
+) -> None:
+    """Nor given back; with the reason for which a decision would be refused."""
+    table = desk(*before)
+    assert [ReviewAssignmentRefused(PAYMENT, analyst, "lee", reason)] == table.comes(gives(analyst))
+
+
+def test_a_review_that_has_lapsed_is_given_to_nobody() -> None:
+    """The deadline has decided it."""
+    table = desk(assessed())
+    table.passes(NOON + 240 * MINUTE)
+    late = ReviewAssignmentRefused(PAYMENT, "ana", "lee", ReviewRefusal.AFTER_THE_DEADLINE)
+    assert [late] == table.comes(gives("ana"))
+
+
+def test_only_its_own_partition_gives_a_review() -> None:
+    """What names no payment at all is refused by one."""
+    [nonsense] = desk().comes(gives("ana", payment="no such thing"))
+    assert isinstance(nonsense, ReviewAssignmentRefused)
+    elsewhere = desk()
+    elsewhere.hear_of(LogOpened("payments", 3, 4, ClockKind.VIRTUAL, 1, NOON, 9, "", []))
+    assert [] == elsewhere.comes(gives("ana"))
+
+
+def test_whose_it_is_stands_in_the_state_while_it_is_open() -> None:
+    """Also in one that was put away and brought back; and is forgotten with it."""
+    table = desk(assessed(), gives("ana"))
+    kept = msgspec.msgpack.decode(msgspec.msgpack.encode(table.state), type=review.State)
+    assert list(review.summary(table.state)) == list(review.summary(kept))
+    assert [line for line in table.summary() if line.endswith(", of ana")]
+    table.comes(gives(""))
+    assert not [line for line in table.summary() if ", of " in line]
+    table.comes(gives("ben"), wants(APPROVE))
+    assert not [line for line in table.summary() if "ben" in line]
+
+
+@pytest.mark.parametrize(
+    ("analyst", "by", "good"),
+    [
+        ("a" * 80, "b" * 80, True),
+        ("", "b", True),
+        ("a" * 81, "b", False),
+        ("a", "", False),
+        ("a", "b" * 81, False),
+    ],
+)
+def test_names_are_as_long_as_those_of_who_decides(analyst: str, by: str, good: bool) -> None:
+    """Where nobody is named to have it, it is anybody's; somebody has always said so."""
+    content = ReviewAssignment(PAYMENT, analyst, by, "")
+    written = encode_reference(content)
+    if good:
+        assert content == decode_reference("assignment", written)
+    else:
+        with pytest.raises(ValidationError, match="length"):
+            decode_reference("assignment", written)
 
 
 # --- what follows for the payment ---------------------------------------------------------------------

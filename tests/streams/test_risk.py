@@ -6,15 +6,17 @@ import pytest
 
 from events.authorization import DeclineReason, PaymentDeclined, RetryAdvice
 from events.calendar import DAY, HOUR, MINUTE
+from events.hotlist import DeclineNoted
 from events.identity import payment_id
 from events.partitions import ReferenceRefused
 from events.reference import FraudModel, Rule, RulePack
+from events.requests import Channel
 from events.risk import Mode, Phase, RiskAssessed, Verdict
 from streams import risk
 from streams.features import modelling, profiles
-from streams.features.measuring import FEATURE_SET, RECORDED, TEXTS
 from streams.features.models import encode_model
 from streams.features.rules.translated import unknown_features
+from streams.features.vectors import FEATURE_SET, RECORDED, TEXTS
 from streams.features.windows import LATENESS, TOLERANCE
 from tests.streams.builders_early import (
     CARD,
@@ -82,6 +84,7 @@ def test_without_rules_everything_is_allowed() -> None:
         "email.new": -1,
         "card.idle": -1,
         "card.amount_percent": -1,
+        **dict.fromkeys(("phone.new", "ip.country_new", "card.travel_km", "card.travel_kmh"), -1),
         "profile.amount": 4_000,
         "profile.merchant_since_genuine": never,
         "profile.merchant_since_fraud": never,
@@ -99,7 +102,7 @@ def test_without_rules_everything_is_allowed() -> None:
 def test_the_order_of_a_recorded_vector_is_for_good() -> None:
     """Recorded vectors are read by it: whatever changes here needs a new FEATURE_SET."""
     windows = ("10m", "1h", "24h", "7d", "30d")
-    assert FEATURE_SET == 3
+    assert FEATURE_SET == 4
     assert RECORDED == (
         *(f"card.{what}_{w}" for what in ("count", "sum", "declines") for w in windows),
         *(f"card_merchant.{what}_{w}" for what in ("count", "sum", "declines") for w in windows),
@@ -110,6 +113,9 @@ def test_the_order_of_a_recorded_vector_is_for_good() -> None:
             for key in ("card", "ip", "device", "email", "merchant", "card_merchant")
             for w in windows
         ),
+        *("cluster.linked", "cluster.frauds", "cluster.cards"),
+        *("phone.new", "ip.country_new", "card.travel_km", "card.travel_kmh"),
+        *("account.changes", "account.changes_24h"),
         *("profile.amount", "profile.amount_ratio", "profile.card_outliers_7d", "profile.card_outliers_14d"),
         *("profile.merchant_since_genuine", "profile.merchant_since_fraud", "profile.merchant_frauds_28d"),
         *("profile.merchant_labels_28d", "profile.merchant_run", "profile.merchant_run_age"),
@@ -330,6 +336,18 @@ def declined(number: int) -> PaymentDeclined:
     )
 
 
+@pytest.mark.parametrize(("channel", "device"), [(Channel.ECOMMERCE, "dev-1"), (Channel.POINT_OF_SALE, "")])
+def test_a_decline_is_told_with_what_the_payment_shares(channel: Channel, device: str) -> None:
+    """Once, with its event time; at a till the device is the merchant's."""
+    bench = Bench(risk)
+    keys = {"ip_ref": "ip-1", "device_ref": "dev-1", "email_ref": "mail-1"}
+    assess(bench, 1, claimed_at=NOON - MINUTE, channel=channel, **keys)
+    outcome = declined(1)
+    noted = DeclineNoted(outcome.payment_id, CARD, "ip-1", device, "mail-1", SHOP, NOON - MINUTE)
+    assert [noted] == bench.take(outcome, at=NOON + MINUTE)
+    assert not bench.state.open
+
+
 def test_a_decline_counts_from_its_own_position_on() -> None:
     """In the windows of its payment, under its card and its card at the merchant."""
     bench = Bench(risk)
@@ -387,13 +405,16 @@ def test_what_is_counted_does_not_grow_for_ever() -> None:
                 outcome = PaymentDeclined(
                     decided, SHOP, 4000, "USD", "", "", DeclineReason.NO_ROUTE, RetryAdvice.LATER
                 )
-                risk.evolve(state, recorded(outcome, at=at))
+                no = recorded(outcome, at=at)
+                risk.evolve(state, no)
+                for noted in risk.decide(state, no):
+                    risk.evolve(state, recorded(noted, at=at))
         for work in risk.due(state, NOON + day * DAY):
             risk.fire(state, work, NOON + day * DAY)
     measures = state.measures
     assert len(measures.velocity.payments) <= 8 * 33
     assert [len(subjects) for subjects in measures.velocity.subjects] <= [4 * 33] * 6
-    assert len(measures.familiar.newest) <= 3 * 4 * 93
+    assert len(measures.familiar.cards) <= 4 * 93
     assert len(measures.profiles.cards) <= 4 * 184
     assert not state.open
 

@@ -9,9 +9,9 @@ from streams.features import scorecard
 from streams.features.logistic import ONE, REACH, TABLE, log_odds, probability
 from streams.features.models import Kind
 from streams.features.profiles import NAMES, NEVER
+from streams.features.scorecard import learned_bins
 from streams.features.scoring import assess, score_of, scorer, words_of
 from streams.training.batches import CHUNK, margins, scores
-from streams.training.fitting import bins_of
 from streams.training.trees import probabilities
 from tests.streams.models import EXTREMES, number, random_model
 
@@ -108,6 +108,6 @@ def test_a_scorecard_learns_label_by_label() -> None:
     high, low = [250, 7, *[0] * 10], [50, 2, *[0] * 10]
     assert scorecard.margin(card, high) - scorecard.margin(card, low) > 3 * ONE
     assert 1_000 == card.labels
-    bins = bins_of(card)
+    bins = learned_bins(card)
     assert [[100, 200], [5]] == [list(row.edges) for row in bins]
     assert scorecard.margin(card, high) == card.base + bins[0].weights[2] + bins[1].weights[1]

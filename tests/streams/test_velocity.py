@@ -59,13 +59,13 @@ def searched(
     """Every feature of an entry, out of all that was known then."""
     for name, width in zip(plan.names, plan.reach.widths, strict=True):
         inside = [other for other in past if entry.at - width < other.at <= entry.at]
-        for dimension in KEYS if not plan.full else (*KEYS, "card_merchant"):
+        for dimension in (*KEYS, "card_merchant")[: len(plan.places)]:
             fields = dimension.split("_")
             key = [getattr(entry, field) for field in fields]
             under = [other for other in inside if all(key) and [getattr(other, f) for f in fields] == key]
             yield f"{dimension}_count_{name}", len(under)
             yield f"{dimension}_sum_{name}", sum(other.amount for other in under)
-            if plan.full:
+            if plan.declines:
                 declined = [other for other in under if Mark.DECLINED in marks.get(other.event_id, ())]
                 yield f"{dimension}_declines_{name}", len(declined)
             if dimension in velocity.SHARED:
@@ -144,11 +144,11 @@ def history(seed: int, entries: int, step: int, lateness: int) -> list[Entry]:
 # --- exactness ----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("full", [True, False])
+@pytest.mark.parametrize(("full", "declines"), [(True, True), (False, True), (False, False)])
 @pytest.mark.parametrize(("step", "lateness"), [(5 * MINUTE, HOUR), (40 * MINUTE, 2 * DAY), (1, HOUR)])
-def test_features_are_what_the_definition_says(full: bool, step: int, lateness: int) -> None:
+def test_features_are_what_the_definition_says(full: bool, declines: bool, step: int, lateness: int) -> None:
     """For every dimension and window, with entries late, repeated, marked, marked early and without keys."""
-    plan = plan_of(WINDOWS, lateness=lateness, full=full)
+    plan = plan_of(WINDOWS, lateness=lateness, full=full, declines=declines)
     log = history(11, 800, step, lateness)
     state = velocity.initial(plan)
     pairs = zip(log, taken(state, log), expected(log, plan), strict=True)
@@ -323,14 +323,16 @@ def test_a_busy_key_is_kept_short() -> None:
 # --- hot keys ---------------------------------------------------------------------------------------------
 
 
-def test_a_hot_key_is_exact_up_to_a_day_and_says_when_it_is_not() -> None:
+@pytest.mark.parametrize("hot", [100, 10])
+def test_a_hot_key_is_exact_up_to_a_day_and_says_when_it_is_not(hot: int) -> None:
     """Beyond, it counts at most an hour too much, never too little; cards stay exact everywhere."""
-    exact, tiled = plan_of("10m,1h,24h,7d", hot=0), plan_of("10m,1h,24h,7d", hot=100)
+    exact, tiled = plan_of("10m,1h,24h,7d", hot=0), plan_of("10m,1h,24h,7d", hot=hot)
     log = history(9, 6_000, 8 * MINUTE, HOUR)
     wider = plan_of("10m,1h,24h,169h", hot=0)
+    state = velocity.initial(tiled)
     rows = zip(
         taken(velocity.initial(exact), log),
-        taken(velocity.initial(tiled), log),
+        taken(state, log),
         taken(velocity.initial(wider), log),
         strict=True,
     )
@@ -346,11 +348,13 @@ def test_a_hot_key_is_exact_up_to_a_day_and_says_when_it_is_not() -> None:
             columns(exact), wanted.values, found.values, most.values, strict=True
         ):
             dimension, measure, width = name.rsplit("_", 2)
-            if width == "7d" and dimension in told and measure in ("count", "sum"):
+            if width == "7d" and dimension in told and measure != "cards":
                 assert least <= value <= greatest, name
             else:
                 assert least == value, name
     assert approximate > 2_000
+    # With tiles this small those of what was declined, too, are in tiles.
+    assert (hot == 10) == any(found.tiles for marked in state.declines for found in marked.values())
 
 
 def test_a_hot_series_is_small() -> None:
@@ -399,7 +403,7 @@ def test_too_many_windows() -> None:
 
 def test_columns_are_named_after_what_they_hold() -> None:
     """In the order of the vector; a foreign history has no declines."""
-    names = columns(plan_of("1m,1h", full=False))
+    names = columns(plan_of("1m,1h", full=False, declines=False))
     assert names[:4] == ["card_count_1m", "card_count_1h", "card_sum_1m", "card_sum_1h"]
     assert names[-4:] == [
         "merchant_cards_1m",

@@ -7,8 +7,11 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
+import msgspec
+
 from events.base import Message
 from events.requests import PaymentRequest
+from events.risk import RiskAssessed
 from infra.job import run_of
 from infra.stores import in_file, open_store, reading
 from projections.port import Database
@@ -20,9 +23,10 @@ from streams.edge.inputs import read_rows
 from streams.edge.networks import Adapter
 from streams.edge.publisher import Publisher
 from streams.edge.vault import open_keys
-from streams.forensics.digests import state_digest
+from streams.forensics.digests import digest, events_of, state_digest
 from streams.hosts.actors import EdgeActor, IndexActor, PublisherActor
 from streams.hosts.house import TICKS_AHEAD, House
+from streams.hosts.log import Log
 from streams.hosts.memory import MemoryLog
 
 #: A request as a merchant knows it: merchant and idempotency key.
@@ -51,6 +55,7 @@ class Calm:
 
     state_digest: str
     ledger_digest: str
+    verdicts_digest: str
     payments: int
     disputes: list[Case]
 
@@ -77,8 +82,17 @@ def calm_run(path: Path, folder: Path, seed: int, every: int, tail: int) -> Calm
         Projector(log, held, 1).catch_up()
     with reading(store) as db:
         figures, disputes = report(db), cases(db)
-    digest = state_digest(index.index.summary())
-    return Calm(digest, figures.ledger_digest, figures.counts.payments, disputes)
+    state = state_digest(index.index.summary())
+    return Calm(state, figures.ledger_digest, verdicts_digest(log, 1), figures.counts.payments, disputes)
+
+
+def verdicts_digest(log: Log, partitions: int) -> str:
+    """A hash over every verdict with its whole vector, whatever the log and however it is shared out."""
+    return digest(
+        repr(msgspec.to_builtins(recorded.body))
+        for recorded in events_of(log, partitions)
+        if isinstance(recorded.body, RiskAssessed)
+    )
 
 
 def entries(path: Path) -> Iterator[Message]:

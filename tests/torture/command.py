@@ -5,14 +5,16 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Final
 
 import click
 
+from events.calendar import HOUR
 from events.errors import TallystickError
 from infra.crashing import POINTS_OF
 from tests.torture import faults, medley, outside
@@ -29,6 +31,7 @@ FAULTS: Final[dict[str, type[faults.Fault]]] = {
         faults.Moments,
         faults.Frozen,
         faults.Scale,
+        faults.TakenOver,
         outside.BadNetworks,
         outside.Wires,
         outside.FullDisk,
@@ -47,6 +50,12 @@ WORDS: Final = {name: kind.words for name, kind in (FAULTS | SHORT).items()}
 ROOT: Final = Path(__file__).resolve().parents[2]
 #: Results that the README shows.
 KEPT: Final = ROOT / "tests" / "torture" / "measured"
+#: What a run leaves behind, by the number of its brokers.
+RESULTS: Final = {"1": "one-broker.json", "3": "three-brokers.json"}
+#: A long round. The outside answers up to three ticks later, and of thousands of payments some have a dispute that ends
+#: on the day of its deadline: with ticks of a day the answer would come too late, in the calm run as well. A house that
+#: is killed hundreds of times needs its time.
+LONG: Final = Order(4_500, 0, 6, ROOT, every=4 * HOUR, tail=4 * HOUR, patience=3_600.0, each=20)
 #: More rounds of points than this are no use: whatever was not reached by then never will be.
 _MOST_ROUNDS: Final = 40
 
@@ -55,15 +64,26 @@ _MOST_ROUNDS: Final = 40
 @click.option(
     "--seed", type=int, default=7, show_default=True, help="Of the input, the networks and the blows."
 )
-@click.option("--payments", type=click.IntRange(20), help="Of each round.  [default: 400, short: 40]")
+@click.option("--payments", type=click.IntRange(20), help="Of each round.  [default: 4500, short: 40]")
 @click.option("--short", is_flag=True, help="Every fault once, in three houses.")
-@click.option("--brokers", type=click.Choice(["1", "3"]), default="1", show_default=True)
+@click.option(
+    "--brokers",
+    type=click.Choice(list(RESULTS)),
+    multiple=True,
+    default=["1", "3"],
+    show_default=True,
+    help="One broker, or three of which one at a time is hurt.",
+)
 @click.option("--faults", "named", help=f"Some of {', '.join(FAULTS)}, with commas between them.")
 @click.option("--hits", type=click.IntRange(0), help="Kills at each named point.  [default: 20, short: 1]")
 @click.option("--planted/--no-planted", default=True, help="Also plant defects in the engine and catch them.")
 @click.option("--folder", type=click.Path(path_type=Path), help="For everything that is made; kept.")
 @click.option(
-    "--result", type=click.Path(path_type=Path), default=Path("var/torture.json"), show_default=True
+    "--results",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path("var/torture"),
+    show_default=True,
+    help="For a file of what came of it, one for each number of brokers.",
 )
 @click.option(
     "--readme", is_flag=True, help="Write the README's table from the kept results, and nothing else."
@@ -72,12 +92,12 @@ def run(
     seed: int,
     payments: int | None,
     short: bool,
-    brokers: str,
+    brokers: tuple[str, ...],
     named: str | None,
     hits: int | None,
     planted: bool,
     folder: Path | None,
-    result: Path,
+    results: Path,
     readme: bool,
 ) -> None:
     """Hurt houses on brokers of their own and judge them; exit code 1 where anything came of it."""
@@ -90,28 +110,46 @@ def run(
     if unknown:
         raise click.UsageError(f"there are the faults {', '.join(FAULTS)}, not {', '.join(unknown)}")
     click.echo(f"seed {seed}")
+    holds = True
     with tempfile.TemporaryDirectory(prefix="torture-", ignore_cleanup_errors=True) as made:
-        place = folder or Path(made)
-        place.mkdir(parents=True, exist_ok=True)
-        each = (1 if short else 20) if hits is None else hits
-        found = run_all(
-            Order(payments or (40 if short else 400), seed, 1 if short else 6, place / f"s{seed}", each=each),
-            int(brokers),
-            names,
-            planted=planted,
-        )
-    save(found, result)
-    show(found)
-    click.echo(f"written to {result}")
-    sys.exit(0 if found.holds else 1)
+        for number in brokers:
+            place = (folder or Path(made)) / f"s{seed}b{number}"
+            place.mkdir(parents=True)
+            order = Order(40, seed, 1, place) if short else replace(LONG, seed=seed, folder=place)
+            order = replace(
+                order, payments=payments or order.payments, each=order.each if hits is None else hits
+            )
+            path = results / RESULTS[number]
+            found = run_all(order, int(number), names, planted=planted, keep=partial(save, path=path))
+            show(found)
+            click.echo(f"written to {path}")
+            holds &= found.holds
+    sys.exit(0 if holds else 1)
 
 
-def run_all(order: Order, brokers: int, names: list[str], *, planted: bool) -> Result:
-    """Every round in its turn, on one cluster."""
+def run_all(
+    order: Order,
+    brokers: int,
+    names: list[str],
+    *,
+    planted: bool,
+    keep: Callable[[Result], None] = lambda _: None,
+) -> Result:
+    """Every round in its turn, on one cluster. ``keep`` is told after each what there is: hours may be cut short."""
     began = time.monotonic()
     rounds: list[Round] = []
     left_out: dict[str, str] = {}
     caught: list[Caught] = []
+
+    def so_far() -> Result:
+        seconds = round(time.monotonic() - began, 1)
+        today = datetime.now(UTC).date().isoformat()
+        found = Result(
+            today, this_machine(), order.seed, order.payments, brokers, seconds, rounds, left_out, caught
+        )
+        keep(found)
+        return found
+
     with Cluster(order.folder / "kafka", brokers) as cluster:
         for name in names:
             kind = (FAULTS | SHORT)[name]
@@ -119,9 +157,12 @@ def run_all(order: Order, brokers: int, names: list[str], *, planted: bool) -> R
             if why_not:
                 left_out[name] = why_not
             elif name == faults.Points.name:
-                rounds += _until_hit(order, cluster)
+                for one in _until_hit(order, cluster):
+                    rounds.append(one)
+                    so_far()
             else:
                 rounds.append(_round(order, cluster, kind))
+            so_far()
         if planted and brokers == 1:
             for defect in DEFECTS:
                 found = catch(defect, order, cluster, _progress(defect.name))
@@ -129,33 +170,21 @@ def run_all(order: Order, brokers: int, names: list[str], *, planted: bool) -> R
                 by = found.complaints[0].partition(" (see ")[0] if found.complaints else ""
                 click.echo(f"planted: {defect.words}: {by or 'NOT CAUGHT'}")
                 caught.append(Caught(defect.name, defect.words, by))
-    return Result(
-        datetime.now(UTC).date().isoformat(),
-        this_machine(),
-        order.seed,
-        order.payments,
-        brokers,
-        round(time.monotonic() - began, 1),
-        rounds,
-        left_out,
-        caught,
-    )
+    return so_far()
 
 
-def _until_hit(order: Order, cluster: Cluster) -> list[Round]:
+def _until_hit(order: Order, cluster: Cluster) -> Iterator[Round]:
     """Rounds until every process has died at every point so often."""
     hits = Counter[tuple[str, str]]()
-    rounds: list[Round] = []
     wanted = [(kind, point) for kind, points in POINTS_OF.items() for point in points]
-    while (not rounds or any(hits[one] < order.each for one in wanted)) and len(rounds) < _MOST_ROUNDS:
+    for _ in range(_MOST_ROUNDS):
         one = _round(replace(order, hits=hits), cluster, faults.Points)
-        rounds.append(one)
+        yield one
         for named, count in one.hits.items():
             kind, _, point = named.partition(" ")
             hits[kind, point] += count
-        if one.complaints:
+        if one.complaints or all(hits[each] >= order.each for each in wanted):
             break
-    return rounds
 
 
 def _round(order: Order, cluster: Cluster, kind: type[faults.Fault]) -> Round:

@@ -17,7 +17,7 @@ from infra.clusterjob import ClusterJob, worker_command
 from infra.commandline import UNAVAILABLE
 from infra.crashing import POINTS_OF, VARIABLE
 from tests.torture.cluster import SESSION_MS, Cluster
-from tests.torture.house import Tormented, kind_of
+from tests.torture.house import Tormented, has_index, keeps_warm, kind_of
 
 #: Ticks between two blows, at least and at most.
 _PAUSE: Final = (2, 6)
@@ -66,6 +66,8 @@ class Fault:
     clock = ClockKind.VIRTUAL
     partitions = 2
     workers = 2
+    #: How many indexes of others each of them keeps warm.
+    standbys = 0
     session_ms = SESSION_MS
     #: Between two ticks, beside the input and behind it (microseconds), where it needs others than its order says.
     every = tail = 0
@@ -236,3 +238,52 @@ class Scale(Dosed):
             scene.house.stop(scene.chance.choice(there))
             scene.house.struck("worker went")
         return True
+
+
+class TakenOver(Dosed):
+    """Who owns the one index is killed, and started again when the other worker has taken over what it kept warm.
+
+    By the clock on the wall: a house in virtual time would be at its end before its group was divided so often.
+    """
+
+    name = "standby"
+    words = "kill -9 of an owner whose index another worker keeps warm, by the clock on the wall"
+    clock = ClockKind.WALL
+    partitions = 1
+    standbys = 1
+
+    #: A standby that is further behind than this does not show what it is for.
+    _BEHIND: Final = 500
+
+    def __init__(self, scene: Scene) -> None:
+        super().__init__(scene)
+        self._killed = ""
+
+    def look(self, tick: int) -> None:
+        if not self._killed:
+            super().look(tick)
+            return
+        scene = self.scene
+        for name in scene.workers():
+            taken = has_index(scene.house.members[name], 0)
+            if taken is not None:
+                if not taken["restored_warm"]:
+                    scene.complaints.append(f"{name} kept the index warm, and restored it from the log")
+                # The house starts again whoever was killed and not told to stop.
+                scene.house.members[self._killed].stopped = False
+                self._killed = ""
+
+    def strike(self) -> bool:
+        house = self.scene.house
+        members = [house.members[name] for name in self.scene.workers()]
+        owner = next((one for one in members if has_index(one, 0) is not None), None)
+        if owner is None or not any(keeps_warm(one, 0, self._BEHIND) for one in members if one is not owner):
+            return False
+        # Whoever is started again at once might be given the index before the other one.
+        owner.stopped = True
+        self._killed = owner.name
+        return house.kill(owner.name)
+
+    @property
+    def done(self) -> bool:
+        return super().done and not self._killed

@@ -4,16 +4,21 @@ import random
 import re
 import signal
 import time
+import urllib.error
+import urllib.request
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
+
+import msgspec
 
 from infra.crashing import POINTS_OF, VARIABLE
 from infra.supervisor import Member, Supervisor
 
 #: A point is passed up to so many times before it kills; the first two are passed once for each index or edge.
 _MOST_PASSES: Final = 4
+_VIEW_SECONDS: Final = 2.0
 _AT_THE_START: Final = frozenset({"after-fence", "after-restore"})
 
 
@@ -27,6 +32,33 @@ class Blow(NamedTuple):
 def kind_of(name: str) -> str:
     """Of which kind the process of a name is: ``worker-2`` is a worker."""
     return re.sub(r"-\d+$", "", name)
+
+
+def shown(member: Member, path: str) -> Any:
+    """What a worker's view says; None where it has no view yet, or does not answer."""
+    addresses = re.findall(r"^http://\S+$", member.output.read_text("utf-8", "replace"), re.MULTILINE)
+    if not addresses:
+        return None
+    try:
+        with urllib.request.urlopen(addresses[-1] + path, timeout=_VIEW_SECONDS) as answer:  # noqa: S310 - ours, http
+            return msgspec.json.decode(answer.read())
+    except (urllib.error.URLError, OSError, msgspec.DecodeError):
+        return None
+
+
+def has_index(member: Member, number: int) -> Any:
+    """What a worker says of an index that it has and that is at work; None where it has not."""
+    said = shown(member, "/partitions") or {"indexes": []}
+    return next((one for one in said["indexes"] if one["index"] == number and not one["restoring"]), None)
+
+
+def keeps_warm(member: Member, number: int, most_behind: int) -> bool:
+    """Whether a worker follows an index, and is no more records behind than that."""
+    said = shown(member, "/partitions") or {"standby": []}
+    return any(
+        one["index"] == number and one["events"] > 0 and one["records_behind"] <= most_behind
+        for one in said["standby"]
+    )
 
 
 class Tormented(Supervisor):

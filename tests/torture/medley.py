@@ -23,6 +23,8 @@ class Medley(Fault):
     name = "medley"
     words = "one thing after the other in one house"
     brokers = (1,)
+    #: Whoever takes an index over has kept it warm, whatever was done to it meanwhile.
+    standbys = 1
     #: So many ticks that there are some between two blows.
     every = 2 * HOUR
     tail = 8 * HOUR

@@ -18,6 +18,7 @@ from streams.hosts import kafka, transactions
 from streams.hosts.index import Index, Staged
 from streams.hosts.kafka import KafkaIndex
 from streams.hosts.log import TopicPartition
+from streams.hosts.standby import Warm
 from streams.hosts.transactions import Transactions
 
 
@@ -27,7 +28,7 @@ def offsets_before_fence() -> None:
 
     async def restore(self: Any) -> None:
         await self._transactions.close()
-        self.index, empty = await asyncio.to_thread(self._restored)
+        self.index, empty = await asyncio.to_thread(self._restored, None)
         self._reach("after-restore")
         await self._transactions.fence()
         if empty:
@@ -63,8 +64,8 @@ def produce_not_awaited() -> None:
     """Records are handed to the client, and the commit follows whatever becomes of them."""
     fence = Transactions.fence
 
-    async def deaf(self: Any) -> None:
-        await fence(self)
+    async def deaf(self: Any, *arguments: Any) -> None:
+        await fence(self, *arguments)
         self._producer = _Deaf(self._producer)
 
     transactions.Transactions.fence = deaf  # type: ignore[method-assign]
@@ -88,8 +89,8 @@ def group_over_log() -> None:
     """Where the group says one was, reading goes on; where it says nothing, at the beginning."""
     restored = KafkaIndex._restored
 
-    def trusting(self: Any) -> tuple[Index, bool]:
-        index, empty = restored(self)
+    def trusting(self: Any, warm: Warm | None) -> tuple[Index, bool]:
+        index, empty = restored(self, warm)
         log = kafka.KafkaLog(self._cluster)
         try:
             said: dict[TopicPartition, int] = log.positions(index.owner)

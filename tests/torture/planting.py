@@ -160,4 +160,8 @@ def catch(defect: Defect, order: Order, brokers: Cluster, say: Callable[[str], N
     """A round with the defect: its complaints are what gave it away."""
     patience = min(order.patience, _PATIENCE_SECONDS)
     small = replace(order, payments=_PAYMENTS, dose=1, patience=patience)
-    return torture(small, brokers, planted(defect), say)
+    found = torture(small, brokers, planted(defect), say)
+    # A plant that no longer fits what it is put into ends a process as well, and has given nothing away.
+    unfit = [line for line in found.complaints if "failed with TypeError" in line]
+    assert not unfit, f"{defect.name} does not fit the engine any more: {unfit[0]}"
+    return found

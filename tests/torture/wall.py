@@ -64,7 +64,8 @@ def start(job: ClusterJob, house: Tormented, environments: Mapping[str, Mapping[
 def worker(job: ClusterJob, name: str) -> list[str]:
     """The arguments of a worker."""
     own = ["--keys", str(job.keys), "--state", str(job.state / name), "--partitions", str(job.partitions)]
-    return ["worker", "--log", job.address, *own, "--session-ms", str(job.session_ms), "--clock", "wall"]
+    own += ["--session-ms", str(job.session_ms), "--standby", str(job.standbys)]
+    return ["worker", "--log", job.address, *own, "--clock", "wall"]
 
 
 class Watched:

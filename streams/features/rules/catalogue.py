@@ -5,46 +5,15 @@ own event time and include the payment; none has seen a label before its positio
 has the definition). A new feature goes to the end: recorded vectors keep their meaning.
 """
 
-from enum import StrEnum
-from typing import Final, NamedTuple
+from typing import Final
 
 from events.calendar import DAY, HOUR, MINUTE
 from events.risk import Phase
+from streams.features.rules.feature import Feature as Feature
+from streams.features.rules.feature import Source as Source
+from streams.features.rules.feature import Value as Value
+from streams.features.rules.payer import PAYER
 from streams.features.rules.types import CLOCK, DURATION, MONEY, NUMBER, YES_NO, Base, Type
-
-
-class Source(StrEnum):
-    """Who says it. What the source has not said is not known."""
-
-    REQUEST = "the request"
-    TERMS = "reference data"
-    VELOCITY = "velocity"
-    HISTORY = "the history"
-    MODEL = "the model"
-    IDENTITY = "an identity provider"
-    AUTHENTICATION = "3-D Secure"
-    NETWORK = "the network"
-
-
-Value = int | bool | str | None
-
-
-class Feature(NamedTuple):
-    """One entry of a vector.
-
-    ``usual`` is its value on an ordinary payment: what a test that does not give it gets, and what tells the compiler
-    which conditions rarely hold. ``optional`` ones may be unknown.
-    """
-
-    name: str
-    type: Type
-    unit: str
-    source: Source
-    meaning: str
-    usual: Value
-    optional: bool = False
-    phase: Phase = Phase.BEFORE_AUTHORIZATION
-
 
 #: The windows of velocity: name and width (microseconds).
 WINDOWS: Final = {"10m": 10 * MINUTE, "1h": HOUR, "24h": DAY, "7d": 7 * DAY, "30d": 30 * DAY}
@@ -305,6 +274,19 @@ FEATURES: Final[tuple[Feature, ...]] = (
         Phase.AFTER_AUTHORIZATION,
     ),
     *_frauds(),
+    Feature(
+        "cluster.linked",
+        NUMBER,
+        "keys",
+        Source.HISTORY,
+        "how many of its card, address, device and e-mail address belong to a cluster of known frauds",
+        0,
+    ),
+    Feature(
+        "cluster.frauds", NUMBER, "payments", Source.HISTORY, "the known frauds in the clusters it touches", 0
+    ),
+    Feature("cluster.cards", NUMBER, "cards", Source.HISTORY, "the different cards of those frauds", 0),
+    *PAYER,
 )
 
 NAMES: Final = tuple(feature.name for feature in FEATURES)
@@ -314,7 +296,7 @@ CURRENCY: Final = PLACES["payment.currency"]
 NOT_IN_THE_STREAM: Final = frozenset(
     feature.name
     for feature in FEATURES
-    if feature.source in (Source.IDENTITY, Source.AUTHENTICATION)
+    if feature.source is Source.AUTHENTICATION
     or feature.name in ("merchant.p50", "merchant.p95")
     or (
         feature.source is Source.VELOCITY

@@ -94,7 +94,9 @@ _JUDGES: Final[dict[str, Judge]] = {}
 
 def verdict_of(rules: InForce, outcome: Outcome) -> Verdict:
     """What an outcome comes to: what its action says, or with a pack of the first kind the strongest of all."""
-    if rules.first is not None and outcome.kinds:
+    if not outcome.kinds:
+        return Verdict.ALLOW
+    if rules.first is not None:
         return max((_VERDICTS[kind] for kind in outcome.kinds), key=_SEVERITY.__getitem__)
     action = outcome.action
     return _VERDICTS[action] if action is not None else Verdict.ALLOW

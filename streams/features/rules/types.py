@@ -91,6 +91,7 @@ DOMAINS: Final[dict[str, Domain]] = {
     "ip": _NAME,
     "device": _NAME,
     "email": _NAME,
+    "phone": _NAME,
 }
 """Every vocabulary by its name."""
 

@@ -18,6 +18,7 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from events.identity import partition_of_name, payment_id, slot_of
+from events.reference import RuleBook
 from events.requests import CaptureMode, InputRow, PaymentRequest
 from events.wire import encode_message
 from streams.edge.reference import Entry, published, starter
@@ -35,6 +36,17 @@ RULES: Final = (
     {"feature": "card_count_24h", "threshold": 15, "verdict": "review"},
     {"feature": "card_merchant_count_24h", "threshold": 6, "verdict": "review"},
     {"feature": "merchant_amount_percent", "threshold": 85, "verdict": "review"},
+)
+#: The rules among the house's that these are; peers have not the features that others ask for.
+_SHARED_RULES: Final = frozenset(
+    {
+        "card-count-10m-block",
+        "card-count-10m",
+        "card-count-1h",
+        "card-count-24h",
+        "card-at-merchant-24h",
+        "near-merchant-limit",
+    }
 )
 _LARGEST: Final = 10**12
 _THIEF_EVERY: Final = 500
@@ -132,10 +144,19 @@ def avro(request: PaymentRequest) -> bytes:
 
 def reference_rows(first: Iterable[PaymentRequest]) -> list[InputRow]:
     """An input file's rows: everything that has to be in force, and the requests that come first."""
-    entries: list[Entry] = [one for one in starter() if one.kind not in _LEFT_OUT]
+    entries: list[Entry] = [_shared(one) for one in starter() if one.kind not in _LEFT_OUT]
     at = now()
     rows = [InputRow(at, entry) for entry in published(entries)]
     return rows + [InputRow(at, request) for request in first]
+
+
+def _shared(entry: Entry) -> Entry:
+    """An entry; the house's book without the rules that peers do not have."""
+    book = entry.content
+    if not isinstance(book, RuleBook):
+        return entry
+    rules = tuple(rule for rule in book.rules if rule.rule_id in _SHARED_RULES)
+    return entry._replace(content=msgspec.structs.replace(book, rules=rules))
 
 
 # --- as the peers read it -----------------------------------------------------------------------------

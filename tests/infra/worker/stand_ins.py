@@ -22,6 +22,8 @@ class Counts:
     commit_seconds: float = 0.25
     restore_seconds: float = 1.5
     restored_events: int = 1_000
+    first_commit_seconds: float = 2.5
+    was_warm: bool = True
     last_commit_at: float = 0.0
 
 
@@ -46,11 +48,22 @@ class Hosts:
     statistics: Counts = field(default_factory=Counts)
 
 
+@dataclass
+class Follows:
+    """An index of somebody else."""
+
+    records_behind: int = 12
+    seconds_behind: float = 1.5
+    events: int = 500
+    lost: str = ""
+
+
 class StandIn:
     """Owns index 0 of two; ``failing`` is what its work ends with, at once or when ``fail`` is called."""
 
     def __init__(self, failing: Exception | None = None, *, at_once: bool = True) -> None:
         self.hosted: dict[int, Hosts] = {0: Hosts()}
+        self.standing_by: dict[int, Follows] = {}
         self.on_the_way: list[int] = []
         self.strikes = 0
         self.stops = 0

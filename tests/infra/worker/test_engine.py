@@ -13,6 +13,7 @@ from infra.worker.metrics import Metrics
 from infra.worker.samples import Sampler
 from tests.infra.worker.events import approved
 from tests.infra.worker.stand_ins import Silent, StandIn
+from tests.patience import PATIENCE_SECONDS
 
 pytestmark = pytest.mark.asyncio
 
@@ -37,13 +38,13 @@ class Hosted:
 
     async def until_ended(self) -> None:
         """Until the service has said that it came to an end by itself."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             await self.ended.wait()
 
 
 async def until(condition: Any) -> None:
     """Until it holds."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while not condition():
             await asyncio.sleep(0.01)
 

@@ -11,7 +11,7 @@ from events.errors import Refused
 from infra.docs import metric_page
 from infra.worker.catalogue import ALERTS, BY_NAME, CATALOGUE, NETWORKS, Alert, Kind, Metric
 from infra.worker.metrics import OTHER, Metrics
-from tests.infra.worker.stand_ins import Counts, Hosts, StandIn
+from tests.infra.worker.stand_ins import Counts, Follows, Hosts, StandIn
 
 #: What every label may be, beside what the house has: a value that is none of these is a mistake.
 BOUNDED = {"index", "topic", "network", "outcome", "reason", "alert"}
@@ -32,6 +32,7 @@ def metrics() -> Metrics:
     made = Metrics()
     engine = StandIn()
     engine.hosted = {0: Hosts(statistics=Counts(last_commit_at=time.monotonic() - 60))}
+    engine.standing_by = {0: Follows()}
     made.lags = {"payments.requests": 5}
     made.read(engine, 2, lambda: "")
     return made
@@ -50,6 +51,7 @@ def test_the_engine_is_read_when_prometheus_asks(metrics: Metrics) -> None:
         for name, values in found.items()
         if BY_NAME.get(name, CATALOGUE[0]).labels == ("index",)
     }
+    of_standby = found_of_standby(metrics)
     assert {
         "tallystick_tick": 6,
         "tallystick_open_attempts": 2,
@@ -61,7 +63,32 @@ def test_the_engine_is_read_when_prometheus_asks(metrics: Metrics) -> None:
         "tallystick_commit_seconds_total": 0.25,
         "tallystick_restore_seconds": 1.5,
         "tallystick_restored_events": 1_000,
-    } == {name: value for name, value in of_index.items() if name != "tallystick_commit_age_seconds"}
+        "tallystick_first_commit_seconds": 2.5,
+        "tallystick_restored_warm": 1,
+    } == {
+        name: value
+        for name, value in of_index.items()
+        if name not in ("tallystick_commit_age_seconds", *of_standby)
+    }
+
+
+def test_a_standby_is_read_as_well() -> None:
+    """How far it is behind, and whether it was lost, by index; nothing where there is none."""
+    made, engine = Metrics(), StandIn()
+    made.read(engine, 3, lambda: "")
+    assert {} == found_of_standby(made)
+    engine.standing_by = {1: Follows(), 2: Follows(0, 90.0, 7, "it differs")}
+    assert {
+        "tallystick_standby_lag_records": {("1",): 12, ("2",): 0},
+        "tallystick_standby_lag_seconds": {("1",): 1.5, ("2",): 90},
+        "tallystick_standby_events_total": {("1",): 500, ("2",): 7},
+        "tallystick_standby_lost": {("1",): 0, ("2",): 1},
+    } == found_of_standby(made)
+
+
+def found_of_standby(metrics: Metrics) -> dict[str, dict[tuple[str, ...], float]]:
+    """What is said of standbys."""
+    return {name: values for name, values in families(metrics).items() if "standby" in name}
 
 
 def test_every_metric_of_the_catalogue_is_there(metrics: Metrics) -> None:

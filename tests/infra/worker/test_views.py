@@ -15,7 +15,7 @@ from infra.worker import views
 from infra.worker.engine import EngineService
 from infra.worker.metrics import CONTENT_TYPE, Metrics
 from infra.worker.samples import Sampler
-from tests.infra.worker.stand_ins import Silent, StandIn
+from tests.infra.worker.stand_ins import Follows, Silent, StandIn
 
 pytestmark = pytest.mark.asyncio
 
@@ -66,7 +66,7 @@ async def test_health() -> None:
     """503 with the reason, until all is well."""
     world = World()
     async with world.served() as ask:
-        waiting = {"ready": False, "waiting_for": "joining the group", "indexes": [0]}
+        waiting = {"ready": False, "waiting_for": "joining the group", "indexes": [0], "standby": []}
         assert (503, waiting) == await ask("/health")
         world.service._joined = True
         world.engine.on_the_way = [0]
@@ -83,17 +83,25 @@ async def _said(ask: Ask) -> tuple[int, str]:
 
 
 async def test_partitions() -> None:
-    """Ticks, positions, lag and open attempts of what is here."""
+    """Ticks, positions, lag and open attempts of what is here; how far standbys are, and why one was lost."""
     world = World()
     world.service.lags = {("payments.requests", 0): 5, ("payments.requests", 1): 9}
+    world.engine.standing_by = {1: Follows(lost="it decides otherwise"), 2: Follows()}
     async with world.served() as ask:
         status, answer = await ask("/partitions")
+        assert [2] == (await ask("/health"))[1]["standby"]
     assert (200, 2) == (status, answer["partitions"])
     (index,) = answer["indexes"]
     assert (0, False, 2) == (index["index"], index["restoring"], index["open_attempts"])
+    assert (1_000, True, 2.5) == tuple(
+        index[name] for name in ("restored_events", "restored_warm", "first_commit_seconds")
+    )
     ticks = {"intake": 7, "payments": 6, "velocity": 6, "settlement": 6, "reconciliation": 6}
     assert ticks == index["ticks"]
     assert ({"payments.requests/0": 12}, {"payments.requests/0": 5}) == (index["positions"], index["lag"])
+    one, two = answer["standby"]
+    assert (1, "it decides otherwise", 2, "") == (one["index"], one["lost"], two["index"], two["lost"])
+    assert (12, 1.5, 500) == (two["records_behind"], two["seconds_behind"], two["events"])
 
 
 async def test_a_payment() -> None:

@@ -20,6 +20,7 @@ from tests.streams.builders_early import (
     payment_requested,
     recorded,
     reply,
+    signals,
 )
 
 BINS = BinTable(
@@ -38,7 +39,7 @@ class WholeMemoryLog(MemoryLog):
 
 def made_up(seed: int, payments: int = 150) -> list[Recorded]:
     """Five weeks at two merchants: a few cards and devices, some late, some twice, one in five declined."""
-    chance = random.Random(seed)
+    chance, said = random.Random(seed), random.Random(f"signals/{seed}")
     events = [applied("bins", BINS), merchant_terms(merchant="shop-0", max_amount=10_000)]
     at = NOON
     for number in range(payments):
@@ -53,6 +54,8 @@ def made_up(seed: int, payments: int = 150) -> list[Recorded]:
             currency=chance.choice(["USD", "USD", "EUR"]),
             device_ref=chance.choice(["", "tablet", "phone"]),
             ip_ref=chance.choice(["", "ip-1", "ip-2"]),
+            phone_ref=said.choice(["", "tel-1", "tel-2"]),
+            signals=said.choice([None, signals(), signals(country="NG", latitude=643, longitude=338)]),
         )
         late = chance.choice([0, 0, 0, 3 * MINUTE])
         events.append(recorded(body, at=at, occurred_at=at - late, ingested_at=at))

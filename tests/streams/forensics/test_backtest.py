@@ -10,10 +10,12 @@ from events.envelope import Recorded
 from events.errors import LogDamaged
 from events.lifecycle import PaymentRequested
 from events.reference import Action, RuleBook
+from streams.features.rules.catalogue import PLACES
 from streams.features.rules.judging import Judge
 from streams.features.rules.packs import read_pack
 from streams.features.windows import event_time
 from streams.forensics.backtest import BackTest, Judged, Label, back_test
+from streams.forensics.measuring import Measuring
 from streams.hosts.log import Append
 from tests.streams.builders_early import NOON, payment_requested, recorded
 from tests.streams.forensics.days import authorized, log_of, made_up
@@ -110,6 +112,32 @@ def test_partitions_are_one_history() -> None:
     assert 4 == found.payments
     assert ["a1", "b1"] == sorted(row.payment_id for row in rows)
     assert {"open": {"allow": 2, "block": 2}} == found.decided
+
+
+def test_rules_about_who_pays_are_tried_on_what_was_recorded() -> None:
+    """No provider is asked: a payment without signals has none, and the speed is that of the recorded places."""
+    pack = book(
+        rule("card.travel_kmh > 1000", REVIEW, rule_id="travel"),
+        rule("account.changes_24h > 1", REQUEST, rule_id="changes"),
+        rule('ip.country == "NG" and ip.risk is known', REVIEW, rule_id="country"),
+    )
+    events = made_up(2)
+    measuring, expected = Measuring(), dict.fromkeys(("travel", "changes", "country"), 0)
+    for one in events:
+        body = one.body
+        if not isinstance(body, PaymentRequested):
+            measuring.hear(one)
+            continue
+        taken = measuring.pay(one)
+        if taken is None:
+            continue
+        kmh, changes = (taken[0][PLACES[name]] for name in ("card.travel_kmh", "account.changes_24h"))
+        expected["travel"] += isinstance(kmh, int) and kmh > 1000
+        expected["changes"] += isinstance(changes, int) and changes > 1
+        expected["country"] += body.signals is not None and body.signals.country == "NG"
+    found, _ = judged(events, pack=pack)
+    assert expected == {figures.rule: figures.fired.payments for figures in found.rules}
+    assert min(expected.values()) > 0
 
 
 def test_a_label_is_seen_by_later_payments_alone() -> None:

@@ -120,7 +120,7 @@ def test_what_fired_is_told_with_its_text(told: tuple[Whole, list[str]]) -> None
         Fired("ratio", "failed", "block", "amount / card.declines_24h > 1 minor", 1),
     ]
     [said] = found.event.body.models
-    why = found.models[said.mode]
+    [why] = found.models
     assert (said.score, said.margin) == (why.score, why.margin)
     assert said.margin == why.base + sum(one.margin for one in why.contributions)
     assert found.texts["card.country"]

@@ -23,7 +23,7 @@ from streams.hosts.house import House
 from streams.hosts.index import Run
 from streams.hosts.log import Append
 from streams.hosts.memory import Crashed, CrashPoint, MemoryLog
-from streams.hosts.snapshots import unseal
+from streams.hosts.snapshots import SNAPSHOT_BYTES, unseal
 
 AT = 1_772_452_800_000_000
 KEYS = Keys(
@@ -264,19 +264,22 @@ def with_ticks(count: int) -> MemoryLog:
 
 
 def test_an_index_keeps_a_snapshot_when_its_log_has_grown(monkeypatch: pytest.MonkeyPatch) -> None:
-    """In the same commit; and not again before it has grown by as much, or by a quarter."""
-    monkeypatch.setattr("streams.hosts.actors.SNAPSHOT_RECORDS", 20)
+    """In the same commit; and not again before it has grown by as much, or by one event for so many bytes of it."""
+    monkeypatch.setattr("streams.hosts.snapshots.SNAPSHOT_EVENTS", 20)
     log = with_ticks(200)
     actor = IndexActor(log, 0, run(200), KEYS)
     ends: list[int] = []
+    sizes: list[int] = []
     while actor.turn(1):
         state = log.state("index/0")
         snapshot = None if state is None else unseal(state)
-        if snapshot is not None and sum(snapshot.log_ends.values()) not in ends:
+        if state is not None and snapshot is not None and sum(snapshot.log_ends.values()) not in ends:
+            sizes.append(len(state))
             ends.append(sum(snapshot.log_ends.values()))
             assert snapshot.log_ends == {name: log.end(name, 0) for name in snapshot.log_ends}
     assert len(ends) > 3
-    assert all(later - earlier >= max(20, earlier // 4) for earlier, later in pairwise(ends))
+    grown = [later - earlier for earlier, later in pairwise(ends)]
+    assert all(events >= max(20, size // SNAPSHOT_BYTES) for events, size in zip(grown, sizes, strict=False))
     assert actor.index.snapshot() == IndexActor(log, 0, run(200), KEYS).index.snapshot()
 
 

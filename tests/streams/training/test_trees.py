@@ -9,7 +9,8 @@ from streams.features.logistic import ONE
 from streams.features.models import HIGHEST, NODES, Kind, encode_model
 from streams.training import trees
 from streams.training.batches import margins
-from streams.training.fitting import drift, fit, fit_calibrated
+from streams.training.drifting import drift
+from streams.training.fitting import fit, fit_calibrated
 from streams.training.histories import History, Whole, replay
 from streams.training.measures import auc_roc
 from streams.training.trees import base_of, grow, probabilities

@@ -1,0 +1,303 @@
+"""A shelf: rows by key, of which those that nobody has touched for long lie outside memory.
+
+A processor uses a :class:`Shelf` like a dict. The rows touched lately are in memory, in two generations: ``young``
+since the last spill, ``old`` before it. Touching a row makes it young. A spill takes away what is still old (nobody has
+touched it between two spills) and lets the young grow old; the host puts what was taken into a :class:`Cupboard`, in
+the transaction that keeps the snapshot, and nowhere else. So a cupboard always stands at its snapshot, and what has
+happened to cold rows since is remembered here: ``taken`` are those that were touched or removed, ``forgotten`` the days
+that were.
+
+What a processor sees never depends on what is hot or cold. A row may be filed under a day (since 1970), and a whole day
+be forgotten at once.
+"""
+
+from collections.abc import Iterator
+from functools import cache
+from heapq import merge
+from operator import itemgetter
+from typing import Any, Final, Generic, NamedTuple, Protocol, TypeVar, get_args, get_type_hints
+
+import msgspec
+
+V = TypeVar("V")
+
+#: The day of a row that is filed under none.
+UNFILED: Final = -1
+
+_ENCODE: Final = msgspec.msgpack.Encoder().encode
+
+
+class Cold(NamedTuple):
+    """A row outside memory: its key, the day it is filed under (:data:`UNFILED` for none), and its msgpack."""
+
+    key: str
+    day: int
+    row: bytes
+
+
+class Moves(NamedTuple):
+    """What a spill does to the cupboard of one shelf, in this order: days go, rows go, rows come.
+
+    ``anew``: of what lies there nothing counts, for it belongs to no snapshot that is used; all of it goes first.
+    """
+
+    shelf: str
+    anew: bool
+    forgotten: list[int]
+    taken: list[str]
+    rows: list[Cold]
+
+
+class Cupboard(Protocol):
+    """Cold rows, by the name of their shelf. It changes by :class:`Moves` alone. Raises LogDamaged, Unavailable."""
+
+    def get(self, shelf: str, key: str) -> Cold | None:
+        """A row, or None."""
+
+    def filed(self, shelf: str, day: int) -> list[str]:
+        """The keys of all rows that are filed under a day."""
+
+    def rows(self, shelf: str) -> Iterator[Cold]:
+        """All rows, in the order of their keys."""
+
+
+class Empty:
+    """The cupboard of whoever has none."""
+
+    def get(self, shelf: str, key: str) -> Cold | None:
+        return None
+
+    def filed(self, shelf: str, day: int) -> list[str]:
+        return []
+
+    def rows(self, shelf: str) -> Iterator[Cold]:
+        return iter(())
+
+
+NOTHING: Final = Empty()
+
+
+class Shelf(msgspec.Struct, Generic[V], dict=True):
+    """Rows by key. A part of a processor's state, and by msgpack, without its cold rows, of a snapshot.
+
+    ``filed`` has the days of hot rows that have one, ``days`` how many rows are filed under each, hot or cold; ``cold``
+    counts the rows of the cupboard that are neither taken nor forgotten. Rows are not None.
+    """
+
+    young: dict[str, V] = {}
+    old: dict[str, V] = {}
+    filed: dict[str, int] = {}
+    days: dict[int, int] = {}
+    taken: dict[str, bool] = {}
+    forgotten: list[int] = []
+    cold: int = 0
+
+    def __post_init__(self) -> None:
+        """Cold rows need :meth:`attach`; until then there are none."""
+        self._name = ""
+        self._cupboard: Cupboard = NOTHING
+        self._decoder: msgspec.msgpack.Decoder[V] | None = None
+
+    def attach(self, name: str, cupboard: Cupboard, kind: Any) -> None:
+        """Say where the cold rows lie, and the type of a row. The host's, before the first event."""
+        self._name = name
+        self._cupboard = cupboard
+        self._decoder = row_decoder(kind)
+
+    @property
+    def attached(self) -> bool:
+        """Whether rows that go can come back: a shelf that does not know where to may not spill."""
+        return self._decoder is not None
+
+    # -- like a dict -------------------------------------------------------------------------------
+
+    def get(self, key: str) -> V | None:
+        """A row, which may be changed in place until the next event; None where there is none."""
+        row = self.young.get(key)
+        return self._touch(key) if row is None else row
+
+    def peek(self, key: str) -> V | None:
+        """A row as it is, without touching it: for whoever looks on, and changes nothing."""
+        row = self.young.get(key) or self.old.get(key)
+        if row is None and self.cold and key not in self.taken:
+            found = self._cupboard.get(self._name, key)
+            return None if found is None or found.day in self.forgotten else self._decoded(found)
+        return row
+
+    def __getitem__(self, key: str) -> V:
+        row = self.young.get(key)
+        if row is None:
+            row = self._touch(key)
+            if row is None:
+                raise KeyError(key)
+        return row
+
+    def __contains__(self, key: str) -> bool:
+        return self.get(key) is not None
+
+    def __setitem__(self, key: str, row: V) -> None:
+        """Put a row in the place of the one that is there, if any; it stays filed where that one was."""
+        if key not in self.young:
+            self._touch(key)
+        self.young[key] = row
+
+    def __delitem__(self, key: str) -> None:
+        if self.pop(key) is None:
+            raise KeyError(key)
+
+    def pop(self, key: str) -> V | None:
+        """Take a row away; None where there is none."""
+        row = self.get(key)
+        if row is not None:
+            del self.young[key]
+            self._unfile(key)
+        return row
+
+    def __len__(self) -> int:
+        return len(self.young) + len(self.old) + self.cold
+
+    def items(self) -> Iterator[tuple[str, V]]:
+        """All rows in the order of their keys. Cold ones stay where they are: for reading alone."""
+        hot = sorted([*self.young.items(), *self.old.items()], key=itemgetter(0))
+        return merge(hot, self._cold_items(), key=itemgetter(0)) if self.cold else iter(hot)
+
+    # -- days --------------------------------------------------------------------------------------
+
+    def put(self, key: str, row: V, day: int) -> None:
+        """Put a row and file it under a day."""
+        self[key] = row
+        self.file(key, day)
+
+    def file(self, key: str, day: int) -> None:
+        """File a row that is there under a day, and no more under the one before."""
+        self._touch_or_fail(key)
+        self._unfile(key)
+        self.filed[key] = day
+        self.days[day] = self.days.get(day, 0) + 1
+
+    def days_before(self, day: int) -> list[int]:
+        """The days before this one under which something is filed, in order."""
+        return sorted(filed for filed in self.days if filed < day)
+
+    def forget(self, day: int) -> list[str]:
+        """Take away all rows that are filed under a day; their keys, in no order that means anything."""
+        if not self.days.pop(day, 0):
+            return []
+        names = [key for key, filed in self.filed.items() if filed == day]
+        for key in names:
+            del self.filed[key]
+            if self.young.pop(key, None) is None:
+                del self.old[key]
+        if self.cold and day not in self.forgotten:
+            cold = [key for key in self._cupboard.filed(self._name, day) if key not in self.taken]
+            if cold:
+                self.cold -= len(cold)
+                self.forgotten.append(day)
+                names += cold
+        return names
+
+    # -- spilling ----------------------------------------------------------------------------------
+
+    def spill(self) -> "Spill[V]":
+        """Let go of every row that was not touched since the last spill. Between two events, with a snapshot."""
+        assert self.attached, "what goes has to come back"
+        spilled = Spill(self)
+        leaving, filed = self.old, self.filed
+        rows = [Cold(key, filed.get(key, UNFILED), _ENCODE(leaving[key])) for key in sorted(leaving)]
+        spilled.moves = Moves(self._name, not self.cold, self.forgotten, sorted(self.taken), rows)
+        self.filed = {key: day for key, day in filed.items() if key not in leaving}
+        self.young, self.old = {}, self.young
+        self.taken, self.forgotten = {}, []
+        self.cold += len(rows)
+        spilled.cold = self.cold
+        return spilled
+
+    def _touch(self, key: str) -> V | None:
+        """Make an old or a cold row young; None where there is none."""
+        row = self.old.pop(key, None)
+        if row is None:
+            if not self.cold or key in self.taken:
+                return None
+            found = self._cupboard.get(self._name, key)
+            if found is None or found.day in self.forgotten:
+                return None
+            row = self._decoded(found)
+            self.taken[key] = True
+            self.cold -= 1
+            if found.day != UNFILED:
+                self.filed[key] = found.day
+        self.young[key] = row
+        return row
+
+    def _touch_or_fail(self, key: str) -> None:
+        if key not in self.young and self._touch(key) is None:
+            raise KeyError(key)
+
+    def _unfile(self, key: str) -> None:
+        day = self.filed.pop(key, UNFILED)
+        if day != UNFILED:
+            left = self.days[day] - 1
+            if left:
+                self.days[day] = left
+            else:
+                del self.days[day]
+
+    def _cold_items(self) -> Iterator[tuple[str, V]]:
+        for found in self._cupboard.rows(self._name):
+            if found.key not in self.taken and found.day not in self.forgotten:
+                yield found.key, self._decoded(found)
+
+    def _decoded(self, found: Cold) -> V:
+        assert self._decoder is not None, "a shelf with cold rows is attached"
+        return self._decoder.decode(found.row)
+
+
+class Spill(Generic[V]):
+    """What one spill has taken out of memory: ``moves`` for the cupboard, or back where no cupboard would have them.
+
+    ``cold`` is how many rows of the shelf lie in the cupboard then.
+    """
+
+    moves: Moves
+    cold: int
+
+    def __init__(self, shelf: Shelf[V]) -> None:
+        self._shelf = shelf
+        self._before = msgspec.structs.astuple(shelf)
+
+    def take_back(self) -> None:
+        """As if the shelf had never been spilled. Before anything else happens to it."""
+        for field, value in zip(self._shelf.__struct_fields__, self._before, strict=True):
+            setattr(self._shelf, field, value)
+
+
+@cache
+def row_decoder(kind: Any) -> msgspec.msgpack.Decoder[Any]:
+    """What reads rows of a type. Made once, by whoever first asks, which is to be before there are threads."""
+    return msgspec.msgpack.Decoder(kind)
+
+
+class Found(NamedTuple):
+    """A shelf in a state: the names of the fields that lead to it, and the type of its rows."""
+
+    path: str
+    shelf: Shelf[Any]
+    kind: Any
+
+
+@cache
+def _types_of(kind: type[msgspec.Struct]) -> dict[str, Any]:
+    """The types of the fields of a state. Finding out takes longer than a spill, and is asked at each."""
+    return get_type_hints(kind)
+
+
+def shelves_in(state: msgspec.Struct) -> Iterator[Found]:
+    """The shelves among the fields of a state, and of the Structs in its fields, in the order of the fields."""
+    kinds = _types_of(type(state))
+    for field in state.__struct_fields__:
+        value = getattr(state, field)
+        if isinstance(value, Shelf):
+            yield Found(field, value, get_args(kinds[field])[0])
+        elif isinstance(value, msgspec.Struct):
+            for found in shelves_in(value):
+                yield found._replace(path=f"{field}.{found.path}")

@@ -1,0 +1,185 @@
+"""Where cold rows lie (:mod:`streams.features.shelf`): in tables beside a snapshot, or in memory.
+
+A cupboard is written in the transaction that keeps a snapshot, and at no other time. Every row carries a check of its
+own; one that was altered is found when it is read.
+"""
+
+import hashlib
+import sqlite3
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, Final
+
+from events.errors import LogDamaged, TallystickError
+from streams.features.shelf import Cold, Cupboard, Moves
+
+#: `shelf` gives each shelf of each owner a number, which is all that its rows need of its name.
+SCHEMA: Final = """
+CREATE TABLE IF NOT EXISTS shelf (number INTEGER PRIMARY KEY, owner TEXT NOT NULL, name TEXT NOT NULL,
+    UNIQUE (owner, name)
+);
+CREATE TABLE IF NOT EXISTS cold (
+    shelf INTEGER NOT NULL, key TEXT NOT NULL, day INTEGER NOT NULL, row BLOB NOT NULL, sha256 BLOB NOT NULL,
+    PRIMARY KEY (shelf, key)
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS cold_day ON cold (shelf, day) WHERE day >= 0;
+"""
+
+#: Half of a SHA-256 is enough against accident, and a cupboard holds millions of them.
+_CHECK_BYTES: Final = 16
+_READ: Final = 1_000
+_GET: Final = "SELECT day, row, sha256 FROM cold WHERE shelf = ? AND key = ?"
+
+#: What sqlite3 raises; the second where what SQLite complains of, an altered name, is no text.
+ERRORS: Final = (sqlite3.DatabaseError, UnicodeDecodeError)
+
+
+class Tables:
+    """The cold rows of all owners in one SQLite file. ``failure`` makes an error of ours of what SQLite raises."""
+
+    def __init__(self, db: sqlite3.Connection, failure: Callable[[Exception], TallystickError]) -> None:
+        self._db = db
+        self._failure = failure
+        self._numbers: dict[tuple[str, str], int] = {}
+
+    def cupboard(self, owner: str) -> Cupboard:
+        """What is kept for one owner."""
+        return _Owners(self, owner)
+
+    def forget_numbers(self) -> None:
+        """A transaction was taken back: numbers given in it are given to others."""
+        self._numbers.clear()
+
+    def apply(self, owner: str, moves: Iterable[Moves]) -> None:
+        """Move rows, in the transaction of the caller."""
+        for one in moves:
+            if not (one.anew or one.forgotten or one.taken or one.rows):
+                continue
+            try:
+                self._apply(self._number(owner, one.shelf, give=True), one)
+            except ERRORS as error:
+                raise self._failure(error) from error
+
+    def _apply(self, shelf: int, one: Moves) -> None:
+        execute = self._db.executemany
+        if one.anew:
+            self._db.execute("DELETE FROM cold WHERE shelf = ?", (shelf,))
+        else:
+            execute("DELETE FROM cold WHERE shelf = ? AND day = ?", ((shelf, day) for day in one.forgotten))
+            execute("DELETE FROM cold WHERE shelf = ? AND key = ?", ((shelf, key) for key in one.taken))
+        execute(
+            "INSERT OR REPLACE INTO cold VALUES (?, ?, ?, ?, ?)",
+            ((shelf, key, day, row, _check(shelf, key, day, row)) for key, day, row in one.rows),
+        )
+
+    def check(self) -> int:
+        """Look at every row; how many there are. Raises LogDamaged."""
+        count = 0
+        try:
+            for shelf, *rest in self._db.execute("SELECT shelf, key, day, row, sha256 FROM cold"):
+                _checked(shelf, *rest)
+                count += 1
+        except ERRORS as error:
+            raise self._failure(error) from error
+        return count
+
+    def get(self, owner: str, shelf: str, key: str) -> Cold | None:
+        try:
+            number = self._number(owner, shelf)
+            found = self._db.execute(_GET, (number, key)).fetchone()
+        except ERRORS as error:
+            raise self._failure(error) from error
+        return None if found is None else _checked(number, key, *found)
+
+    def filed(self, owner: str, shelf: str, day: int) -> list[str]:
+        statement = "SELECT key FROM cold WHERE shelf = ? AND day = ? AND day >= 0"
+        try:
+            return [key for (key,) in self._db.execute(statement, (self._number(owner, shelf), day))]
+        except ERRORS as error:
+            raise self._failure(error) from error
+
+    def rows(self, owner: str, shelf: str) -> Iterator[Cold]:
+        last = ""
+        statement = "SELECT key, day, row, sha256 FROM cold WHERE shelf = ? AND key > ? ORDER BY key LIMIT ?"
+        while True:
+            try:
+                number = self._number(owner, shelf)
+                found = self._db.execute(statement, (number, last, _READ)).fetchall()
+            except ERRORS as error:
+                raise self._failure(error) from error
+            for row in found:
+                yield _checked(number, *row)
+            if len(found) < _READ:
+                return
+            last = found[-1][0]
+
+    def _number(self, owner: str, shelf: str, *, give: bool = False) -> int:
+        """The number of a shelf; -1, which no row has, where it has none."""
+        number = self._numbers.get((owner, shelf))
+        if number is None:
+            if give:
+                self._db.execute("INSERT OR IGNORE INTO shelf (owner, name) VALUES (?, ?)", (owner, shelf))
+            found = self._db.execute(
+                "SELECT number FROM shelf WHERE owner = ? AND name = ?", (owner, shelf)
+            ).fetchone()
+            if found is None:
+                return -1
+            number = self._numbers[(owner, shelf)] = int(found[0])
+        return number
+
+
+class _Owners:
+    """One owner's cupboard in the tables of many."""
+
+    def __init__(self, tables: Tables, owner: str) -> None:
+        self._tables = tables
+        self._owner = owner
+
+    def get(self, shelf: str, key: str) -> Cold | None:
+        return self._tables.get(self._owner, shelf, key)
+
+    def filed(self, shelf: str, day: int) -> list[str]:
+        return self._tables.filed(self._owner, shelf, day)
+
+    def rows(self, shelf: str) -> Iterator[Cold]:
+        return self._tables.rows(self._owner, shelf)
+
+
+class MemoryCupboard:
+    """Cold rows in a dict, for a log in memory."""
+
+    def __init__(self) -> None:
+        self._shelves: dict[str, dict[str, Cold]] = {}
+
+    def apply(self, moves: Iterable[Moves]) -> None:
+        """Move rows."""
+        for one in moves:
+            kept = {} if one.anew else self._shelves.get(one.shelf, {})
+            if one.forgotten:
+                kept = {key: cold for key, cold in kept.items() if cold.day not in one.forgotten}
+            for key in one.taken:
+                kept.pop(key, None)
+            kept.update((cold.key, cold) for cold in one.rows)
+            self._shelves[one.shelf] = kept
+
+    def get(self, shelf: str, key: str) -> Cold | None:
+        return self._shelves.get(shelf, {}).get(key)
+
+    def filed(self, shelf: str, day: int) -> list[str]:
+        return [cold.key for cold in self._shelves.get(shelf, {}).values() if cold.day == day]
+
+    def rows(self, shelf: str) -> Iterator[Cold]:
+        kept = self._shelves.get(shelf, {})
+        return (kept[key] for key in sorted(kept))
+
+
+def _check(shelf: int, key: str, day: int, row: bytes) -> bytes:
+    # Numbers before the key, and it before the bytes: a key holds no NUL.
+    return hashlib.sha256(f"{shelf} {day} {key}\0".encode() + row).digest()[:_CHECK_BYTES]
+
+
+def _checked(shelf: int, key: Any, day: Any, row: Any, check: Any) -> Cold:
+    # SQLite columns have no types of their own: an altered row header may turn bytes into text.
+    sound = type(key) is str and type(day) is int and type(row) is bytes
+    if not sound or check != _check(shelf, key, day, row):
+        raise LogDamaged("a row outside memory has been altered")
+    return Cold(key, day, row)

@@ -1,0 +1,133 @@
+"""What every cupboard promises: it moves with its owner's state, in one transaction, and gives back what it got."""
+
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from events.errors import LogDamaged
+from streams.features.shelf import UNFILED, Cold, Moves
+from streams.hosts.cupboards import MemoryCupboard
+from streams.hosts.embedded import EmbeddedLog
+from tests.contracts.test_logs import ALICE, BOB, IMPLEMENTATIONS, Harness
+
+ROWS = "payments/refunds/payments"
+ONE, TWO, THREE = Cold("a", 20_000, b"one"), Cold("b", 20_001, b"two"), Cold("ü/c", UNFILED, b"three")
+
+
+def moves(
+    *rows: Cold,
+    anew: bool = False,
+    forgotten: tuple[int, ...] = (),
+    taken: tuple[str, ...] = (),
+    shelf: str = ROWS,
+) -> list[Moves]:
+    """What one spill of one shelf does."""
+    return [Moves(shelf, anew, list(forgotten), list(taken), list(rows))]
+
+
+@pytest.fixture(params=IMPLEMENTATIONS, ids=["memory", "embedded"])
+def harness(request: pytest.FixtureRequest, tmp_path: Path) -> Harness:
+    """A log in which two owners have each kept three rows."""
+    made: Harness = request.param(tmp_path)
+    for owner in (ALICE, BOB):
+        made.log.commit(owner, (), {}, b"state", moves(THREE, ONE, TWO))
+    made.reopen()
+    return made
+
+
+def found(harness: Harness, owner: str = ALICE, shelf: str = ROWS) -> list[Cold]:
+    """All rows of a shelf."""
+    return list(harness.log.cupboard(owner).rows(shelf))
+
+
+def test_rows_come_back_in_the_order_of_their_keys(harness: Harness) -> None:
+    """Each by its key, and all of a day by their day."""
+    assert found(harness) == [ONE, TWO, THREE]
+    cupboard = harness.log.cupboard(ALICE)
+    assert [cupboard.get(ROWS, key) for key in ("a", "ü/c", "unknown")] == [ONE, THREE, None]
+    assert (cupboard.filed(ROWS, 20_001), cupboard.filed(ROWS, 19_999)) == (["b"], [])
+
+
+def test_shelves_and_owners_are_apart(harness: Harness) -> None:
+    """A key stands for itself on each shelf of each owner."""
+    other = Cold("a", UNFILED, b"other")
+    harness.log.commit(ALICE, (), {}, b"state", moves(other, shelf="payments/fees/profiles"))
+    harness.log.commit(BOB, (), {}, b"state", moves(anew=True))
+    assert found(harness, ALICE, "payments/fees/profiles") == [other]
+    assert found(harness) == [ONE, TWO, THREE]
+    assert found(harness, BOB) == []
+    assert harness.log.cupboard("index/2").get(ROWS, "a") is None
+
+
+@pytest.mark.parametrize(
+    ("what", "left"),
+    [
+        (moves(forgotten=(20_000,)), [TWO, THREE]),
+        (moves(taken=("b", "unknown")), [ONE, THREE]),
+        (moves(ONE._replace(row=b"again"), forgotten=(20_000, 20_001)), [ONE._replace(row=b"again"), THREE]),
+        (moves(TWO._replace(day=UNFILED), taken=("b",)), [ONE, TWO._replace(day=UNFILED), THREE]),
+        (moves(TWO, anew=True), [TWO]),
+        (moves(), [ONE, TWO, THREE]),
+    ],
+)
+def test_days_go_then_rows_go_then_rows_come(harness: Harness, what: list[Moves], left: list[Cold]) -> None:
+    """In this order, so that what comes is there in the end."""
+    harness.log.commit(ALICE, (), {}, b"state", what)
+    harness.reopen()
+    assert found(harness) == left
+    assert found(harness, BOB) == [ONE, TWO, THREE]
+
+
+def test_more_rows_than_one_read_takes(harness: Harness) -> None:
+    """All of them, once."""
+    many = [Cold(f"{number:05d}", UNFILED, b"row") for number in range(2_500)]
+    harness.log.commit(ALICE, (), {}, b"state", moves(*many, anew=True))
+    assert found(harness) == many
+
+
+def test_a_round_that_is_taken_back_takes_the_rows_back(tmp_path: Path) -> None:
+    """With everything else that was committed in it, and the numbers that shelves were given."""
+    log = EmbeddedLog(tmp_path / "log.db")
+
+    def failing() -> None:
+        with log.round():
+            log.commit(ALICE, (), {}, b"state", moves(ONE))
+            log.commit(ALICE, (), {}, b"state", moves(TWO, shelf="intake/sequences"))
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        failing()
+    assert log.state(ALICE) is None
+    log.commit(BOB, (), {}, b"state", moves(THREE))
+    assert list(log.cupboard(ALICE).rows(ROWS)) == []
+    assert list(log.cupboard(BOB).rows(ROWS)) == [THREE]
+    log.close()
+
+
+@pytest.mark.parametrize("change", ["row = x'00'", "day = 20002", "key = 'A'", "sha256 = x''", "row = 'one'"])
+@pytest.mark.parametrize("look", [EmbeddedLog.check_tree, lambda log: list(log.cupboard(ALICE).rows(ROWS))])
+def test_an_altered_row_is_found(tmp_path: Path, change: str, look: Callable[[EmbeddedLog], object]) -> None:
+    """When it is read, and by whoever looks at the whole log."""
+    log = EmbeddedLog(tmp_path / "log.db")
+    log.commit(ALICE, (), {}, b"state", moves(ONE, TWO))
+    log.check_tree()
+    log.close()
+    with sqlite3.connect(tmp_path / "log.db") as db:
+        db.execute(f"UPDATE cold SET {change} WHERE key = 'a'")
+    db.close()
+    log = EmbeddedLog(tmp_path / "log.db", read_only=True)
+    with pytest.raises(LogDamaged, match="altered"):
+        look(log)
+    log.close()
+
+
+def test_a_cupboard_that_nobody_has_written_is_empty() -> None:
+    """And looking at it changes nothing."""
+    cupboard = MemoryCupboard()
+    assert (cupboard.get(ROWS, "a"), cupboard.filed(ROWS, 20_000), list(cupboard.rows(ROWS))) == (
+        None,
+        [],
+        [],
+    )

@@ -1,0 +1,169 @@
+"""The local state of an index: used where it fits its log, thrown away where it does not, and never in the way."""
+
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from events.errors import LogDamaged, Unavailable
+from streams.features.shelf import Shelf
+from streams.hosts.index import BEHAVIOUR
+from streams.hosts.localstate import LocalState
+from streams.hosts.log import Append
+from streams.hosts.memory import MemoryLog
+from streams.hosts.snapshots import FORMAT, IndexSnapshot, Spilled, seal
+
+OWNER = "index/0"
+
+
+@pytest.fixture
+def log() -> MemoryLog:
+    """Three records in one log, none in another."""
+    log = MemoryLog()
+    log.commit(OWNER, [Append("payments", 0, 1_000, b"value")] * 3, {})
+    return log
+
+
+class Worker:
+    """A shelf whose cold rows lie in a local state, as a worker has it."""
+
+    def __init__(self, folder: Path, log: MemoryLog) -> None:
+        self.local = LocalState(folder, OWNER)
+        self._log = log
+        self.shelf: Shelf[int] = Shelf()
+        self.shelf.attach("numbers", self.local, int)
+
+    def keep(self, end: int = 3) -> bool:
+        """Keep a snapshot at an offset."""
+        snapshot = IndexSnapshot(FORMAT, BEHAVIOUR, 1, {}, {}, {}, {})
+        spilled = Spilled(seal(snapshot), [self.shelf.spill()])
+        chains = {"payments": self._log.read("payments", 0, end - 1, 1)[0].chain}
+        kept = self.local.keep(spilled, {"payments": end, "settlement": 0}, chains, end)
+        if not kept:
+            spilled.take_back()
+        return kept
+
+    def with_cold_rows(self) -> "Worker":
+        """A thousand of them."""
+        for number in range(1_000):
+            self.shelf.put(f"key {number:03d}", number, 20_000)
+        assert self.keep()
+        assert self.keep()
+        assert (len(self.shelf.old), self.shelf.cold) == (0, 1_000)
+        return self
+
+
+def test_what_was_kept_is_found_again(tmp_path: Path, log: MemoryLog) -> None:
+    """The snapshot with its ends, and the rows beside it."""
+    worker = Worker(tmp_path, log).with_cold_rows()
+    assert worker.shelf["key 007"] == 7
+    worker.local.close()
+    again = LocalState(tmp_path, OWNER)
+    kept = again.fitting(log, 0)
+    assert kept is not None
+    assert (kept.ends, kept.events, kept.cold) == ({"payments": 3, "settlement": 0}, 3, 1_000)
+    assert len(list(again.rows("numbers"))) == len(again.filed("numbers", 20_000)) == 1_000
+    again.close()
+
+
+def test_nothing_was_kept(tmp_path: Path, log: MemoryLog, caplog: pytest.LogCaptureFixture) -> None:
+    """The usual beginning: no word of it."""
+    assert LocalState(tmp_path / "none", OWNER).fitting(log, 0) is None
+    assert caplog.text == ""
+
+
+def _cut(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-4_096])
+
+
+def _changed(statement: str) -> Callable[[Path], None]:
+    def change(path: Path) -> None:
+        db = sqlite3.connect(path)
+        with db:
+            db.execute(statement)
+        db.close()
+
+    return change
+
+
+def _overwritten(path: Path) -> None:
+    path.write_bytes(b"no database" * 1_000)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        _cut,
+        _overwritten,
+        _changed("DELETE FROM kept"),
+        _changed("UPDATE kept SET body = x'00'"),
+        _changed("UPDATE kept SET body = CAST(substr(body, 1, 60) || x'ffff' || substr(body, 63) AS BLOB)"),
+        _changed("UPDATE cold SET row = x'01' WHERE key = 'key 500'"),
+        _changed("DELETE FROM cold WHERE key = 'key 500'"),
+        _changed("DROP TABLE cold"),
+    ],
+)
+def test_a_damaged_file_is_not_used_and_replaced(
+    tmp_path: Path, log: MemoryLog, damage: Callable[[Path], None], caplog: pytest.LogCaptureFixture
+) -> None:
+    """Whatever became of it: a word in the log, and the next one that is kept takes its place."""
+    worker = Worker(tmp_path, log).with_cold_rows()
+    worker.local.close()
+    damage(worker.local.path)
+    successor = Worker(tmp_path, log)
+    assert successor.local.fitting(log, 0) is None
+    assert caplog.text.count("is not used") == 1
+    successor.with_cold_rows().local.close()
+    assert successor.local.fitting(log, 0) is not None
+    successor.local.close()
+
+
+@pytest.mark.parametrize("others", [0, 2, 4])
+def test_a_state_of_another_log_is_not_used(tmp_path: Path, log: MemoryLog, others: int) -> None:
+    """One that has fewer records, or other ones."""
+    Worker(tmp_path, log).with_cold_rows().local.close()
+    other = MemoryLog()
+    other.commit(OWNER, [Append("payments", 0, 1_000, b"other")] * others, {})
+    assert LocalState(tmp_path, OWNER).fitting(other, 0) is None
+
+
+def test_a_disk_that_takes_nothing_leaves_everything_in_memory(
+    tmp_path: Path, log: MemoryLog, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What is cold can be read, what would be stays; and when there is room again it goes."""
+    worker = Worker(tmp_path, log).with_cold_rows()
+    pages = worker.local._db.execute("PRAGMA page_count").fetchone()[0]  # type: ignore[union-attr]
+    worker.local._db.execute(f"PRAGMA max_page_count={pages}")  # type: ignore[union-attr]
+    for number in range(1_000):
+        worker.shelf[f"more {number:03d}"] = number
+    assert worker.keep()  # Hot rows alone: they were touched just now.
+    assert not worker.keep()
+    assert "full" in caplog.text
+    assert (len(worker.shelf.old), worker.shelf.cold) == (1_000, 1_000)
+    assert (worker.shelf["key 007"], worker.shelf["more 007"]) == (7, 7)
+    worker.local._db.execute("PRAGMA max_page_count=100000")  # type: ignore[union-attr]
+    assert worker.keep()
+    assert worker.keep()
+    assert (len(worker.shelf), worker.shelf.cold, worker.shelf["more 007"]) == (2_000, 2_000, 7)
+    worker.local.close()
+
+
+def test_a_folder_that_cannot_be_had(tmp_path: Path, log: MemoryLog) -> None:
+    """The worker goes on without."""
+    (tmp_path / "file").write_text("in the way")
+    worker = Worker(tmp_path / "file" / "folder", log)
+    worker.shelf["key"] = 1
+    assert not worker.keep()
+    assert not worker.keep()
+    assert worker.shelf["key"] == 1
+
+
+def test_a_file_that_goes_bad_under_its_owner_is_an_error(tmp_path: Path, log: MemoryLog) -> None:
+    """Nothing is decided by a row that was altered."""
+    worker = Worker(tmp_path, log).with_cold_rows()
+    _changed("UPDATE cold SET row = x'05' WHERE key = 'key 007'")(worker.local.path)
+    with pytest.raises((LogDamaged, Unavailable)):
+        worker.shelf["key 007"]
+    assert worker.shelf["key 008"] == 8
+    worker.local.close()
