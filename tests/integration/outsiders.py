@@ -12,11 +12,12 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
+from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient
 
 from events.partitions import ClockKind
 from infra.kafka.topics import create
-from infra.supervisor import Supervisor
+from infra.supervisor import Member, Supervisor
 from streams.edge.bank import Bank
 from streams.edge.clearinghouse import ClearingHouse
 from streams.edge.networks import Adapter
@@ -149,11 +150,19 @@ def annotated(cluster: Cluster, place: TopicPartition) -> list[tuple[dict[str, b
     return asyncio.run(read())
 
 
+class _Dying(Supervisor):
+    """Lets nobody live who was to be killed and has given up on a slow broker instead."""
+
+    def died(self, member: Member, code: int) -> None:
+        if code == -signal.SIGKILL:
+            super().died(member, code)
+
+
 class Outsider:
     """One ``tallystick`` process that is killed and started again."""
 
     def __init__(self, folder: Path, *arguments: str) -> None:
-        self._house = Supervisor(folder, restart_killed=True)
+        self._house = _Dying(folder, restart_killed=True)
         self._arguments = arguments
 
     def __enter__(self) -> "Outsider":
@@ -226,9 +235,19 @@ def until_empty(cluster: Cluster, group: str) -> None:
     """Wait until a group has no members: who was killed is one for as long as its session lasts."""
     client = AdminClient({"bootstrap.servers": cluster.bootstrap})
     patience_ends = time.monotonic() + PATIENCE_SECONDS
-    while client.describe_consumer_groups([group])[group].result(PATIENCE_SECONDS).members:
+    while _has_members(client, group):
         assert time.monotonic() < patience_ends
         time.sleep(_LOOK_SECONDS)
+
+
+def _has_members(client: AdminClient, group: str) -> bool:
+    try:
+        return bool(client.describe_consumer_groups([group])[group].result(PATIENCE_SECONDS).members)
+    except KafkaException as error:
+        # A broker that has just been away coordinates no group yet.
+        if error.args[0].code() != KafkaError.NOT_COORDINATOR:
+            raise
+        return True
 
 
 def forget_positions(cluster: Cluster, groups: Sequence[str]) -> None:
