@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
 from functools import partial
@@ -28,10 +29,13 @@ from streams.hosts.house import TICKS_AHEAD
 from streams.hosts.kafkalog import KafkaLog
 from streams.hosts.log import Append, TopicPartition
 from tests.integration.outsiders import PARTITIONS, SEED, Outsider, annotated, new_cluster
+from tests.patience import PATIENCE_SECONDS
 from tests.simulation.schedules import EVERY, TAIL, planned
 from tests.streams.builders_early import recorded
 
 EVER: Final = 10**9
+_LOOK_SECONDS: Final = 0.05
+_MORE_SECONDS: Final = 0.5
 PLACES: Final[tuple[TopicPartition, ...]] = (
     ("reference", 0),
     *(("payments.requests", number) for number in range(PARTITIONS)),
@@ -75,15 +79,41 @@ def order(file: Path, **more: Any) -> Order:
     return replace(Order(file, every=EVERY, tail=TAIL), **more)
 
 
-def published(cluster: Cluster, given: Order, keys: Path, *, for_seconds: float = 60.0) -> publishing.Told:
-    """What publishing comes to in this process, stopped after a while."""
+def published(
+    cluster: Cluster, given: Order, keys: Path, *, until: Callable[[], bool] = lambda: False
+) -> publishing.Told:
+    """What publishing comes to in this process; stopped a little after something has become true.
+
+    A little after, for what must not come then would come at once.
+    """
 
     async def work() -> publishing.Told:
         stop = asyncio.Event()
-        asyncio.get_running_loop().call_later(for_seconds, stop.set)
-        return await publish(cluster, given, open_keys(keys), stop)
+        stopping = asyncio.create_task(stopped_when(stop))
+        try:
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                return await publish(cluster, given, open_keys(keys), stop)
+        finally:
+            stopping.cancel()
+
+    async def stopped_when(stop: asyncio.Event) -> None:
+        while not await asyncio.to_thread(until):
+            await asyncio.sleep(_LOOK_SECONDS)
+        await asyncio.sleep(_MORE_SECONDS)
+        stop.set()
 
     return asyncio.run(work())
+
+
+def last_ticks(cluster: Cluster) -> set[int]:
+    """The last tick that is out, in each partition."""
+    return {
+        max(
+            (int(headers["tick"]) for headers, _ in annotated(cluster, place) if headers.get("tick")),
+            default=0,
+        )
+        for place in PLACES[1:]
+    }
 
 
 def check_all_once(cluster: Cluster, file: Path) -> None:
@@ -120,26 +150,20 @@ def test_every_row_once_and_in_order(cluster: Cluster, file: Path, tmp_path: Pat
 def test_it_stays_close_to_the_slowest_partition(cluster: Cluster, file: Path, tmp_path: Path) -> None:
     """No tick is out that is further ahead than allowed; with progress it goes on."""
 
-    def last_ticks() -> set[int]:
-        return {
-            max(
-                (int(headers["tick"]) for headers, _ in annotated(cluster, place) if "tick" in headers),
-                default=0,
-            )
-            for place in PLACES[1:]
-        }
+    def is_out(tick: int) -> Callable[[], bool]:
+        return lambda: min(last_ticks(cluster)) >= tick
 
-    told = published(cluster, order(file), tmp_path, for_seconds=1.5)
+    told = published(cluster, order(file), tmp_path, until=is_out(TICKS_AHEAD))
     assert not told.finished
-    assert last_ticks() == {TICKS_AHEAD}
+    assert last_ticks(cluster) == {TICKS_AHEAD}
     pass_ticks(cluster, 3)
-    published(cluster, order(file), tmp_path, for_seconds=1.5)
-    assert last_ticks() == {TICKS_AHEAD + 3}
+    published(cluster, order(file), tmp_path, until=is_out(TICKS_AHEAD + 3))
+    assert last_ticks(cluster) == {TICKS_AHEAD + 3}
     with closing(KafkaLog(cluster)) as log:  # One partition alone is no progress.
         marker = encode_message(Marker("network/0", 9, 9 * EVERY, 0))
         log.commit("network/0", [Append("network.notices", 0, 0, marker)], {})
-    published(cluster, order(file), tmp_path, for_seconds=1.5)
-    assert last_ticks() == {TICKS_AHEAD + 3}
+    published(cluster, order(file), tmp_path, until=is_out(TICKS_AHEAD + 3))
+    assert last_ticks(cluster) == {TICKS_AHEAD + 3}
 
 
 @pytest.mark.parametrize(
@@ -256,7 +280,7 @@ def test_a_strangers_open_transaction_hides_nothing(
 
 def test_a_log_in_virtual_time_is_made_of_one_file(cluster: Cluster, file: Path, tmp_path: Path) -> None:
     """Another one's rows would stand between ticks that count those of the first."""
-    published(cluster, order(file), tmp_path, for_seconds=1.0)
+    published(cluster, order(file), tmp_path, until=lambda: max(last_ticks(cluster)) > 0)
     other = tmp_path / "other.avro"
     rows, _ = planned(SEED + 1)
     write_rows(other, rows, "test")
@@ -302,7 +326,7 @@ def test_strangers_write_what_they_like(cluster: Cluster, file: Path, tmp_path: 
             await stranger.stop()
 
     asyncio.run(write())
-    told = published(cluster, order(file), tmp_path, for_seconds=1.5)
+    told = published(cluster, order(file), tmp_path, until=lambda: min(last_ticks(cluster)) >= TICKS_AHEAD)
     assert (told.resumed_behind_row, told.ticks) == (0, TICKS_AHEAD)
     asyncio.run(write())
     pass_ticks(cluster, EVER)
