@@ -1,6 +1,7 @@
 """What holds for all tests: how hypothesis looks for examples, one seed for all processes of a run, long ones first."""
 
 import os
+import signal
 from pathlib import Path
 from random import Random
 from typing import Final
@@ -27,6 +28,10 @@ for _name in SEEDS:
 # Tests start a thousand processes. Where Python is told to keep nothing that it has compiled, as many containers do,
 # each of them would compile all of ours anew.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
+# What a shell starts in its background ignores Ctrl-C, and so does all that this starts in turn. Some tests press it.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 #: Files and folders of files that take minutes, of work or of waiting for brokers and processes. Side by side they go
 #: first: a process that begins with one of them when the others have nothing left would keep everybody waiting.
