@@ -87,6 +87,7 @@ def _authorizations(figures: Mapping[str, Any]) -> Iterator[str]:
     )
     yield from ("", "| system | guarantee | payments a second | ours over it | p50 | p99 |")
     yield "|---|---|---:|---:|---:|---:|"
+    alone = figures["path_alone"]
     for name, (title, guarantee) in TITLES.items():
         best = fastest(peers[name])
         half = at_half(best)
@@ -99,12 +100,18 @@ def _authorizations(figures: Mapping[str, Any]) -> Iterator[str]:
         "Latencies at half of each system's own rate, open loop: from the moment at which a request was",
     )
     yield "to be sent to the moment at which its outcome was read committed. Each system in its fastest tuning."
+    over = (f"{alone['rate'] / fastest(peers[name])['rate']:.2f} of {TITLES[name][0]}" for name in NAMES[1:])
+    yield from (
+        "",
+        "Beside ours a projector, bank and clearing house work meanwhile, beside the peers nothing does. Without",
+        f"them, the path alone takes {alone['rate']:,.0f} payments a second: {', '.join(over)}.",
+    )
     yield from ("", "![Load and latency](benchmark/load-and-latency.png)", "")
     yield "All tunings; processor time is that of the deciding processes, without broker and network."
     yield from ("", "| system | tuning | settings | a second | core µs a payment | p99 at half | repeated |")
     yield "|---|---|---|---:|---:|---:|---:|"
     for name, (title, _) in TITLES.items():
-        for run in peers[name]:
+        for run in [*peers[name], *([alone] if name == OURS else [])]:
             yield (
                 f"| {title} | {run['tuning']} | {run['settings']} | {run['rate']:,.0f} | {run['processor_us']:,.0f} "
                 f"| {at_half(run)['p99_ms']:,.0f} ms | {run['repeated']} |"

@@ -120,10 +120,11 @@ def test_the_fastest_tuning_counts() -> None:
     """Of a peer as of ours; but the floor is one process, and so is what stands on it."""
     ours = [run_at(500.0), run_at(400.0, 3), {**run_at(800.0), "processes": 2}]
     tables = {name: [run_at(100.0), run_at(200.0)] for name in NAMES} | {OURS: ours}
-    found = summary(tables, {"floor_per_second": 1_000.0})
-    assert (800.0, 4.0, 0.5) == (
+    found = summary(tables, {"floor_per_second": 1_000.0, "path_alone": run_at(900.0)})
+    assert (800.0, 4.0, 4.5, 0.5) == (
         found["authorizations_per_second"],
         found["ratio_quix"],
+        found["ratio_quix_path_alone"],
         found["ratio_floor"],
     )
     assert 3 == found["outcomes_that_differ"]

@@ -2,7 +2,7 @@
 
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -125,16 +125,22 @@ def calm_digest(folder: Path, *, every: int = EVERY, tail: int = TAIL) -> str:
     return calm(folder, every=every, tail=tail).state_digest
 
 
-def start_on_the_wall(job: ClusterJob, house: Supervisor) -> None:
+def start_on_the_wall(
+    job: ClusterJob,
+    house: Supervisor,
+    edges: Sequence[str] = ("adapter", "counterparties"),
+    environment: Mapping[str, str] | None = None,
+) -> None:
     """Everything that serves, by the clock on the wall."""
     log = ["--log", job.cluster.address]
     for number in range(1, job.workers + 1):
         name = f"worker-{number}"
         own = ["--keys", str(job.keys), "--state", str(job.state / name), "--partitions", str(job.partitions)]
         own += ["--session-ms", "6000", "--standby", str(job.standbys)]
-        house.start(name, "worker", *log, *own, "--clock", "wall")
-    for edge in ("adapter", "counterparties"):
-        house.start(edge, edge, *log, "--seed", str(job.seed), "--state", str(job.state / edge))
+        house.start(name, "worker", *log, *own, "--clock", "wall", environment=environment)
+    for edge in edges:
+        own = ["--seed", str(job.seed), "--state", str(job.state / edge)]
+        house.start(edge, edge, *log, *own, environment=environment)
 
 
 def publish_on_the_wall(job: ClusterJob, house: Supervisor, path: Path, rate: int | None = None) -> None:

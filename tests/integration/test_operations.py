@@ -26,6 +26,7 @@ from tests.patience import PATIENCE_SECONDS
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("events", "infra", "projections", "schemas", "streams")
+OF_ANOTHER_TREE = "of another tree"
 
 
 @pytest.fixture(scope="module")
@@ -54,18 +55,24 @@ def test_a_release_is_rolled_over_the_workers_under_load(kafka: str, tmp_path: P
     release = tmp_path / "release"
     for package in PACKAGES:
         shutil.copytree(ROOT / package, release / package, ignore=shutil.ignore_patterns("__pycache__"))
+    with (release / "infra" / "__init__.py").open("a") as file:
+        file.write(f"import sys\nprint({OF_ANOTHER_TREE!r}, file=sys.stderr)\n")
     job = replace(new_job(kafka, tmp_path, partitions=2, workers=2), tail=4 * HOUR)
     run_file = job.state / "run.json"
+    # Nothing of the folder that we stand in.
+    environment = {"PYTHONPATH": str(release), "PYTHONSAFEPATH": "1"}
 
     def renew(house: Supervisor, name: str) -> None:
         house.stop(name)
-        house.start(name, *worker_command(job, name, run_file), environment={"PYTHONPATH": str(release)})
+        house.start(name, *worker_command(job, name, run_file), environment=environment)
 
     with living(job) as (house, path, run):
         steps = Steps(house, lambda: renew(house, "worker-1"), lambda: renew(house, "worker-2"))
         start_house(job, house, path, run)
         ran = until_done(job, house, run, steps)
+        said = {name: member.output.read_text() for name, member in house.members.items()}
     assert steps.left == []
+    assert {name for name, words in said.items() if OF_ANOTHER_TREE in words} == {"worker-1", "worker-2"}
     assert ran.digest == calm_digest(day, tail=4 * HOUR)
     assert ran.complaints == []
 

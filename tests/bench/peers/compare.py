@@ -20,7 +20,7 @@ from tests.bench.figures import percentile
 from tests.bench.peers import floor, recovery, work
 from tests.bench.peers.driver import Driver, Timed
 from tests.bench.peers.systems import PEERS, System, Tallystick, Tuning, missing
-from tests.bench.peers.tunings import TUNINGS
+from tests.bench.peers.tunings import ALONE, TUNINGS
 from tests.bench.peers.work import Outcome
 
 OURS: Final = Tallystick.name
@@ -89,9 +89,24 @@ def compare(
             say(f"  {ran.figures['rate']:.0f}/s, p99 {at_half(ran.figures)['p99_ms']} ms at half of it")
         if peer is None:
             figures |= floor.floor(bootstrap, f"{OURS}-0", seconds)
+            figures["path_alone"] = alone(folder / "alone", bootstrap, bodies, names, seconds, say)
             rate = max(one["rate"] for one in tables[OURS]) * HALF
             figures["recovery"] = recovery.kill(folder / "kill", bootstrap, bodies, names, rate)
     return figures | summary(tables, figures) | {"peers": tables, "peers_skipped": skipped}
+
+
+def alone(
+    folder: Path,
+    bootstrap: str,
+    bodies: Sequence[Any],
+    names: Mapping[str, str],
+    seconds: float,
+    say: Say,
+) -> dict[str, Any]:
+    """Ours without whatever the peers do not have beside them: the ratio is of the path, not of the house."""
+    say(f"{OURS}, {ALONE.name}")
+    ran = run(Tallystick(bootstrap, folder, "alone", ALONE, names), bootstrap, bodies, seconds)
+    return ran.figures
 
 
 def run(system: System, bootstrap: str, bodies: Sequence[Any], seconds: float) -> Ran:
@@ -176,11 +191,12 @@ def summary(tables: Mapping[str, Sequence[Mapping[str, Any]]], figures: Mapping[
         if name in tables:
             best = fastest(tables[name])
             found[f"ratio_{name}"] = round(ours["rate"] / best["rate"], 2)
+            found[f"ratio_{name}_path_alone"] = round(figures["path_alone"]["rate"] / best["rate"], 2)
             found[f"{name}_per_second"] = best["rate"]
             found[f"{name}_p99_ms_at_half_load"] = at_half(best)["p99_ms"]
     # The floor is one process, so it lies under one worker.
-    alone = fastest([run for run in tables[OURS] if run["processes"] == 1])
-    found["ratio_floor"] = round(alone["rate"] / figures["floor_per_second"], 3)
+    one_worker = fastest([run for run in tables[OURS] if run["processes"] == 1])
+    found["ratio_floor"] = round(one_worker["rate"] / figures["floor_per_second"], 3)
     return found
 
 

@@ -15,6 +15,7 @@ import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
+from functools import cache
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple, Protocol, Self
@@ -29,6 +30,7 @@ from events.risk import RiskAssessed
 from events.wire import HEADER_BYTES, decode_event, headers_of
 from infra.clusterjob import ClusterJob
 from infra.clusterjob import make_topics as make_own_topics
+from infra.compiling import compiled
 from infra.projecting import Projecting
 from infra.stores import in_file
 from infra.supervisor import Supervisor
@@ -45,6 +47,10 @@ BENCH_PYTHON: Final = ROOT / ".venv-bench" / "bin" / "python"
 JAR_FOLDER: Final = HERE / "kafka_streams" / "target"
 #: As much as the broker may have, and the collector that Java takes of itself on such a machine.
 JVM: Final = ("-Xms256m", "-Xmx768m")
+
+#: Settings of ours: whether the codec is compiled, and whether anybody works beside worker and line to the networks.
+CODEC: Final = "codec"
+BESIDE: Final = "beside"
 
 _OUTCOMES: Final = (PaymentAuthorized, PaymentDeclined, AuthorizationOutcomeUnknown)
 _OUTCOME_HEADERS: Final = headers_of(_OUTCOMES)
@@ -144,9 +150,20 @@ class Tallystick:
         make_own_topics(self.job)
         open_keys(self.job.keys)
         self._running.enter_context(self.house)
-        self._running.enter_context(Projecting(self.job.cluster.address, self.job.store, self.job.partitions))
-        start_on_the_wall(self.job, self.house)
+        if BESIDE in self.tuning.settings:
+            start_on_the_wall(self.job, self.house, ["adapter"], self._environment())
+        else:
+            self._running.enter_context(
+                Projecting(self.job.cluster.address, self.job.store, self.job.partitions)
+            )
+            start_on_the_wall(self.job, self.house, environment=self._environment())
         return self
+
+    def _environment(self) -> dict[str, str]:
+        """What our processes import: the tree, or a copy with the compiled codec where it is asked for."""
+        if CODEC not in self.tuning.settings:
+            return {}
+        return {"PYTHONSAFEPATH": "1", "PYTHONPATH": str(compiled_tree())}
 
     def __exit__(self, *_: object) -> None:
         self._running.close()
@@ -185,6 +202,17 @@ class Tallystick:
 
     def pids(self) -> list[int]:
         return [member.pid for name, member in self.house.members.items() if name.startswith("worker-")]
+
+
+@cache
+def compiled_tree() -> Path:
+    """A folder with our packages, the codec compiled: made once, in minutes."""
+    folder = ROOT / "build" / "bench"
+    shutil.rmtree(folder, ignore_errors=True)
+    compiled(ROOT, folder)
+    for package in ("streams", "projections", "infra"):
+        shutil.copytree(ROOT / package, folder / package, ignore=shutil.ignore_patterns("__pycache__"))
+    return folder
 
 
 # --- peers --------------------------------------------------------------------------------------------

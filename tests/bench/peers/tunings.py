@@ -1,14 +1,27 @@
-"""How each system is set: three documented tunings of each peer, two of ours. Of each the fastest counts."""
+"""How each system is set: three documented tunings of each peer, as many of ours. Of each the fastest counts."""
 
+import shutil
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
-from tests.bench.peers.systems import Tuning
+from tests.bench.peers.systems import BESIDE, CODEC, Tuning
+
+#: Where a C compiler is.
+_COMPILED: Final = MappingProxyType({CODEC: "compiled"} if shutil.which("cc") else {})
 
 OURS: Final = (
     Tuning("one worker", "as operators start it"),
     Tuning("two workers", "a partition each", processes=2),
+    *(
+        [Tuning("two workers, compiled codec", "as `make fast` builds it", _COMPILED, processes=2)]
+        if _COMPILED
+        else []
+    ),
+)
+#: Worker and line to the networks alone, as the peers run: nothing is projected meanwhile, no bank, no clearing house.
+ALONE: Final = Tuning(
+    "the path alone", "as the peers run", MappingProxyType({**_COMPILED, BESIDE: "nothing"}), processes=2
 )
 
 _LARGE_BUFFERS: Final = MappingProxyType(
