@@ -976,8 +976,8 @@ class Payers:
         if [*said_of[:2], *said_of[4:]] != expected:
             yield f"{where} has a payer measured as {said_of}, and it is {expected} beside the travel"
         far = said_of[2]
-        if far < 0 and event.meta["recorded_at"] - at > COMPARED:
-            return  # It was decided so late that the place before it may be forgotten: places go by the day.
+        if event.meta["recorded_at"] - at > COMPARED:
+            return  # Decided so late that newer places than the last one may be forgotten: places go by the day.
         if (far < 0) != (km is None) or (km is not None and abs(far - km) > ROUNDED_KM):
             yield f"{where} is said to have travelled {far} km, and it is {km}"
         elif km is not None and said_of[3] != min(FASTEST, far * 3_600 // seconds):
