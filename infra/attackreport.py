@@ -155,7 +155,7 @@ class _Seen:
         self.attackers: Final = frozenset(names)
         self.payments: Final = _by_payment(
             db,
-            "SELECT payment_id, captured_amount, refunded_amount, was_declined, decline_reason, status FROM payments",
+            "SELECT payment_id, currency, amount, captured_amount, refunded_amount, was_declined FROM payments",
             names,
         )
         self.reported: Final = frozenset(
@@ -285,12 +285,9 @@ def _honest(db: Database, seen: _Seen) -> Iterator[Honest]:
     """By currency, what those who attack nobody asked for, and what of it was blocked or looked at."""
     names = sorted(set(seen.verdicts) - seen.attackers)
     amounts = _by_payment(db, "SELECT payment_id, currency, amount FROM payments", names)
-    attackers = _by_payment(
-        db, "SELECT payment_id, currency, amount FROM payments", sorted(seen.attackers)
-    ).values()
     query = "SELECT currency, count(*) AS n, sum(amount) AS amount FROM payments GROUP BY currency ORDER BY currency"
     for row in records(db, query):
-        theirs = [one["amount"] for one in attackers if one["currency"] == row["currency"]]
+        theirs = [one["amount"] for one in seen.payments.values() if one["currency"] == row["currency"]]
         ours = [one for one in names if amounts[one]["currency"] == row["currency"]]
         blocked = [one for one in ours if any(it["verdict"] == "block" for it in seen.verdicts[one])]
         looked_at = sorted(set(ours) - set(blocked))
