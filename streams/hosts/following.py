@@ -203,6 +203,16 @@ async def settled_ends(
         await asyncio.sleep(_LOOK_MS / 1_000)
 
 
+async def settled(cluster: Cluster, places: Sequence[TopicPartition]) -> None:
+    """Return when nothing is open in these partitions. Raises Unavailable."""
+    reader = Follower(cluster)
+    await reader.start()
+    try:
+        await settled_ends(reader, places)
+    finally:
+        await reader.close()
+
+
 async def group_positions(cluster: Cluster, group: str) -> dict[TopicPartition, tuple[int, str]]:
     """What a group has committed: the next offset of each partition, and the remark left with it."""
     client = AIOKafkaAdminClient(**cluster.options())

@@ -30,7 +30,7 @@ from streams.hosts.admission import Keys
 from streams.hosts.clocks import WallClock
 from streams.hosts.cluster import Cluster, stored
 from streams.hosts.engine import Undecidable
-from streams.hosts.following import Follower, settled_ends
+from streams.hosts.following import settled
 from streams.hosts.index import Index, Run, Staged
 from streams.hosts.kafkalog import KafkaLog, group_of
 from streams.hosts.localstate import LocalState
@@ -167,12 +167,7 @@ class KafkaIndex:
 
     async def _settled(self) -> None:
         """Return when nothing is open in the logs, where nobody else writes: what is read now is all that there is."""
-        reader = Follower(self._cluster)
-        try:
-            await reader.start()
-            await settled_ends(reader, [(name, self.number) for name in LOGS])
-        finally:
-            await reader.close()
+        await settled(self._cluster, [(name, self.number) for name in LOGS])
 
     def _restored(self, warm: Warm | None) -> tuple[Index, bool]:
         log = KafkaLog(self._cluster, self._business_time)

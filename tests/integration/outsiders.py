@@ -24,7 +24,7 @@ from streams.edge.networks import Adapter
 from streams.edge.publisher import Publisher
 from streams.hosts.actors import EdgeActor, IndexActor, PublisherActor
 from streams.hosts.cluster import Cluster
-from streams.hosts.following import Follower, settled_ends
+from streams.hosts.following import Follower, settled
 from streams.hosts.house import TICKS_AHEAD, House
 from streams.hosts.index import Run
 from streams.hosts.kafkalog import KafkaLog
@@ -76,19 +76,10 @@ def values(log: MemoryLog | KafkaLog, topic: str, partition: int) -> list[bytes]
 
 def written(cluster: Cluster, topic: str, partitions: int = PARTITIONS) -> list[list[bytes]]:
     """Everything that is committed in a topic, partition by partition."""
-    asyncio.run(_settled(cluster, [(topic, partition) for partition in range(partitions)]))
+    # The broker marks the end of a transaction after it has said that it is committed.
+    asyncio.run(settled(cluster, [(topic, partition) for partition in range(partitions)]))
     with closing(KafkaLog(cluster)) as log:
         return [values(log, topic, partition) for partition in range(partitions)]
-
-
-async def _settled(cluster: Cluster, places: Sequence[TopicPartition]) -> None:
-    """Wait until what is committed can be read: the broker marks the end of a transaction after it has said so."""
-    reader = Follower(cluster)
-    await reader.start()
-    try:
-        await settled_ends(reader, places)
-    finally:
-        await reader.close()
 
 
 class Counting:
@@ -244,10 +235,13 @@ def _has_members(client: AdminClient, group: str) -> bool:
     try:
         return bool(client.describe_consumer_groups([group])[group].result(PATIENCE_SECONDS).members)
     except KafkaException as error:
-        # A broker that has just been away coordinates no group yet.
-        if error.args[0].code() != KafkaError.NOT_COORDINATOR:
-            raise
-        return True
+        match error.args[0].code():
+            case KafkaError.NOT_COORDINATOR:
+                return True  # A broker that has just been away coordinates no group yet.
+            case KafkaError.GROUP_ID_NOT_FOUND:
+                return False  # Nobody has ever quite joined it.
+            case _:
+                raise
 
 
 def forget_positions(cluster: Cluster, groups: Sequence[str]) -> None:

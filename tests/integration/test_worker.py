@@ -36,6 +36,7 @@ from infra.worker.host import Serving, serve
 from infra.worker.samples import Sample, histogram
 from streams.hosts.cluster import Cluster
 from tests.infra.worker.stand_ins import StandIn
+from tests.integration.outsiders import until_empty
 from tests.patience import PATIENCE_SECONDS
 
 ROOT: Final = Path(__file__).resolve().parents[2]
@@ -150,10 +151,7 @@ def members(cluster: Cluster, group: str) -> int:
 
 def until_nobody_is_left(cluster: Cluster, group: str) -> None:
     """Wait until a group is empty: on a slow machine Faust is left before it has said goodbye, and soon forgotten."""
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while members(cluster, group) > 0:
-        assert time.monotonic() < deadline
-        time.sleep(0.5)
+    until_empty(cluster, cluster.topic(group))
 
 
 def topics(cluster: Cluster) -> set[str]:
