@@ -177,7 +177,8 @@ async def _create(bootstrap: str, prefix: str, partitions: int, security: Securi
                     made.append(name)
                 elif code != _ALREADY_EXISTS:
                     raise Unavailable(f"{bootstrap} did not make {name}: {message or f'error {code}'}")
-            await _until_seen(client, {topic.name for topic in missing})
+            described = await _until_seen(client, {topic.name for topic in missing})
+            await _until_served(bootstrap, security, described)
         # Of several brokers the next to be asked may be one that has not heard of them yet.
         async with asyncio.timeout(_SHOWN_BOUND):
             while _lacks(differences := await _differences(client, prefix, partitions)):
@@ -209,10 +210,31 @@ async def _refuse_fewer(client: Any, bootstrap: str, copies: int) -> None:
         )
 
 
-async def _until_seen(client: Any, names: Iterable[str]) -> None:
+async def _until_seen(client: Any, names: set[str]) -> dict[str, Any]:
+    """These topics, when all of them are there."""
     async with asyncio.timeout(_SHOWN_BOUND):
-        while not set(names) <= (await _described(client)).keys():
+        while not names <= (described := await _described(client)).keys():
             await asyncio.sleep(0.05)
+    return {name: described[name] for name in names}
+
+
+async def _until_served(bootstrap: str, security: Security, topics: Mapping[str, Any]) -> None:
+    """Until each partition's leader has its log: metadata tell of both before there is one.
+
+    No transaction is to end in between. Kafka 4.3 tries to write its marker again and again without a pause, and a try
+    that comes just when the log does may stay without an answer for 30 s; behind it wait the markers of all others.
+    """
+    partition = aiokafka().TopicPartition
+    places = [partition(name, part["partition"]) for name in topics for part in topics[name]["partitions"]]
+    asking = aiokafka().AIOKafkaConsumer(
+        *topics, bootstrap_servers=bootstrap, retry_backoff_ms=20, **security
+    )
+    try:
+        await asking.start()
+        # Only a log has an end: until there is one, the library asks again.
+        await asking.end_offsets(places)
+    finally:
+        await asking.stop()
 
 
 async def _described(client: Any) -> dict[str, Any]:
