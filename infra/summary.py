@@ -3,6 +3,7 @@
 import os
 import shutil
 import sys
+from collections import Counter
 from pathlib import Path
 from typing import Any, Final
 
@@ -78,12 +79,14 @@ def _attacks(attacks: AttackReport) -> dict[str, int]:
     }
 
 
-def _percentile(values: list[float], percent: int) -> float | None:
-    """Nearest rank; None where nothing was measured (a run that only reports)."""
-    if not values:
-        return None
-    ordered = sorted(values)
-    return round(ordered[max(0, -(-len(ordered) * percent // 100) - 1)], 3)
+def _percentile(values: Counter[float], percent: int) -> float | None:
+    """Nearest rank among values and how often each was measured; None where nothing was (a run that only reports)."""
+    rank = -(-values.total() * percent // 100)
+    for value, times in sorted(values.items()):
+        rank -= times
+        if rank <= 0:
+            return value
+    return None
 
 
 def print_summary(job: Ran, report: Report, finished: Finished, attacks: AttackReport | None = None) -> None:
