@@ -79,6 +79,12 @@ class Projecting:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
         return self
 
+    @property
+    def pid(self) -> int:
+        """Of its process."""
+        assert self._process is not None
+        return self._process.pid
+
     def check(self) -> None:
         """Raise what ended the projector, where something has: Refused, Unavailable or Broken."""
         assert self._process is not None

@@ -65,7 +65,7 @@ def on_kafka(folder: Path, say: Say) -> dict[str, Any]:
         paced = max(1, round(rate / 2))
         _, calm, _ = by_the_wall(folder, broker.bootstrap, "paced", paced * OPEN_LOOP_SECONDS, paced)
         whole = whole_life(folder, broker.bootstrap)
-        compared = compare(folder / "peers", broker.bootstrap, say=say)
+        compared = compare(folder / "peers", broker, say=say)
     finally:
         stop(data, environment)
     return {

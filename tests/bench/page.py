@@ -4,17 +4,19 @@ The page is written only where every peer was there: half a comparison would be 
 """
 
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 from tests.bench.peers.compare import NAMES, OURS, at_half, fastest
-from tests.bench.peers.systems import BENCH_PYTHON, ROOT
+from tests.bench.peers.systems import BENCH_PYTHON, COUNTERPARTIES, DECIDING, PROJECTING, ROOT
 
 PAGE: Final = ROOT / "docs" / "benchmark.md"
 PLOTS: Final = ROOT / "docs" / "benchmark"
 #: What `make bench` has measured.
 KEPT: Final = ROOT / "bench.json"
+#: What was aimed at, in payments a second.
+TARGET: Final = 5_000
 #: Above this, other work was done beside the run, and the page says so; below, it may have ended just before.
 QUIET_LOAD: Final = 1.0
 
@@ -66,6 +68,7 @@ def lines(figures: Mapping[str, Any]) -> Iterator[str]:
             "and latencies too high, for all."
         )
     yield from _authorizations(figures)
+    yield from budget(figures)
     yield from _floor(figures)
     yield from _parts(figures)
     yield from _recovery(figures["recovery"])
@@ -116,6 +119,38 @@ def _authorizations(figures: Mapping[str, Any]) -> Iterator[str]:
                 f"| {title} | {run['tuning']} | {run['settings']} | {run['rate']:,.0f} | {run['processor_us']:,.0f} "
                 f"| {at_half(run)['p99_ms']:,.0f} ms | {run['repeated']} |"
             )
+
+
+def budget(figures: Mapping[str, Any]) -> Iterator[str]:
+    """Where a payment's processor time goes, and how much of it a target would leave."""
+    budgets = {name: fastest(figures["peers"][name])["budget_us"] for name in TITLES}
+    ours, second = budgets[OURS], figures["cores"] * 1_000_000
+    sums = [sum(budget.values()) for budget in budgets.values()]
+    yield from ("", "## What the cores are spent on", "")
+    yield "Microseconds of a core for a payment, in the burst of each system's fastest tuning."
+    yield from ("", f"| | {' | '.join(title for title, _ in TITLES.values())} |", "|---|---:|---:|---:|---:|")
+    yield from (_row(part, [budget.get(part, 0) for budget in budgets.values()]) for part in ours)
+    yield _row("all", sums)
+    yield _row("payments a second, were the cores spent on nothing else", [second / one for one in sums])
+    given = second / TARGET
+    outside = sum(taken for part, taken in ours.items() if part not in (DECIDING, PROJECTING, COUNTERPARTIES))
+    codec = figures["floor_codec_us"]
+    left = given - outside - codec
+    yield from (
+        "",
+        f"At {TARGET:,} payments a second {figures['cores']} cores have {given:,.0f} µs for one. Broker,",
+    )
+    yield f"line to the networks and whoever asks take {outside:,.0f} of them, the codec of its records {codec:,.0f}:"
+    yield (
+        f"{left:,.0f} are left to decide and to project."
+        if left > 0
+        else f"{-left:,.0f} more than there are, before anything is decided or projected."
+    )
+    yield f"All that is done for one takes {sum(ours.values()) / given:.1f} times as many cores."
+
+
+def _row(what: str, values: Sequence[float]) -> str:
+    return f"| {what} | {' | '.join(f'{value:,.0f}' for value in values)} |"
 
 
 def _floor(figures: Mapping[str, Any]) -> Iterator[str]:

@@ -314,6 +314,7 @@ def about() -> dict[str, Any]:
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "commit": commit,
         "machine": f"{os.cpu_count()} x {model}",
+        "cores": os.cpu_count(),
         "load_before": os.getloadavg()[0],
         "python": platform.python_version(),
         "versions": {name: version(name) for name in ("duckdb", "fastavro", "msgspec", "numpy")},

@@ -97,7 +97,7 @@ def test_the_time_line_finds_the_silence() -> None:
     """Ten outcomes a second; killed at 2 s, nothing until 5 s, late answers until 6 s."""
     at = [0.1 * number for number in range(20)] + [5.0 + 0.1 * number for number in range(20)]
     latencies = [10.0] * 20 + [3_000.0] * 11 + [10.0] * 9
-    told = time_line(Timed(40, 7.0, latencies, at, 0.0), 2.0)
+    told = time_line(Timed(40, 7.0, latencies, at, {}), 2.0)
     assert (3.0, 4.0) == (told["silent_seconds"], told["recovered_seconds"])
     assert 40 == sum(told["outcomes_per_second"]) * told["step_seconds"]
 
@@ -134,3 +134,18 @@ def test_half_a_comparison_makes_no_page() -> None:
     """Where a peer could not run, the page of an earlier run stays as it is."""
     peers = {name: [run_at(100.0)] for name in NAMES if name != "quix"}
     assert page.publish({"peers": peers}).startswith("No page: without quix")
+
+
+def test_the_page_says_what_the_cores_are_spent_on() -> None:
+    """By part and system, what all of it comes to, and what a target would leave."""
+    ours = {"deciding": 300.0, "line to the networks": 50.0, "projector": 200.0, "broker": 150.0}
+    runs = {name: [{**run_at(100.0), "budget_us": {"deciding": 400.0}}] for name in NAMES}
+    runs[OURS] = [{**run_at(100.0), "budget_us": ours}]
+    told = "\n".join(page.budget({"peers": runs, "cores": 2, "floor_codec_us": 80.0}))
+    assert "| projector | 200 | 0 | 0 | 0 |\n" in told
+    assert (
+        "| payments a second, were the cores spent on nothing else | 2,857 | 5,000 | 5,000 | 5,000 |" in told
+    )
+    assert "2 cores have 400 µs" in told
+    assert "\n120 are left" in told
+    assert told.endswith("takes 1.8 times as many cores.")

@@ -15,11 +15,11 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from infra.kafka.broker import Jvm, start, stop
+from infra.kafka.broker import Cluster, Jvm, start, stop
 from tests.bench.figures import percentile
 from tests.bench.peers import floor, recovery, work
 from tests.bench.peers.driver import Driver, Timed
-from tests.bench.peers.systems import PEERS, System, Tallystick, Tuning, missing
+from tests.bench.peers.systems import DECIDING, PEERS, System, Tallystick, Tuning, missing
 from tests.bench.peers.tunings import ALONE, TUNINGS
 from tests.bench.peers.work import Outcome
 
@@ -48,9 +48,10 @@ class Ran(NamedTuple):
 
 
 def compare(
-    folder: Path, bootstrap: str, only: Sequence[str] = NAMES, seconds: float = SECONDS, say: Say = print
+    folder: Path, broker: Cluster, only: Sequence[str] = NAMES, seconds: float = SECONDS, say: Say = print
 ) -> dict[str, Any]:
     """Figures of all that can be compared here, Tallystick first."""
+    bootstrap = broker.bootstrap
     bodies = work.requests(
         int(PAYMENTS * seconds / SECONDS) + max(one.first_payments for one in (Tallystick, *PEERS)) + PROBE
     )
@@ -74,7 +75,7 @@ def compare(
                 else peer(bootstrap, place, prefix, tuning)
             )
             try:
-                ran = run(system, bootstrap, bodies, seconds)
+                ran = run(system, broker, bodies, seconds)
             except RuntimeError as error:
                 if peer is None:
                     raise
@@ -89,7 +90,7 @@ def compare(
             say(f"  {ran.figures['rate']:.0f}/s, p99 {at_half(ran.figures)['p99_ms']} ms at half of it")
         if peer is None:
             figures |= floor.floor(bootstrap, f"{OURS}-0", seconds)
-            figures["path_alone"] = alone(folder / "alone", bootstrap, bodies, names, seconds, say)
+            figures["path_alone"] = alone(folder / "alone", broker, bodies, names, seconds, say)
             rate = max(one["rate"] for one in tables[OURS]) * HALF
             figures["recovery"] = recovery.kill(folder / "kill", bootstrap, bodies, names, rate)
     return figures | summary(tables, figures) | {"peers": tables, "peers_skipped": skipped}
@@ -97,7 +98,7 @@ def compare(
 
 def alone(
     folder: Path,
-    bootstrap: str,
+    broker: Cluster,
     bodies: Sequence[Any],
     names: Mapping[str, str],
     seconds: float,
@@ -105,14 +106,14 @@ def alone(
 ) -> dict[str, Any]:
     """Ours without whatever the peers do not have beside them: the ratio is of the path, not of the house."""
     say(f"{OURS}, {ALONE.name}")
-    ran = run(Tallystick(bootstrap, folder, "alone", ALONE, names), bootstrap, bodies, seconds)
+    ran = run(Tallystick(broker.bootstrap, folder, "alone", ALONE, names), broker, bodies, seconds)
     return ran.figures
 
 
-def run(system: System, bootstrap: str, bodies: Sequence[Any], seconds: float) -> Ran:
+def run(system: System, broker: Cluster, bodies: Sequence[Any], seconds: float) -> Ran:
     """One system from its start to its end."""
     with system:
-        driver = Driver(system, bootstrap)
+        driver = Driver(system, broker.bootstrap, [node.process.pid for node in broker.nodes])
         try:
             left = iter(bodies)
 
@@ -137,7 +138,10 @@ def run(system: System, bootstrap: str, bodies: Sequence[Any], seconds: float) -
         "payments": burst.payments,
         "rate": round(burst.rate, 1),
         "repeated": driver.repeated,
-        "processor_us": round(1e6 * burst.processor / burst.payments, 1),
+        "processor_us": round(1e6 * burst.processor[DECIDING] / burst.payments, 1),
+        "budget_us": {
+            part: round(1e6 * taken / burst.payments, 1) for part, taken in burst.processor.items()
+        },
         "loads": loads,
     }
     return Ran(figures, outcomes)
@@ -145,7 +149,7 @@ def run(system: System, bootstrap: str, bodies: Sequence[Any], seconds: float) -
 
 def burst_size(probed: Timed, seconds: float) -> int:
     """Payments that take so many seconds of a core, if they do not take much longer."""
-    busy = seconds * probed.payments / max(probed.processor, 0.01)
+    busy = seconds * probed.payments / max(probed.processor[DECIDING], 0.01)
     return min(MOST, max(LEAST, min(int(busy), int(PATIENCE * seconds * probed.rate))))
 
 
@@ -212,7 +216,7 @@ def main() -> None:
         data = Path(folder) / "kafka"
         broker = start(data, environment, None, Jvm.FAST)
         try:
-            figures = compare(Path(folder), broker.bootstrap, given.only.split(","), given.seconds)
+            figures = compare(Path(folder), broker, given.only.split(","), given.seconds)
         finally:
             stop(data, environment)
     text = json.dumps(figures, indent=2)

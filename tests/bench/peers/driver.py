@@ -6,7 +6,7 @@ sent, whenever it was, to the moment at which its outcome was read committed (op
 
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -19,6 +19,9 @@ from tests.bench.peers.work import PARTITIONS, Outcome, name_of, now, stamped
 
 #: Microseconds between the requests of one burst by their own time: in order, and before those of whatever follows.
 BURST_APART: Final = 10
+#: What takes processor time beside the processes of a system.
+BROKER: Final = "broker"
+DRIVER: Final = "requests in, outcomes out"
 _FETCH: Final = 2_000
 _WAIT_SECONDS: Final = 0.002
 _FLUSH_SECONDS: Final = 5.0
@@ -30,14 +33,14 @@ class Timed(NamedTuple):
     """What a phase took: payments, seconds from the first request's moment to the last outcome, latencies in ms.
 
     ``at`` are the seconds since the first moment at which outcomes came, in their order; ``processor`` the seconds of a
-    core that the deciding processes took.
+    core that processes took, by what they do.
     """
 
     payments: int
     seconds: float
     latencies: list[float]
     at: list[float]
-    processor: float
+    processor: Mapping[str, float]
 
     @property
     def rate(self) -> float:
@@ -48,8 +51,10 @@ class Timed(NamedTuple):
 class Driver:
     """Feeds one system, and reads what it commits."""
 
-    def __init__(self, system: System, bootstrap: str) -> None:
+    def __init__(self, system: System, bootstrap: str, broker: Sequence[int] = ()) -> None:
+        """``broker``: its processes, whose processor time is told as well."""
         self._system = system
+        self._beside = {BROKER: broker, DRIVER: (os.getpid(),)}
         self._bootstrap = bootstrap
         self._producer = Producer(
             {
@@ -103,7 +108,7 @@ class Driver:
         step = 0.0 if rate is None else 1 / rate
         for number, (name, _, _) in enumerate(encoded):
             moments.setdefault(name, number * step)
-        before = sum(map(processor_seconds, self._system.pids()))
+        before = self._processor()
         began = time.monotonic()
         patience_ends = began + PATIENCE_SECONDS + len(encoded) * step
         latencies: list[float] = []
@@ -121,8 +126,12 @@ class Driver:
                     latencies.append((at[-1] - moment) * 1_000)
             meanwhile(time.monotonic() - began)
             self._look(patience_ends, len(moments) - len(latencies))
-        processor = sum(map(processor_seconds, self._system.pids())) - before
+        processor = {part: seconds - before[part] for part, seconds in self._processor().items()}
         return Timed(len(moments), at[-1], latencies, at, processor)
+
+    def _processor(self) -> dict[str, float]:
+        parts = {**self._system.pids(), **self._beside}
+        return {part: sum(map(processor_seconds, pids)) for part, pids in parts.items() if pids}
 
     def _encoded(self, requests: Sequence[PaymentRequest]) -> list[tuple[str, int, bytes]]:
         names = map(name_of, requests)

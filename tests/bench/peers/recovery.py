@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from events.requests import PaymentRequest
 from tests.bench.peers.driver import Driver, Timed
-from tests.bench.peers.systems import Tallystick
+from tests.bench.peers.systems import DECIDING, Tallystick
 from tests.bench.peers.tunings import OURS
 
 SECONDS: Final = 26.0
@@ -36,7 +36,7 @@ def kill(
     def strike(seconds: float) -> None:
         if seconds >= KILL_AT and not killed:
             killed.append(seconds)
-            os.kill(system.pids()[0], signal.SIGKILL)
+            os.kill(system.pids()[DECIDING][0], signal.SIGKILL)
 
     with system:
         driver = Driver(system, bootstrap)

@@ -48,6 +48,12 @@ JAR_FOLDER: Final = HERE / "kafka_streams" / "target"
 #: As much as the broker may have, and the collector that Java takes of itself on such a machine.
 JVM: Final = ("-Xms256m", "-Xmx768m")
 
+#: What processes do: those of a system decide, and others work beside them.
+DECIDING: Final = "deciding"
+LINE: Final = "line to the networks"
+PROJECTING: Final = "projector"
+COUNTERPARTIES: Final = "bank and clearing house"
+
 #: Settings of ours: whether the codec is compiled, and whether anybody works beside worker and line to the networks.
 CODEC: Final = "codec"
 BESIDE: Final = "beside"
@@ -57,6 +63,7 @@ _OUTCOME_HEADERS: Final = headers_of(_OUTCOMES)
 _TOLD_HEADERS: Final = headers_of((*_OUTCOMES, RiskAssessed))
 _WORDS: Final = {PaymentAuthorized: "authorized", PaymentDeclined: "declined"}
 _TOPICS: Final = ("requests", "payments", "submissions", "replies", "outcomes", "refused")
+_NETWORK: Final = "network"
 _STOP_SECONDS: Final = 15.0
 _JOIN_SECONDS: Final = 90.0
 _LOOK_SECONDS: Final = 0.2
@@ -105,8 +112,8 @@ class System(Protocol):
     def look(self) -> None:
         """Raise where a process has ended that should run."""
 
-    def pids(self) -> list[int]:
-        """The processes that decide: of which processor time is told."""
+    def pids(self) -> Mapping[str, Sequence[int]]:
+        """Its processes, by what they do."""
 
     def __enter__(self) -> Self: ...
 
@@ -143,6 +150,7 @@ class Tallystick:
         self.requests_topic = f"{prefix}.payments.requests"
         self.outcomes_topic = f"{prefix}.payments"
         self._running = ExitStack()
+        self._projecting: Projecting | None = None
         self.house = Supervisor(self.job.state / "output", restart_killed=True)
 
     def __enter__(self) -> Self:
@@ -153,7 +161,7 @@ class Tallystick:
         if BESIDE in self.tuning.settings:
             start_on_the_wall(self.job, self.house, ["adapter"], self._environment())
         else:
-            self._running.enter_context(
+            self._projecting = self._running.enter_context(
                 Projecting(self.job.cluster.address, self.job.store, self.job.partitions)
             )
             start_on_the_wall(self.job, self.house, environment=self._environment())
@@ -200,8 +208,14 @@ class Tallystick:
     def look(self) -> None:
         self.house.look()
 
-    def pids(self) -> list[int]:
-        return [member.pid for name, member in self.house.members.items() if name.startswith("worker-")]
+    def pids(self) -> Mapping[str, Sequence[int]]:
+        members = self.house.members
+        return {
+            DECIDING: [member.pid for name, member in members.items() if name.startswith("worker-")],
+            LINE: [members["adapter"].pid],
+            COUNTERPARTIES: [members[name].pid for name in ("counterparties",) if name in members],
+            PROJECTING: [] if self._projecting is None else [self._projecting.pid],
+        }
 
 
 @cache
@@ -273,7 +287,7 @@ class Peer:
             self._prefix,
             str(SEED),
         ]
-        self._start("network", network, environment)
+        self._start(_NETWORK, network, environment)
         for number in range(self.tuning.processes):
             state = {"PEER_STATE": str(self._folder / f"state-{number}")}
             self._start(f"{self.name}-{number}", self.command(number), {**environment, **state})
@@ -333,8 +347,9 @@ class Peer:
                 said = (self._folder / f"{name}.log").read_text("utf-8", "replace")[-2_000:]
                 raise RuntimeError(f"{name} ended with {process.returncode}: {said}")
 
-    def pids(self) -> list[int]:
-        return [process.pid for name, process in self._processes.items() if name != "network"]
+    def pids(self) -> Mapping[str, Sequence[int]]:
+        deciding = [process.pid for name, process in self._processes.items() if name != _NETWORK]
+        return {DECIDING: deciding, LINE: [self._processes[_NETWORK].pid]}
 
 
 class Faust(Peer):
