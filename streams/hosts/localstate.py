@@ -11,16 +11,17 @@ and its successor finds the file damaged.
 
 import logging
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+from threading import RLock
 from typing import Final
 from urllib.parse import quote
 
 import msgspec
 
 from events.errors import LogDamaged, TallystickError, Unavailable
-from streams.features.shelf import NOTHING, Cold, Cupboard
+from streams.features.shelf import NOTHING, Cold, Cupboard, Moves
 from streams.hosts.cupboards import ERRORS, SCHEMA, Tables
 from streams.hosts.log import Log, ends_with
 from streams.hosts.snapshots import Spilled, unseal
@@ -50,8 +51,17 @@ class Kept(msgspec.Struct, frozen=True):
 _KEPT: Final = msgspec.msgpack.Decoder(Kept)
 
 
+class LetGo(Unavailable):
+    """Whoever restores or keeps has been told to end: the place may be somebody else's by now."""
+
+
 class LocalState:
-    """The place of one owner's snapshot and cold rows in a folder. Used by one thread at a time."""
+    """The place of one owner's snapshot and cold rows in a folder.
+
+    Used by one thread; another may close it meanwhile. An index whose partitions are taken away while it is restored
+    is let go of at once, and the thread that restores it cannot be stopped: what it does next raises LetGo. It must
+    not write any more, for the place is its successor's, and SQLite does not survive being closed under its hands.
+    """
 
     def __init__(self, folder: Path, owner: str) -> None:
         self.path = folder / f"{owner.replace('/', '-')}.state"
@@ -59,39 +69,57 @@ class LocalState:
         self._db: sqlite3.Connection | None = None
         self._tables: Tables | None = None
         self._unfit = False
+        self._closed = False
+        self._using = RLock()
 
     def keep(
         self, spilled: Spilled, ends: Mapping[str, int], chains: Mapping[str, bytes], events: int
     ) -> bool:
-        """Replace what was kept; False where that was not possible, which is said, and costs memory and time."""
+        """Replace what was kept; False where that was not possible, which is said, and costs memory and time.
+
+        Raises LetGo.
+        """
+        kept = Kept(dict(ends), dict(chains), events, spilled.cold, spilled.snapshot)
         try:
-            tables, db = self._opened()
-            kept = Kept(dict(ends), dict(chains), events, spilled.cold, spilled.snapshot)
-            db.execute("BEGIN IMMEDIATE")
-            try:
-                db.execute("DELETE FROM kept")
-                db.execute("INSERT INTO kept VALUES (?)", (msgspec.msgpack.encode(kept),))
-                tables.apply(self._owner, spilled.moves)
-                db.execute("COMMIT")
-            except BaseException:
-                tables.forget_numbers()
-                with suppress(*ERRORS):  # A full disk has ended the transaction already.
-                    db.execute("ROLLBACK")
-                raise
+            with self._using:
+                self._replace(kept, spilled.moves)
+        except LetGo:
+            raise
         except (OSError, TallystickError, *ERRORS) as error:
             LOGGER.warning("no snapshot was kept at %s: %s", self.path, error)
             return False
         return True
 
+    def _replace(self, kept: Kept, moves: Sequence[Moves]) -> None:
+        tables, db = self._opened()
+        db.execute("BEGIN IMMEDIATE")
+        try:
+            db.execute("DELETE FROM kept")
+            db.execute("INSERT INTO kept VALUES (?)", (msgspec.msgpack.encode(kept),))
+            tables.apply(self._owner, moves)
+            db.execute("COMMIT")
+        except BaseException:
+            tables.forget_numbers()
+            with suppress(*ERRORS):  # A full disk has ended the transaction already.
+                db.execute("ROLLBACK")
+            raise
+
     def fitting(self, log: Log, partition: int) -> Kept | None:
-        """What was kept, where the log agrees with it; the file is replaced by the next that is kept otherwise."""
-        self.close()
+        """What was kept, where the log agrees with it; the file is replaced by the next that is kept otherwise.
+
+        Raises LetGo.
+        """
+        with self._using:
+            self._release()
         if not self.path.exists():
             return None
         try:
-            kept = self._read()
+            with self._using:
+                kept = self._read()
             if unseal(kept.snapshot) is None:
                 return self._unused("it was written by another version")
+        except LetGo:
+            raise
         except Unavailable as error:
             return self._unused(f"it cannot be read ({error})")
         except (msgspec.MsgspecError, LogDamaged):
@@ -107,26 +135,43 @@ class LocalState:
     # -- the cupboard: the cold rows of what was found or kept last ----------------------------------
 
     def get(self, shelf: str, key: str) -> Cold | None:
-        return self._cupboard().get(shelf, key)
+        with self._using:
+            return self._cupboard().get(shelf, key)
 
     def filed(self, shelf: str, day: int) -> list[str]:
-        return self._cupboard().filed(shelf, day)
+        with self._using:
+            return self._cupboard().filed(shelf, day)
 
     def rows(self, shelf: str) -> Iterator[Cold]:
         return self._cupboard().rows(shelf)
 
     def _cupboard(self) -> Cupboard:
+        self._go_on()
         return NOTHING if self._tables is None else self._tables.cupboard(self._owner)
+
+    def _go_on(self) -> None:
+        if self._closed:
+            raise LetGo(f"{self.path} was let go of")
 
     # -- the file ------------------------------------------------------------------------------------
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Let go of the file for good. What another thread does with it is broken off."""
+        self._closed = True
+        db = self._db
+        if db is not None:
+            with suppress(*ERRORS, sqlite3.ProgrammingError):  # Meanwhile it may have been released.
+                db.interrupt()
+        with self._using:
+            self._release()
+
+    def _release(self) -> None:
         db, self._db, self._tables = self._db, None, None
         if db is not None:
             db.close()
 
     def _opened(self) -> tuple[Tables, sqlite3.Connection]:
+        self._go_on()
         if self._db is None or self._tables is None:
             if self._unfit:
                 for path in (self.path, self.path.with_name(f"{self.path.name}-journal")):
@@ -166,6 +211,8 @@ class LocalState:
         return kept
 
     def _failure(self, error: Exception) -> TallystickError:
+        if self._closed:
+            return LetGo(f"{self.path} was let go of")
         if getattr(error, "sqlite_errorcode", sqlite3.SQLITE_IOERR) & 0xFF in _DAMAGED:
             return LogDamaged(f"{self.path}: {error}")
         return Unavailable(f"{self.path}: {error}")
@@ -174,6 +221,7 @@ class LocalState:
         LOGGER.warning(
             "the snapshot %s is not used: %s; the log is folded from its beginning", self.path, why
         )
-        self.close()
+        with self._using:
+            self._release()
         self._unfit = True
         return None

@@ -21,9 +21,9 @@ FORMAT: Final = 5
 #: How many events a log grows by until its index is worth another snapshot...
 SNAPSHOT_EVENTS: Final = 100_000
 #: ...or one for so many bytes of the last one, where that is more: what is hot is written again each time, and may not
-#: cost more than a share of the work between (2.3 ns a byte beside some 60 µs an event). Not fewer: what stays in memory
-#: until the next one is what came since the one before, some 100 bytes an event, and with as many as that the two make
-#: each other grow for ever (40 MB after 60,000 payments, and no end).
+#: cost more than a share of the work between (2.3 ns a byte beside some 60 µs an event). Not fewer: what has come since
+#: the one before stays in memory until the next, some 100 bytes an event, and where these buy no more than one event
+#: the two make each other grow for ever (40 MB after 60,000 payments, and no end).
 SNAPSHOT_BYTES: Final = 500
 
 

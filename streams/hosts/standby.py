@@ -320,6 +320,8 @@ class Standby:
             if warm is not None and self.following.get(number) is following:
                 self._warm[number] = warm
                 self._changed.set()
+            elif warm is not None:
+                warm.close()
 
     def _begun(self, number: int) -> Warm | None:
         warm = Warm(Index(number, self._run, self._keys))

@@ -162,34 +162,33 @@ def _from(folder: Path, run: Run, payments: int) -> Measured:
 
 
 def _had_back(log: Beside, run: Run, keys: Keys, folder: Path, payments: int) -> Measured:
-    def begun(local: LocalState) -> Warm:
+    def begun(name: str) -> Warm:
         warm = Warm(Index(0, run, keys))
-        warm.begin(log, local)
+        warm.begin(log, LocalState(folder / name, "index/0"))
         return warm
 
-    kept = LocalState(folder / "kept", "index/0")
     before = resident(os.getpid())
     with clock() as folding:
-        warm = begun(kept)
+        warm = begun("kept")
         warm.go_on(log)
     memory = (resident(os.getpid()) - before) / 1024
     index = warm.index
     chains = {name: log.read(name, 0, end - 1, 1)[0].chain for name, end in index.log_ends.items()}
     with clock() as sealing:
         spilled = index.spill()
-    if not kept.keep(spilled, index.log_ends, chains, warm.events):
+    if not warm.local.keep(spilled, index.log_ends, chains, warm.events):
         raise SystemExit("the snapshot was not kept")
     events = index.restored
     warm.close()
     del warm, index
     with clock() as reading:
-        again = begun(kept)
+        again = begun("kept")
         again.go_on(log)
     if again.index.restored:
         raise SystemExit("the snapshot was not used")
     again.close()
     del again
-    standby = begun(LocalState(folder / "standby", "index/0"))
+    standby = begun("standby")
     _follow(standby, log)
     with clock() as taking_over:
         if not standby.catch_up(log):

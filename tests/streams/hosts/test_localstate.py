@@ -2,17 +2,20 @@
 
 import sqlite3
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Event
 
 import pytest
 
 from events.errors import LogDamaged, Unavailable
 from streams.features.shelf import Shelf
 from streams.hosts.index import BEHAVIOUR
-from streams.hosts.localstate import LocalState
+from streams.hosts.localstate import LetGo, LocalState
 from streams.hosts.log import Append
 from streams.hosts.memory import MemoryLog
 from streams.hosts.snapshots import FORMAT, IndexSnapshot, Spilled, seal
+from tests.patience import PATIENCE_SECONDS
 
 OWNER = "index/0"
 
@@ -67,6 +70,32 @@ def test_what_was_kept_is_found_again(tmp_path: Path, log: MemoryLog) -> None:
     again.close()
 
 
+def test_whoever_is_let_go_of_writes_no_more(tmp_path: Path, log: MemoryLog) -> None:
+    """An index is let go of while a thread restores it: neither dies, and the place is its successor's."""
+    for time in range(20):
+        worker = Worker(tmp_path / str(time), log).with_cold_rows()
+        busy = Event()
+
+        def restore(worker: Worker = worker, busy: Event = busy) -> None:
+            while worker.local.fitting(log, 0) is not None:
+                worker.shelf["key 007"] += 1
+                worker.keep()
+                busy.set()
+
+        with ThreadPoolExecutor(1) as pool:
+            restoring = pool.submit(restore)
+            assert busy.wait(PATIENCE_SECONDS)
+            worker.local.close()
+            with pytest.raises(LetGo, match="was let go of"):
+                restoring.result(PATIENCE_SECONDS)
+        successor = LocalState(tmp_path / str(time), OWNER)
+        assert successor.fitting(log, 0) is not None
+        successor.close()
+        for use in (worker.keep, lambda worker=worker: worker.shelf["key 500"]):
+            with pytest.raises(LetGo):
+                use()
+
+
 def test_nothing_was_kept(tmp_path: Path, log: MemoryLog, caplog: pytest.LogCaptureFixture) -> None:
     """The usual beginning: no word of it."""
     assert LocalState(tmp_path / "none", OWNER).fitting(log, 0) is None
@@ -115,8 +144,9 @@ def test_a_damaged_file_is_not_used_and_replaced(
     assert successor.local.fitting(log, 0) is None
     assert caplog.text.count("is not used") == 1
     successor.with_cold_rows().local.close()
-    assert successor.local.fitting(log, 0) is not None
-    successor.local.close()
+    again = LocalState(tmp_path, OWNER)
+    assert again.fitting(log, 0) is not None
+    again.close()
 
 
 @pytest.mark.parametrize("others", [0, 2, 4])
