@@ -59,6 +59,8 @@ DAY_AT: Final = start_of(DAY_ON)
 REFERENCE_LEAD: Final = 15 * MINUTE
 MOST_PAYMENTS: Final = 2_000_000
 MOST_DAYS: Final = 1_000
+#: Days after which the same customers have all come again.
+_MONTH: Final = 30
 PROGRESS_EVERY: Final = 1_000
 #: Of the first day. Early enough for its late and repeated deliveries to come on the same day, the fifth after.
 LAST_FOLLOW_UP_AT: Final = DAY_AT + 6 * DAY - HOUR
@@ -173,7 +175,8 @@ class _Day:
         self.begun = 0
         self.seed = seed
         self.draw = Random(seed).random  # noqa: S311 - a scenario must come again, nothing is kept secret
-        self.cards = Cards(seed, payments)
+        # A year has as many cards as a month.
+        self.cards = Cards(seed, -(-payments * min(days, _MONTH) // days))
         self.introduced = Introduced(seed)
         self.carried = {
             (brand, currency)

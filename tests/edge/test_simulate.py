@@ -262,6 +262,17 @@ def test_payments_are_spread_over_the_days_that_are_asked_for() -> None:
     assert list(simulate(200, seed=7)) == list(simulate(200, seed=7, days=1))
 
 
+def test_customers_come_back() -> None:
+    """Thrice as many payments in thrice the days are made with as many cards, once a month is over."""
+
+    def cards(payments: int, days: int) -> int:
+        entries = (row.entry for row in simulate(payments, seed=7, days=days))
+        return len({entry.card_id for entry in entries if isinstance(entry, PaymentRequest)})
+
+    month = cards(1_500, 30)
+    assert month < cards(4_500, 90) < 1.8 * month < cards(4_500, 30)
+
+
 @pytest.mark.parametrize(("payments", "days"), [(10, 0), (10, 11), (5_000, 1_001)])
 def test_what_are_no_days_is_refused(payments: int, days: int) -> None:
     """Before a row is written."""
