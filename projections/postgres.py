@@ -9,7 +9,7 @@ nothing to escape, and one search over the joined column finds that out.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, Self
 
@@ -213,7 +213,7 @@ class PostgresStore(SqlStore):
 
     def close(self) -> None:
         """Let go of the database; so does a process that dies."""
-        self.connection.close()
+        _disown(self.connection)
 
 
 def _own(connection: "Connection[Any]", shown: str) -> None:
@@ -233,12 +233,21 @@ def _own(connection: "Connection[Any]", shown: str) -> None:
     )
 
 
+def _disown(connection: "Connection[Any]") -> None:
+    """Let another process write, and go. The server only notices later that a connection was closed."""
+    with suppress(load().Error):
+        connection.execute("SELECT pg_advisory_unlock_all()")
+    connection.close()
+
+
 def remove(address: str, shown: str) -> None:
     """Drop every view and table, where there is a store. The schemas stay, and with them who may read what comes next.
 
     Raises as the store does, and Refused where somebody's own view stands on one of ours.
     """
-    with closing(connect(address, shown, _SESSION)) as connection, explaining(shown):
+    with ExitStack() as left, explaining(shown):
+        connection = connect(address, shown, _SESSION)
+        left.callback(_disown, connection)
         _own(connection, shown)
         if not holds_a_store(connection, shown):
             return

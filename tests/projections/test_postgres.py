@@ -224,6 +224,14 @@ def test_to_remove_nothing_is_no_mistake(database: str, postgres: Server) -> Non
         remove(address, "it")
 
 
+def test_who_has_closed_a_store_is_not_in_the_way(database: str, postgres: Server) -> None:
+    """Not for a moment, though the server learns of it later that a connection has gone."""
+    address = postgres.address(database)
+    for _ in range(20):
+        PostgresStore.open(address, "it").close()
+        remove(address, "it")
+
+
 def test_columns_say_what_they_hold(postgres_stores: PostgresStores) -> None:
     """Also those of the views, for that is where dashboards look."""
     with postgres_stores.empty() as store:
