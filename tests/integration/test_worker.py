@@ -393,8 +393,10 @@ def test_two_workers_share_a_house(cluster: Cluster, tmp_path: Path) -> None:
             tick = one.metric("tallystick_tick", index=str(owned))
             one.until("/metrics", lambda *_: one.metric("tallystick_tick", index=str(owned)) > tick > 0)
             second.send_signal(signal.SIGTERM)
-            assert ("", "") == second.communicate(timeout=PATIENCE_SECONDS)
-            assert 0 == second.returncode
+            out, said = second.communicate(timeout=PATIENCE_SECONDS)
+            # On a machine that is busy Faust takes longer than it is given to leave.
+            assert all("Faust did not stop within" in line for line in said.splitlines())
+            assert ("", 0) == (out, second.returncode)
         one.until("/health", lambda _, text: '"ready":true' in text and '"indexes":[0,1]' in text)
         first.send_signal(signal.SIGINT)
         _, said = first.communicate(timeout=PATIENCE_SECONDS)
