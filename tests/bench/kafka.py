@@ -20,7 +20,7 @@ from events.lifecycle import PaymentRequested
 from events.wire import HEADER_BYTES, decode_event, headers_of
 from infra.clusterjob import ClusterJob, make_topics, run_on_kafka
 from infra.job import simulated_day
-from infra.kafka.broker import Jvm, start, stop
+from infra.kafka.broker import Jvm, start, status, stop
 from infra.kafka.distribution import find
 from infra.projecting import Projecting
 from infra.stores import in_file
@@ -65,7 +65,7 @@ def on_kafka(folder: Path, say: Say) -> dict[str, Any]:
         paced = max(1, round(rate / 2))
         _, calm, _ = by_the_wall(folder, broker.bootstrap, "paced", paced * OPEN_LOOP_SECONDS, paced)
         whole = whole_life(folder, broker.bootstrap)
-        compared = compare(folder / "peers", broker, say=say)
+        compared = compare(folder / "peers", status(data, environment), say=say)
     finally:
         stop(data, environment)
     return {

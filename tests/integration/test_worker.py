@@ -394,8 +394,8 @@ def test_two_workers_share_a_house(cluster: Cluster, tmp_path: Path) -> None:
             one.until("/metrics", lambda *_: one.metric("tallystick_tick", index=str(owned)) > tick > 0)
             second.send_signal(signal.SIGTERM)
             out, said = second.communicate(timeout=PATIENCE_SECONDS)
-            # On a machine that is busy Faust takes longer than it is given to leave.
-            assert all("Faust did not stop within" in line for line in said.splitlines())
+            # On a machine that is busy Faust leaves late, or stumbles over a group that changes meanwhile.
+            assert all("Faust did not stop" in line or "Faust left" in line for line in said.splitlines())
             assert ("", 0) == (out, second.returncode)
         one.until("/health", lambda _, text: '"ready":true' in text and '"indexes":[0,1]' in text)
         first.send_signal(signal.SIGINT)

@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from infra.kafka.broker import Cluster, Jvm, start, stop
+from infra.kafka.broker import Jvm, Status, start, status, stop
 from tests.bench.figures import percentile
 from tests.bench.peers import floor, recovery, work
 from tests.bench.peers.driver import Driver, Timed
@@ -48,7 +48,7 @@ class Ran(NamedTuple):
 
 
 def compare(
-    folder: Path, broker: Cluster, only: Sequence[str] = NAMES, seconds: float = SECONDS, say: Say = print
+    folder: Path, broker: Status, only: Sequence[str] = NAMES, seconds: float = SECONDS, say: Say = print
 ) -> dict[str, Any]:
     """Figures of all that can be compared here, Tallystick first."""
     bootstrap = broker.bootstrap
@@ -98,7 +98,7 @@ def compare(
 
 def alone(
     folder: Path,
-    broker: Cluster,
+    broker: Status,
     bodies: Sequence[Any],
     names: Mapping[str, str],
     seconds: float,
@@ -110,10 +110,10 @@ def alone(
     return ran.figures
 
 
-def run(system: System, broker: Cluster, bodies: Sequence[Any], seconds: float) -> Ran:
+def run(system: System, broker: Status, bodies: Sequence[Any], seconds: float) -> Ran:
     """One system from its start to its end."""
     with system:
-        driver = Driver(system, broker.bootstrap, [node.process.pid for node in broker.nodes])
+        driver = Driver(system, broker.bootstrap, [one.pid for one in broker.brokers])
         try:
             left = iter(bodies)
 
@@ -214,9 +214,9 @@ def main() -> None:
     environment = {name: value for name, value in os.environ.items() if name != "KAFKA_BOOTSTRAP"}
     with tempfile.TemporaryDirectory(prefix="tallystick-peers-") as folder:
         data = Path(folder) / "kafka"
-        broker = start(data, environment, None, Jvm.FAST)
+        start(data, environment, None, Jvm.FAST)
         try:
-            figures = compare(Path(folder), broker, given.only.split(","), given.seconds)
+            figures = compare(Path(folder), status(data, environment), given.only.split(","), given.seconds)
         finally:
             stop(data, environment)
     text = json.dumps(figures, indent=2)
