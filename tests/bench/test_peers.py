@@ -2,8 +2,10 @@
 
 from typing import Any, Final
 
+import msgspec
 import pytest
 
+from events.identity import card_id, looks_like_pan
 from tests.bench import page
 from tests.bench.peers import decisions, work
 from tests.bench.peers.compare import HALF, NAMES, OURS, agreement, summary
@@ -80,6 +82,19 @@ def test_the_requests_of_a_card_share_a_partition() -> None:
         places.setdefault(body.card_id, set()).add(place)
     assert {1} == {len(found) for found in places.values()}
     assert {0, 1} == set().union(*places.values())
+
+
+def test_no_key_makes_a_card_number() -> None:
+    """The request would go to the dead letters, and its outcome be waited for in vain."""
+    (one, *_) = work.requests(50)
+    cards = (card_id(slot, bytes(10)) for slot in range(2))
+    bodies = (
+        msgspec.structs.replace(one, merchant=merchant, card_id=card, idempotency_key="webshop-0021722-6535")
+        for card in cards
+        for merchant in ("atelier-sorel", "lumen-books", "sakura-depato", "northwind-outdoor")
+    )
+    assert looks_like_pan("webshop-0021722-6535-12")
+    assert not any(looks_like_pan(work._key(body)) for body in bodies)
 
 
 def test_another_outcome_is_seen() -> None:
