@@ -95,7 +95,7 @@ class PostgresStore(SqlStore):
                 self._recognise()
                 self._furnish()
         except BaseException:
-            self.connection.close()
+            self.close()
             raise
 
     @classmethod

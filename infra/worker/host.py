@@ -177,11 +177,11 @@ def _application(
 def _outcome(host: "_Host", service: EngineService) -> int:
     if service.failure is not None:
         raise service.failure
-    if host.crash_reason is not None and host.received is not None:
+    if host.crash_reason is not None:
+        if host.received is None:
+            raise Unavailable(f"Faust has ended: {host.crash_reason!r}; -v says more") from host.crash_reason
         # Its tables stumble over a group that changes while they leave it. The engine had settled before.
         LOGGER.warning("Faust left badly: %r", host.crash_reason)
-    elif host.crash_reason is not None:
-        raise Unavailable(f"Faust has ended: {host.crash_reason!r}; -v says more") from host.crash_reason
     if host.received is signal.SIGINT:
         raise KeyboardInterrupt
     return OK

@@ -154,7 +154,8 @@ class KafkaIndex:
         """The only way to a state: from the log, behind a fence."""
         await self._transactions.close()
         await self._transactions.fence(written_by(self.number, self._run.partitions), self._group)
-        await self._settled()
+        # Nobody else writes here: when nothing is open, what is read is all that there is.
+        await settled(self._cluster, [(name, self.number) for name in LOGS])
         started = time.monotonic()
         # In a thread: it takes long, and the group's heartbeats must go on.
         # Once: what is to be restored again later is not what a standby has held.
@@ -164,10 +165,6 @@ class KafkaIndex:
         self._reach("after-restore")
         if empty:
             await self._commit(self.index.opening())
-
-    async def _settled(self) -> None:
-        """Return when nothing is open in the logs, where nobody else writes: what is read now is all that there is."""
-        await settled(self._cluster, [(name, self.number) for name in LOGS])
 
     def _restored(self, warm: Warm | None) -> tuple[Index, bool]:
         log = KafkaLog(self._cluster, self._business_time)

@@ -83,9 +83,8 @@ class LocalState:
         try:
             with self._using:
                 self._replace(kept, spilled.moves)
-        except LetGo:
-            raise
         except (OSError, TallystickError, *ERRORS) as error:
+            self._go_on()
             LOGGER.warning("no snapshot was kept at %s: %s", self.path, error)
             return False
         return True
@@ -109,8 +108,7 @@ class LocalState:
 
         Raises LetGo.
         """
-        with self._using:
-            self._release()
+        self._release()
         if not self.path.exists():
             return None
         try:
@@ -118,8 +116,6 @@ class LocalState:
                 kept = self._read()
             if unseal(kept.snapshot) is None:
                 return self._unused("it was written by another version")
-        except LetGo:
-            raise
         except Unavailable as error:
             return self._unused(f"it cannot be read ({error})")
         except (msgspec.MsgspecError, LogDamaged):
@@ -160,15 +156,15 @@ class LocalState:
         self._closed = True
         db = self._db
         if db is not None:
-            with suppress(*ERRORS, sqlite3.ProgrammingError):  # Meanwhile it may have been released.
+            with suppress(sqlite3.ProgrammingError):  # Meanwhile it may have been released.
                 db.interrupt()
-        with self._using:
-            self._release()
+        self._release()
 
     def _release(self) -> None:
-        db, self._db, self._tables = self._db, None, None
-        if db is not None:
-            db.close()
+        with self._using:
+            db, self._db, self._tables = self._db, None, None
+            if db is not None:
+                db.close()
 
     def _opened(self) -> tuple[Tables, sqlite3.Connection]:
         self._go_on()
@@ -218,10 +214,10 @@ class LocalState:
         return Unavailable(f"{self.path}: {error}")
 
     def _unused(self, why: str) -> Kept | None:
+        self._go_on()
         LOGGER.warning(
             "the snapshot %s is not used: %s; the log is folded from its beginning", self.path, why
         )
-        with self._using:
-            self._release()
+        self._release()
         self._unfit = True
         return None

@@ -317,10 +317,12 @@ class Standby:
                 self._lose(number, error)
                 continue
             # Meanwhile it may have been given to somebody, or to us.
-            if warm is not None and self.following.get(number) is following:
+            if warm is None:
+                continue
+            if self.following.get(number) is following:
                 self._warm[number] = warm
                 self._changed.set()
-            elif warm is not None:
+            else:
                 warm.close()
 
     def _begun(self, number: int) -> Warm | None:

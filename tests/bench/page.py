@@ -116,8 +116,8 @@ def _authorizations(figures: Mapping[str, Any]) -> Iterator[str]:
     for name, (title, _) in TITLES.items():
         for run in [*peers[name], *([alone] if name == OURS else [])]:
             yield (
-                f"| {title} | {run['tuning']} | {run['settings']} | {run['rate']:,.0f} | {run['processor_us']:,.0f} "
-                f"| {at_half(run)['p99_ms']:,.0f} ms | {run['repeated']} |"
+                f"| {title} | {run['tuning']} | {run['settings']} | {run['rate']:,.0f} "
+                f"| {run['budget_us'][DECIDING]:,.0f} | {at_half(run)['p99_ms']:,.0f} ms | {run['repeated']} |"
             )
 
 

@@ -126,7 +126,7 @@ def run_at(rate: float, differ: int = 0) -> dict[str, Any]:
         "settings": "defaults",
         "payments": 100,
         "repeated": 0,
-        "processor_us": 1.0,
+        "budget_us": {"deciding": 1.0},
     }
     return {**kept, "rate": rate, "loads": loads, "compared": 100, "differ": differ, "differing": []}
 

@@ -138,7 +138,6 @@ def run(system: System, broker: Status, bodies: Sequence[Any], seconds: float) -
         "payments": burst.payments,
         "rate": round(burst.rate, 1),
         "repeated": driver.repeated,
-        "processor_us": round(1e6 * burst.processor[DECIDING] / burst.payments, 1),
         "budget_us": {
             part: round(1e6 * taken / burst.payments, 1) for part, taken in burst.processor.items()
         },

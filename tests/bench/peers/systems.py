@@ -209,11 +209,13 @@ class Tallystick:
         self.house.look()
 
     def pids(self) -> Mapping[str, Sequence[int]]:
-        members = self.house.members
+        def named(start: str) -> list[int]:
+            return [member.pid for name, member in self.house.members.items() if name.startswith(start)]
+
         return {
-            DECIDING: [member.pid for name, member in members.items() if name.startswith("worker-")],
-            LINE: [members["adapter"].pid],
-            COUNTERPARTIES: [members[name].pid for name in ("counterparties",) if name in members],
+            DECIDING: named("worker-"),
+            LINE: named("adapter"),
+            COUNTERPARTIES: named("counterparties"),
             PROJECTING: [] if self._projecting is None else [self._projecting.pid],
         }
 
