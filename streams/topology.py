@@ -51,6 +51,7 @@ from streams import (
     routing,
     settlement,
 )
+from streams.features.pieces import learn
 from streams.features.shelf import row_decoder, shelves_in
 from streams.handovers import HandoverFunction
 from streams.processor import Processor
@@ -128,8 +129,9 @@ class EngineSpec:
     def __post_init__(self) -> None:
         states = [processor.initial() for processor in self.processors]
         for state in states:
-            for found in shelves_in(state):
-                row_decoder(found.kind)
+            for shelf in shelves_in(state):
+                row_decoder(shelf.kind)
+            learn(state)
         made = tuple(msgspec.msgpack.Decoder(type(state)) for state in states)
         object.__setattr__(self, "decoders", made)
 

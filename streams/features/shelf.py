@@ -286,14 +286,14 @@ class Found(NamedTuple):
 
 
 @cache
-def _types_of(kind: type[msgspec.Struct]) -> dict[str, Any]:
+def types_of(kind: type[msgspec.Struct]) -> dict[str, Any]:
     """The types of the fields of a state. Finding out takes longer than a spill, and is asked at each."""
     return get_type_hints(kind)
 
 
 def shelves_in(state: msgspec.Struct) -> Iterator[Found]:
     """The shelves among the fields of a state, and of the Structs in its fields, in the order of the fields."""
-    kinds = _types_of(type(state))
+    kinds = types_of(type(state))
     for field in state.__struct_fields__:
         value = getattr(state, field)
         if isinstance(value, Shelf):

@@ -14,8 +14,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from operator import attrgetter
 from typing import Any, Final, NamedTuple, cast
 
-import msgspec
-
 from events.base import Event, Message
 from events.envelope import Meta, Recorded, Source, Versions
 from events.errors import Broken, Retry
@@ -32,7 +30,8 @@ from events.partitions import (
     TickPassed,
     TickStepped,
 )
-from streams.features.shelf import Cupboard, Found, Shelf, shelves_in
+from streams.features.pieces import learn, put_together, take_apart
+from streams.features.shelf import Cupboard, Found, Shelf, row_decoder, shelves_in
 from streams.handovers import HandoverFunction
 from streams.hosts.snapshots import EngineSnapshot, packed, unpacked
 from streams.hosts.ticks import TickInfo, ticks_of
@@ -42,6 +41,11 @@ from streams.topology import EngineSpec
 #: How many works one step of a tick does: about 5 ms, so that a cut-off of a hundred thousand records never
 #: makes a transaction that outlives its time-out.
 STEP_WORKS: Final = 1_000
+
+#: How many events of each key there are, in a snapshot; read by what was made before there are threads.
+_SEQUENCES: Final = Shelf[int]
+_SEQUENCES_DECODER: Final = row_decoder(_SEQUENCES)
+learn(Shelf[int](), _SEQUENCES)
 
 #: Which reference kind moves which version of the envelope.
 _VERSIONED: Final = {
@@ -495,7 +499,7 @@ class Engine:
     def snapshot(self) -> EngineSnapshot:
         """Everything that :meth:`restore` needs beside the cold rows, between two inputs."""
         return EngineSnapshot(
-            self.sequences,
+            take_apart(self.sequences, _SEQUENCES),
             self.ticks.marks,
             {tick: (info.at, info.reference_version) for tick, info in self.ticks.known.items()},
             self.ticks.tick,
@@ -507,12 +511,12 @@ class Engine:
             self.references_read,
             self.versions,
             self.cause,
-            [msgspec.msgpack.encode(state) for state in self.states],
+            [take_apart(state) for state in self.states],
         )
 
     def restore(self, snapshot: EngineSnapshot) -> None:
         """Become what a snapshot was taken of."""
-        self.sequences = snapshot.sequences
+        self.sequences = put_together(snapshot.sequences, _SEQUENCES_DECODER, _SEQUENCES)
         self.ticks.marks = dict(snapshot.marks)
         self.ticks.known = {tick: TickInfo(*info) for tick, info in snapshot.ticks.items()}
         self.ticks.tick = snapshot.tick
@@ -525,7 +529,8 @@ class Engine:
         self.versions = snapshot.versions
         self.cause = snapshot.cause
         self.states = [
-            decoder.decode(state) for state, decoder in zip(snapshot.states, self.spec.decoders, strict=True)
+            put_together(state, decoder)
+            for state, decoder in zip(snapshot.states, self.spec.decoders, strict=True)
         ]
 
 

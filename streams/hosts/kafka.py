@@ -36,7 +36,7 @@ from streams.hosts.kafkalog import KafkaLog, group_of
 from streams.hosts.localstate import LocalState
 from streams.hosts.log import Stored, TopicPartition
 from streams.hosts.refusals import reason
-from streams.hosts.snapshots import Distance
+from streams.hosts.snapshots import Distance, Spilled
 from streams.hosts.standby import Warm
 from streams.hosts.transactions import Reach, Transactions, never
 from streams.topology import BROADCAST, ENGINES, LOGS, EngineSpec, written_by
@@ -339,11 +339,15 @@ class KafkaIndex:
         if not self._distance.is_passed(events):
             return
         chains = {name: self._transactions.chains[(name, self.number)] for name in LOGS}
-        spilled = index.spill()
-        self._distance.begin(events, len(spilled.snapshot))
-        # Nobody touches the index meanwhile: whoever looks on peeks.
-        if not await asyncio.to_thread(self._local.keep, spilled, index.log_ends, chains, events):
-            spilled.take_back()
+
+        def keep() -> Spilled:
+            spilled = index.spill()
+            if not self._local.keep(spilled, index.log_ends, chains, events):
+                spilled.take_back()
+            return spilled
+
+        # Nobody touches the index meanwhile: whoever looks on peeks. The group's heartbeats go on.
+        self._distance.begin(events, len((await asyncio.to_thread(keep)).snapshot))
 
     # -- defects -----------------------------------------------------------------------------------
 

@@ -12,11 +12,12 @@ import msgspec
 from events.envelope import Recorded, Versions
 from events.errors import LogDamaged
 from events.wire import decode_event, encode_event
-from streams.features.shelf import Moves, Shelf, Spill
+from streams.features.pieces import Apart
+from streams.features.shelf import Moves, Spill
 from streams.processor import Work
 
 #: Raised whenever the layout below, or the state of any processor, changes its meaning.
-FORMAT: Final = 5
+FORMAT: Final = 6
 
 #: How many events a log grows by until its index is worth another snapshot...
 SNAPSHOT_EVENTS: Final = 100_000
@@ -44,9 +45,9 @@ class Distance:
 
 
 class EngineSnapshot(msgspec.Struct, frozen=True):
-    """One engine. Recorded events are kept as log bytes, states as msgpack of their own types."""
+    """One engine. Recorded events are kept as log bytes, states by their own types."""
 
-    sequences: Shelf[int]
+    sequences: Apart
     marks: dict[str, int]
     ticks: dict[int, tuple[int, int]]
     tick: int
@@ -58,7 +59,7 @@ class EngineSnapshot(msgspec.Struct, frozen=True):
     references_read: int
     versions: Versions
     cause: str
-    states: list[bytes]
+    states: list[Apart]
 
 
 def packed(events: list[Recorded]) -> list[bytes]:

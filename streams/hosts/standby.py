@@ -6,15 +6,17 @@ Whoever takes an index over fences first and looks for the last stable end then;
 that the log has, by its chain value, and is folded on from there. Where it does not fit, or folding it on raises, it is
 thrown away and the index restored as if there had been none.
 
-Nothing here can disturb an index that is owned. There is no thread beside the one that opens a log: everything happens
-in slices of some milliseconds, in the worker's own loop, behind the work of its own indexes. What goes wrong here stays
-here: a broker that does not answer is asked again, an index that cannot be followed is lost and counted as lost.
+Nothing here can disturb an index that is owned. There is no thread beside those that open a log and keep a snapshot:
+everything else happens in slices of some milliseconds, in the worker's own loop, behind the work of its own indexes.
+What goes wrong here stays here: a broker that does not answer is asked again, an index that cannot be followed is lost
+and counted as lost.
 """
 
 import asyncio
 import logging
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Lock
@@ -27,7 +29,7 @@ from streams.hosts.cluster import Cluster, stored
 from streams.hosts.following import Follower
 from streams.hosts.index import Index, Run
 from streams.hosts.kafkalog import KafkaLog
-from streams.hosts.localstate import LocalState
+from streams.hosts.localstate import LetGo, LocalState
 from streams.hosts.log import GENESIS, Log, Stored, TopicPartition, ends_with, link
 from streams.hosts.snapshots import Distance, Spilled
 from streams.topology import LOGS
@@ -69,8 +71,10 @@ class Warm:
         self._began_with = 0
         self._chains: dict[str, bytes] = {}
         self._distance = Distance(0)
-        # What is being kept in a thread must not be folded on by another, whoever has been given it meanwhile.
+        # What is being kept in a thread must not be folded on by another, whoever has been given it meanwhile; and
+        # what somebody has taken over is kept by nobody else.
         self._keeping = Lock()
+        self._is_taken_over = False
 
     @property
     def events(self) -> int:
@@ -115,6 +119,7 @@ class Warm:
                 return False
             # Nothing is kept on the way: nobody decides meanwhile, and what is left to fold is little.
             with self._keeping:
+                self._is_taken_over = True
                 index.go_on(log)
         except Exception as error:  # noqa: BLE001 - whatever is wrong with it, restoring anew says whether the log is
             LOGGER.warning("%s: its standby cannot go on and is not used: %s", index.owner, _reason(error))
@@ -135,9 +140,8 @@ class Warm:
             index.go_on(log, keep=keep)
 
     def close(self) -> None:
-        """Let go of what is kept; this is of no use any more."""
-        with self._keeping:
-            self.local.close()
+        """Let go of what is kept; this is of no use any more. What a thread does with it is broken off."""
+        self.local.close()
 
     def _fits(self, log: Log) -> bool:
         return all(
@@ -145,25 +149,24 @@ class Warm:
             for name, end in self.index.log_ends.items()
         )
 
-    def spill(self) -> Spilled | None:
-        """What is worth keeping of it now; None where that is nothing, or where it is within an input's events."""
-        index = self.index
-        if not self._distance.is_passed(self.events) or not all(map(index.is_between_inputs, LOGS)):
-            return None
-        return index.spill()
+    @property
+    def is_worth_keeping(self) -> bool:
+        """Whether it has come far since it was kept last, and is not within the events of an input."""
+        return self._distance.is_passed(self.events) and all(map(self.index.is_between_inputs, LOGS))
 
     def keep(self, spilled: Spilled) -> None:
-        """Keep it, or take it back. Before anything else is folded."""
+        """Keep what was spilled, or take it back. Before anything else is folded."""
         self._distance.begin(self.events, len(spilled.snapshot))
         if self.local.keep(spilled, self.index.log_ends, self._chains, self.events):
             self.kept_events = self.events
         else:
             spilled.take_back()
 
-    def keep_apart(self, spilled: Spilled) -> None:
-        """The same in a thread of its own."""
+    def keep_apart(self) -> None:
+        """Keep it as it stands, in a thread of its own, where nobody has taken it over meanwhile. Raises LetGo."""
         with self._keeping:
-            self.keep(spilled)
+            if not self._is_taken_over:
+                self.keep(self.index.spill())
 
 
 @dataclass(slots=True)
@@ -356,10 +359,9 @@ class Standby:
                 self._lose(number, error)
                 continue
             self.following[number].events += len(records)
-            # Made in the loop, as those of owned indexes are; where there are some, they are not held up for it.
-            spilled = warm.spill() if self._is_alone() else None
-            if spilled is not None:
-                await asyncio.to_thread(warm.keep_apart, spilled)
+            if warm.is_worth_keeping:
+                with suppress(LetGo):  # Nobody follows it any more.
+                    await asyncio.to_thread(warm.keep_apart)
         if found:
             took = time.monotonic() - began
             await asyncio.sleep(0 if self._is_alone() else _PAUSE * took)

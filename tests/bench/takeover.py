@@ -219,16 +219,15 @@ def still_open(log: Beside) -> int:
 
 
 def _follow(standby: Warm, log: Beside) -> None:
-    """Until it is so many records of each log behind, keeping what it does not touch, as a worker without indexes."""
+    """Until it is so many records of each log behind, keeping what it does not touch."""
     for name in LOGS:
         left = log.end(name, 0) - BEHIND
         while left > 0:
             records = log.read(name, 0, standby.index.log_ends[name], min(left, 1_000))
             standby.take(name, records)
             left -= len(records)
-            spilled = standby.spill()
-            if spilled is not None:
-                standby.keep(spilled)
+            if standby.is_worth_keeping:
+                standby.keep_apart()
 
 
 # --- on a broker ----------------------------------------------------------------------------------------

@@ -131,12 +131,11 @@ def test_it_keeps_a_snapshot_and_begins_with_it(
     warm = begun(log, run, tmp_path)
     within = next(at for at in range(1_000, 2_000) if not between_inputs(log, run, tmp_path, at))
     follow(warm, log, random.Random(1), {**dict.fromkeys(LOGS, 1), "payments": within})
-    assert warm.spill() is None
+    assert not warm.is_worth_keeping
     follow(warm, log, random.Random(1), ends_of(log))
-    spilled = warm.spill()
-    assert spilled is not None
-    warm.keep_apart(spilled)
-    assert warm.spill() is None
+    assert warm.is_worth_keeping
+    warm.keep_apart()
+    assert not warm.is_worth_keeping
     again = begun(log, run, tmp_path)
     assert (0, warm.events) == (again.index.restored, again.events)
     assert again.catch_up(log)
@@ -152,9 +151,8 @@ def test_it_is_the_same_when_nearly_all_of_it_is_cold(
     warm, kept = begun(log, run, tmp_path), 0
     for part in range(1, 101):
         follow(warm, log, chance, {name: end * part // 100 for name, end in ends_of(log).items()})
-        spilled = warm.spill()
-        if spilled is not None:
-            warm.keep_apart(spilled)
+        if warm.is_worth_keeping:
+            warm.keep_apart()
             kept += 1
     assert kept > 4
     assert warm.catch_up(log)
@@ -189,14 +187,15 @@ def test_it_restores_a_long_log_with_little_in_memory(
 def test_nothing_is_kept_while_it_is_taken_over(
     life: Outcome, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """However long ago that was: nobody decides meanwhile."""
+    """However long ago that was, for nobody decides meanwhile; nor by a thread that was to keep it before."""
     monkeypatch.setattr(snapshots, "SNAPSHOT_EVENTS", 100)
     log, run = whole(life)
     warm = begun(log, run, tmp_path)
     follow(warm, log, random.Random(1), {name: end * 3 // 4 for name, end in ends_of(log).items()})
     assert warm.catch_up(log)
     assert 0 == warm.kept_events
-    assert warm.spill() is not None
+    assert warm.is_worth_keeping
+    warm.keep_apart()
     assert not any(tmp_path.iterdir())
     warm.close()
 
