@@ -10,8 +10,8 @@ from heapq import merge
 from itertools import islice
 from typing import Final
 
-#: So many are sorted in memory: some hundred megabytes.
-IN_MEMORY: Final = 500_000
+#: So many are sorted in memory: some thirty megabytes.
+IN_MEMORY: Final = 100_000
 
 
 def in_order(lines: Iterable[str], in_memory: int = IN_MEMORY) -> Iterator[str]:

@@ -1,18 +1,41 @@
 """What the figures are made with: clocks, memory, percentiles."""
 
+import os
+import platform
 import subprocess
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+from importlib.metadata import version
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from events.errors import TallystickError
 from streams.hosts.embedded import EmbeddedLog
 from streams.topology import LOGS
 
+ROOT: Final = Path(__file__).parents[2]
 SAMPLE_SECONDS: Final = 0.2
 MOMENTS: Final = 10
+
+
+def about() -> dict[str, Any]:
+    """The machine and the code."""
+    commit = subprocess.run(
+        ["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=False
+    ).stdout.strip()
+    cpu = (line.partition(":") for line in Path("/proc/cpuinfo").read_text().splitlines())
+    model = next((value.strip() for name, _, value in cpu if "model name" in name), platform.processor())
+    return {
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "commit": commit,
+        "machine": f"{os.cpu_count()} x {model}",
+        "cores": os.cpu_count(),
+        "load_before": os.getloadavg()[0],
+        "python": platform.python_version(),
+        "versions": {name: version(name) for name in ("duckdb", "fastavro", "msgspec", "numpy")},
+    }
 
 
 class Along(NamedTuple):
@@ -57,11 +80,18 @@ def resident(pid: int) -> int:
     """Resident KiB of a process and all below it; 0 where it is gone or the system has no /proc."""
     try:
         status = Path(f"/proc/{pid}/status").read_text()
-        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
     except OSError:
         return 0
     own = next((int(line.split()[1]) for line in status.splitlines() if line.startswith("VmRSS")), 0)
-    return own + sum(resident(int(child)) for child in children)
+    return own + sum(map(resident, children(pid)))
+
+
+def children(pid: int) -> list[int]:
+    """The processes right below one; none where it is gone or the system has no /proc."""
+    try:
+        return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    except OSError:
+        return []
 
 
 @contextmanager

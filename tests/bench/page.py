@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from tests.bench import long
 from tests.bench.peers.compare import NAMES, OURS, at_half, fastest
 from tests.bench.peers.systems import BENCH_PYTHON, COUNTERPARTIES, DECIDING, PROJECTING, ROOT
 
@@ -74,9 +75,35 @@ def lines(figures: Mapping[str, Any]) -> Iterator[str]:
     yield from _recovery(figures["recovery"])
     yield from ("", "## Cost and length of the log", "")
     yield "What an event costs on the wall's clock while the embedded log grows to that of 50,000 payments."
-    yield from ("", "![Cost and length](benchmark/cost-and-length.png)", "", "## Other figures", "")
+    yield from ("", "![Cost and length](benchmark/cost-and-length.png)")
+    if (found := long.kept()) is not None:
+        yield from long_run(found)
+    yield from ("", "## Other figures", "")
     yield from ("| figure | |", "|---|---:|")
     yield from (f"| {meaning} | {figures[name]:,} |" for name, meaning in _OTHERS.items() if name in figures)
+
+
+def long_run(found: long.Long) -> Iterator[str]:
+    """What a run of its own said of a million payments."""
+    yield from ("", f"## {found.payments:,} payments", "")
+    yield (
+        f"A run of its own (`python -m tests.bench.long`, {found.date}, commit `{found.commit[:12]}`, "
+        f"{found.machine}): {found.payments:,} payments over {found.days:,} days on the embedded log, "
+        f"{found.events:,} events, {found.payments_per_second:,.0f} payments a second from the first request to the "
+        f"digest. In the last tenth of the log an event costs {found.flatness:.2f} of what it costs in the second one "
+        f"(the first has the start in it); the most memory of the second half is {found.growth:.2f} of the most of the "
+        "first."
+    )
+    yield from (
+        "",
+        "| tenth of the log | µs an event, wall | µs of processors | deciding, MiB | projecting, MiB |",
+    )
+    yield "|---:|---:|---:|---:|---:|"
+    for number, one in enumerate(found.tenths, 1):
+        yield (
+            f"| {number} | {one.wall_us:,.1f} | {one.processor_us:,.1f} "
+            f"| {one.deciding_mib:,.0f} | {one.others_mib:,.0f} |"
+        )
 
 
 def _authorizations(figures: Mapping[str, Any]) -> Iterator[str]:

@@ -7,7 +7,6 @@ processes are timed from outside, as a user meets them; parts are timed in this 
 import gc
 import json
 import os
-import platform
 import random
 import resource
 import subprocess
@@ -16,8 +15,6 @@ import tempfile
 import time
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import closing
-from datetime import UTC, datetime
-from importlib.metadata import version
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -58,7 +55,7 @@ from streams.hosts.index import Run  # noqa: E402
 from streams.hosts.memory import MemoryLog  # noqa: E402
 from tests import postgres  # noqa: E402
 from tests.bench import kafka, page  # noqa: E402
-from tests.bench.figures import along, clock, resident, timed  # noqa: E402
+from tests.bench.figures import about, along, clock, resident, timed  # noqa: E402
 from tests.bench.model import scoring  # noqa: E402
 from tests.bench.sampling import sampled, shares  # noqa: E402
 from tests.bench.takeover import takeover, takeover_on_kafka  # noqa: E402
@@ -301,24 +298,6 @@ def _list_bytes() -> float:
     made = packed(entries)
     assert entries[0] in made
     return (resident(os.getpid()) - before) * 1024 / LISTED
-
-
-def about() -> dict[str, Any]:
-    """The machine and the code."""
-    commit = subprocess.run(
-        ["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=False
-    ).stdout.strip()
-    cpu = (line.partition(":") for line in Path("/proc/cpuinfo").read_text().splitlines())
-    model = next((value.strip() for name, _, value in cpu if "model name" in name), platform.processor())
-    return {
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "commit": commit,
-        "machine": f"{os.cpu_count()} x {model}",
-        "cores": os.cpu_count(),
-        "load_before": os.getloadavg()[0],
-        "python": platform.python_version(),
-        "versions": {name: version(name) for name in ("duckdb", "fastavro", "msgspec", "numpy")},
-    }
 
 
 def measure(folder: Path, console: Console) -> dict[str, Any]:

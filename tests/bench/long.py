@@ -1,0 +1,196 @@
+"""A long run: what a payment costs, and what memory is taken, from the first to the millionth.
+
+``python -m tests.bench.long`` takes most of an hour and some 20 GB of disk: the main job on the embedded log, with as
+many days as it takes until what windows reach (the longest is half a year) is a small part of it. What is held of cards
+and windows comes to its full size in them, and behind that nothing may grow. Its figures are kept in
+``tests/bench/measured``; ``make bench`` puts them on its page.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+import click
+import msgspec
+
+from tests.bench.figures import ROOT, about, children, length, resident
+
+KEPT: Final = Path(__file__).parent / "measured" / "long.json"
+TENTHS: Final = 10
+#: So many looks at least, or a tenth may have none of its own.
+SAMPLES: Final = 30
+SAMPLE_SECONDS: Final = 5.0
+_TICKS: Final = os.sysconf("SC_CLK_TCK")
+
+
+class Sample(NamedTuple):
+    """A look at the job: seconds since its start, processor seconds of all its processes, MiB of the process that
+    decides and of the others, and events in the log."""
+
+    seconds: float
+    processor: float
+    deciding_mib: float
+    others_mib: float
+    events: int
+
+
+class Tenth(msgspec.Struct, frozen=True):
+    """A tenth of the log's final length: microseconds for an event, on the wall and of processors; MiB at its end."""
+
+    wall_us: float
+    processor_us: float
+    deciding_mib: float
+    others_mib: float
+
+
+class Long(msgspec.Struct, frozen=True):
+    """One run. ``payments_per_second`` is for all of it; digest and invariants at its end included."""
+
+    date: str
+    commit: str
+    machine: str
+    payments: int
+    days: int
+    events: int
+    payments_per_second: float
+    tenths: list[Tenth]
+
+    @property
+    def flatness(self) -> float:
+        """What an event costs in the last tenth over the second: the first one has the start in it."""
+        return self.tenths[-1].processor_us / self.tenths[1].processor_us
+
+    @property
+    def growth(self) -> float:
+        """The most memory in the second half over the most in the first."""
+        return _most(self.tenths[TENTHS // 2 :]) / _most(self.tenths[: TENTHS // 2])
+
+
+def _most(tenths: Sequence[Tenth]) -> float:
+    return max(one.deciding_mib + one.others_mib for one in tenths)
+
+
+def kept() -> Long | None:
+    """What was measured last, if anything."""
+    return msgspec.json.decode(KEPT.read_bytes(), type=Long) if KEPT.exists() else None
+
+
+def samples(process: "subprocess.Popen[str]", log: Path) -> Iterator[Sample]:
+    """Looks at a job until it has ended."""
+    began = time.monotonic()
+    while process.poll() is None:
+        below = children(process.pid)
+        others = sum(resident(child) for child in below)
+        yield Sample(
+            time.monotonic() - began,
+            sum(map(_processor_seconds, (process.pid, *below))),
+            (resident(process.pid) - others) / 1024,
+            others / 1024,
+            length(log),
+        )
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(SAMPLE_SECONDS)
+
+
+def _processor_seconds(pid: int) -> float:
+    """Of a process and its children that have ended; 0 where it is gone."""
+    try:
+        # Behind the name, which may hold blanks: utime, stime, cutime, cstime are fields 14 to 17 of proc(5).
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return 0.0
+    return sum(map(int, fields[11:15])) / _TICKS
+
+
+def tenths(looks: Sequence[Sample]) -> list[Tenth]:
+    """The run by tenths of the length that the log had at its end."""
+    end = looks[-1].events
+    if len(looks) < SAMPLES:
+        raise SystemExit(f"{len(looks)} looks at it tell nothing of its tenths: give it more payments")
+    found, before = [], looks[0]
+    for number in range(1, TENTHS + 1):
+        at = next(look for look in looks if look.events >= end * number // TENTHS)
+        events = max(1, at.events - before.events)
+        found.append(
+            Tenth(
+                round((at.seconds - before.seconds) / events * 1e6, 1),
+                round((at.processor - before.processor) / events * 1e6, 1),
+                round(at.deciding_mib, 1),
+                round(at.others_mib, 1),
+            )
+        )
+        before = at
+    return found
+
+
+def run(folder: Path, payments: int, days: int, seed: int) -> dict[str, Any]:
+    """Simulate and run, with a line a minute; what the job says of itself, and its tenths."""
+    rows, log = folder / "rows.avro", folder / "log.db"
+    _tallystick("simulate", f"--payments={payments}", f"--days={days}", f"--seed={seed}", f"--out={rows}")
+    store = f"--store=duckdb:{folder / 'store.duckdb'}"
+    command = _command("demo", "--fresh", "--json", f"--input={rows}", f"--log=sqlite:{log}", store)
+    process = subprocess.Popen(
+        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    )
+    looks: list[Sample] = []
+    told = 0.0
+    for look in samples(process, log):
+        looks.append(look)
+        if look.seconds >= told:
+            told += 60
+            click.echo(
+                f"{look.seconds:7,.0f} s {look.events:12,} events "
+                f"{look.deciding_mib:7,.0f} + {look.others_mib:,.0f} MiB",
+                err=True,
+            )
+    out = process.stdout.read() if process.stdout is not None else ""
+    if process.returncode:
+        raise SystemExit(f"the job ended with exit code {process.returncode}: {out[-500:]}")
+    said: dict[str, Any] = json.loads(out)
+    return said | {"tenths": tenths(looks)}
+
+
+def _command(*arguments: str) -> list[str]:
+    return [sys.executable, "-m", "infra.cli", *arguments]
+
+
+def _tallystick(*arguments: str) -> None:
+    subprocess.run(_command(*arguments), cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("--payments", default=1_000_000, show_default=True)
+@click.option("--days", default=1_000, show_default=True)
+@click.option("--seed", default=5, show_default=True)
+@click.option("--folder", type=click.Path(path_type=Path), help="Where log and store stay, to look at them.")
+def main(payments: int, days: int, seed: int, folder: Path | None) -> None:
+    """Measure, print, keep."""
+    made_with = about()
+    with tempfile.TemporaryDirectory(prefix="tallystick-long-") as made:
+        place = Path(made) if folder is None else folder
+        place.mkdir(parents=True, exist_ok=True)
+        said = run(place, payments, days, seed)
+    found = Long(
+        made_with["date"],
+        made_with["commit"],
+        made_with["machine"],
+        payments,
+        days,
+        said["events"],
+        said["payments_per_second"],
+        said["tenths"],
+    )
+    KEPT.parent.mkdir(exist_ok=True)
+    KEPT.write_bytes(msgspec.json.format(msgspec.json.encode(found), indent=1) + b"\n")
+    click.echo(f"cost of an event, last tenth over second: {found.flatness:.3f}; memory: {found.growth:.3f}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,37 @@
+"""What a long run's figures are made of: looks at a job, by tenths of its log."""
+
+import pytest
+
+from tests.bench import page
+from tests.bench.long import Long, Sample, tenths
+
+#: An event costs 100 us on the wall and 150 of processors, twice as much behind the middle; memory follows the log.
+LOOKS = [
+    Sample(wall, wall * 1.5, 100 + events / 10_000, 50.0, events)
+    for events in range(0, 1_000_001, 10_000)
+    for wall in [(events + max(0, events - 500_000)) / 10_000]
+]
+
+
+def test_a_tenth_tells_of_its_own_events() -> None:
+    """Cost between two lengths of the log, memory at the later one."""
+    found = tenths(LOOKS)
+    assert [(100.0, 150.0)] * 5 + [(200.0, 300.0)] * 5 == [(one.wall_us, one.processor_us) for one in found]
+    assert [110.0, 120.0, 200.0] == [found[place].deciding_mib for place in (0, 1, -1)]
+    assert {50.0} == {one.others_mib for one in found}
+
+
+def test_too_few_looks_tell_nothing() -> None:
+    """A tenth without a look of its own would be made up."""
+    with pytest.raises(SystemExit, match="more payments"):
+        tenths(LOOKS[:29])
+
+
+def test_the_page_tells_what_was_measured() -> None:
+    """Growth and flatness are those of the tenths."""
+    long = Long("2026-01-01", "c" * 40, "2 x it", 1_000_000, 1_000, 20_000_000, 500.0, tenths(LOOKS))
+    assert (2.0, 250 / 200) == (long.flatness, long.growth)
+    told = "\n".join(page.long_run(long))
+    assert "costs 2.00 of what it costs in the second one" in told
+    assert "second half is 1.25 of the most" in told
+    assert "\n| 10 | 200.0 | 300.0 | 200 | 50 |" in told
