@@ -17,7 +17,6 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
-from types import MappingProxyType
 from typing import Final
 from uuid import uuid4
 
@@ -40,7 +39,8 @@ _PORT_TAKEN: Final = "Address already in use"
 _PLAIN_PATH: Final = re.compile(r"[A-Za-z0-9/._@ +~-]+")
 #: Settings that are lists, and to which more can be added.
 _LISTS: Final = frozenset({"listeners", "advertised.listeners", "listener.security.protocol.map"})
-_NOTHING_MORE: Final[Mapping[str, str]] = MappingProxyType({})
+#: Further settings of a broker, by its number.
+Extra = Callable[[int], Mapping[str, str]]
 
 
 class Jvm(StrEnum):
@@ -145,19 +145,24 @@ class Stopped(msgspec.Struct, frozen=True):
     killed: list[int] = []
 
 
+def nothing_more(_: int) -> Mapping[str, str]:
+    """No further settings."""
+    return {}
+
+
 def start(
     data: Path,
     environment: Mapping[str, str],
     brokers: int | None = None,
     jvm: Jvm = Jvm.SMALL,
     say: Callable[[str], None] = lambda sentence: None,
-    extra: Mapping[str, str] = _NOTHING_MORE,
+    extra: Extra = nothing_more,
 ) -> Started:
     """Return when the cluster serves transactions; brokers that run already are left alone.
 
-    ``brokers`` may be left out: as many as the folder has, one in a new folder. ``extra`` are further settings of those
-    that are started: another listener, say. Killed or interrupted while it waits, a start leaves nothing that the next
-    start or stop would not find. Raises Unavailable or Refused with what to do.
+    ``brokers`` may be left out: as many as the folder has, one in a new folder. ``extra`` gives further settings of
+    those that are started: another listener, say. Killed or interrupted while it waits, a start leaves nothing that
+    the next start or stop would not find. Raises Unavailable or Refused with what to do.
     """
     aiokafka()
     if outside := _outside(data, environment):
@@ -300,7 +305,7 @@ class _PortTakenError(Unavailable):
 
 
 def _launch(
-    cluster: Cluster, missing: set[int], distribution: Distribution, jvm: Jvm, extra: Mapping[str, str]
+    cluster: Cluster, missing: set[int], distribution: Distribution, jvm: Jvm, extra: Extra
 ) -> Cluster:
     """Start the missing brokers and wait; when that fails or is interrupted, end what was started here."""
     spawned: list[Process] = []
@@ -341,7 +346,7 @@ def _placed(cluster: Cluster, data: Path) -> Cluster:
     return placed
 
 
-def _lay_out(cluster: Cluster, node: Node, extra: Mapping[str, str]) -> None:
+def _lay_out(cluster: Cluster, node: Node, extra: Extra) -> None:
     """A broker's folder, its settings as of today, and an empty log beside that of the last run."""
     folder, log = cluster.folder(node), cluster.log(node)
     folder.mkdir(exist_ok=True)
@@ -350,7 +355,7 @@ def _lay_out(cluster: Cluster, node: Node, extra: Mapping[str, str]) -> None:
         log.replace(log.with_suffix(".previous.log"))
 
 
-def properties(cluster: Cluster, node: Node, extra: Mapping[str, str] = _NOTHING_MORE) -> str:
+def properties(cluster: Cluster, node: Node, extra: Extra = nothing_more) -> str:
     """The settings file of a broker. What ``extra`` says of listeners stands beside ours, the rest instead of ours."""
     copies = len(cluster.nodes)
     in_sync = max(1, copies - 1)
@@ -381,7 +386,7 @@ def properties(cluster: Cluster, node: Node, extra: Mapping[str, str] = _NOTHING
         "broker.session.timeout.ms": 6_000,
         "log.cleaner.dedupe.buffer.size": 33_554_432,
     }
-    for name, value in extra.items():
+    for name, value in extra(node.number).items():
         settings[name] = f"{settings[name]},{value}" if name in _LISTS else value
     return "".join(f"{name}={value}\n" for name, value in settings.items())
 

@@ -80,7 +80,7 @@ def start_secured(folder: Path, environment: Mapping[str, str]) -> Secured:
     plain = start(
         folder / "kafka",
         environment,
-        extra={
+        extra=lambda _: {
             "listeners": listener,
             "advertised.listeners": listener,
             "listener.security.protocol.map": "SECURE:SASL_SSL",

@@ -14,12 +14,12 @@ SESSION_MS: Final = 3_000
 
 
 class Cluster:
-    """One broker with a wire that can be cut, or three without."""
+    """Brokers, each with a wire to whoever is to be cut off from all of them."""
 
     def __init__(self, data: Path, count: int) -> None:
         self.data = data
         self.count = count
-        self._wire = Wire() if count == 1 else None
+        self._wires = {number: Wire() for number in range(1, count + 1)}
         self._environment = {name: value for name, value in os.environ.items() if name != "KAFKA_BOOTSTRAP"}
         self.bootstrap = ""
         self._frozen: set[int] = set()
@@ -32,36 +32,42 @@ class Cluster:
         for number in list(self._frozen):
             self.thaw(number)
         stop(self.data, self._environment)
-        if self._wire is not None:
-            self._wire.close()
+        for wire in self._wires.values():
+            wire.close()
 
     def start(self) -> None:
         """Whoever is not there; returns when all of them serve."""
-        found = start(self.data, self._environment, self.count, extra=self._settings())
+        found = start(self.data, self._environment, self.count, extra=self._settings)
         self.bootstrap = found.bootstrap
 
-    def _settings(self) -> Mapping[str, str]:
-        settings = {"group.min.session.timeout.ms": "1000"}
-        if self._wire is None:
-            return settings
+    def _settings(self, number: int) -> Mapping[str, str]:
+        wire = self._wires[number]
         return {
-            **settings,
-            "listeners": f"WIRE://127.0.0.1:{self._wire.broker_port}",
-            "advertised.listeners": f"WIRE://127.0.0.1:{self._wire.port}",
+            "group.min.session.timeout.ms": "1000",
+            "listeners": f"WIRE://127.0.0.1:{wire.broker_port}",
+            "advertised.listeners": f"WIRE://127.0.0.1:{wire.port}",
             "listener.security.protocol.map": "WIRE:PLAINTEXT",
         }
 
     @property
     def wired(self) -> str:
         """Where whoever is to be cut off begins."""
-        assert self._wire is not None, "three brokers have no wire"
-        return f"127.0.0.1:{self._wire.port}"
+        return ",".join(f"127.0.0.1:{wire.port}" for wire in self._wires.values())
 
-    @property
-    def wire(self) -> Wire:
-        """The wire."""
-        assert self._wire is not None, "three brokers have no wire"
-        return self._wire
+    def cut(self) -> None:
+        """End every connection of theirs; they get no new one."""
+        for wire in self._wires.values():
+            wire.cut()
+
+    def swallow(self) -> None:
+        """Hold what they send and are sent, and tell nobody."""
+        for wire in self._wires.values():
+            wire.swallow()
+
+    def mend(self) -> None:
+        """Pass on again."""
+        for wire in self._wires.values():
+            wire.mend()
 
     def kill(self, number: int) -> None:
         """``kill -9`` for a broker; returns when it is gone."""

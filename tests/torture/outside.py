@@ -66,13 +66,12 @@ class Held(Dosed):
 
 
 class Wires(Held):
-    """A worker, the adapter and the projector are cut off from a broker that goes on serving the others."""
+    """A worker, the adapter and the projector are cut off from brokers that go on serving the others."""
 
     name = "network"
     words = (
         "connections cut, or kept and silent, for longer than a session lasts: a worker, adapter, projector"
     )
-    brokers = (1,)
 
     def environments(self) -> Mapping[str, Mapping[str, str]]:
         job = self.scene.job
@@ -83,14 +82,14 @@ class Wires(Held):
 
     def begin(self) -> None:
         if self.struck % 2:
-            self.scene.brokers.wire.swallow()
+            self.scene.brokers.swallow()
             self.scene.house.struck("wire silent")
         else:
-            self.scene.brokers.wire.cut()
+            self.scene.brokers.cut()
             self.scene.house.struck("wire cut")
 
     def end(self) -> None:
-        self.scene.brokers.wire.mend()
+        self.scene.brokers.mend()
 
 
 class BrokersDie(Held):
