@@ -1,8 +1,9 @@
 """The projector as a process of its own, beside the job that writes the log.
 
 The job starts it, lets it follow the committed log, and asks it to finish: ``finish`` on its standard input
-means "up to the end of the log, then stop", the end of that input (the job has died) means "stop now". It answers
-in lines of JSON: ``[taken, of]`` while it finishes, or a sentence that says why it cannot go on. Its position
+means "up to the end of the log, then stop", ``level`` the same without the stop, the end of that input (the job has
+died) "stop now". It answers in lines of JSON: ``[taken, of]`` on its way to the end, or a sentence that says why it
+cannot go on. Its position
 stands in the store, in one transaction with its rows, so stopping anywhere is safe.
 """
 
@@ -32,8 +33,19 @@ if TYPE_CHECKING:
     from streams.hosts.cluster import Cluster
     from streams.hosts.log import Log
 
-#: How long the projector waits for the log to grow before it looks again.
-_IDLE_SECONDS: Final = 0.05
+#: Where our packages are imported from.
+_PACKAGES: Final = Path(__file__).resolve().parent.parent
+
+#: What the job asks for.
+_FINISH: Final = "finish\n"
+_LEVEL: Final = "level\n"
+
+#: How long the projector lets events come together where they do not fill a batch: a transaction costs what the rows of
+#: a thousand do, and a projector that is level would spend a core on transactions of a few.
+_GATHER_SECONDS: Final = 0.5
+
+#: How long it waits before it asks for a store again that somebody else has.
+_AGAIN_SECONDS: Final = 0.05
 
 #: How long it waits for a store that somebody else has: the projector of a killed job lets go within a second.
 _STORE_SECONDS: Final = 10.0
@@ -53,17 +65,24 @@ class Projecting:
     """The job's side: a projector that runs while the context is entered."""
 
     def __init__(
-        self, log: str, store: StoreAddress, partitions: int, kafka_config: Path | None = None
+        self,
+        log: str,
+        store: StoreAddress,
+        partitions: int,
+        kafka_config: Path | None = None,
+        *,
+        packages: Path = _PACKAGES,
     ) -> None:
-        """``log`` is an address: ``sqlite:PATH`` or ``kafka://HOST:PORT/PREFIX``."""
+        """``log`` is an address: ``sqlite:PATH`` or ``kafka://HOST:PORT/PREFIX``; ``packages`` the folder that ours are
+        imported from."""
         arguments = [log, str(partitions), *([] if kafka_config is None else [str(kafka_config)])]
         self._store = store
+        self._packages = packages
         self._command = [sys.executable, "-m", "infra.projecting", *arguments]
         self._process: subprocess.Popen[str] | None = None
 
     def __enter__(self) -> Self:
-        package_root = str(Path(__file__).resolve().parent.parent)
-        path = os.pathsep.join(filter(None, (package_root, os.environ.get("PYTHONPATH"))))
+        path = os.pathsep.join(filter(None, (str(self._packages), os.environ.get("PYTHONPATH"))))
         # Ctrl-C goes to both processes. The projector inherits the mask and never sees it: the job tells it to stop.
         before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT,))
         try:
@@ -73,7 +92,7 @@ class Projecting:
                 stdout=subprocess.PIPE,
                 text=True,
                 # Not as an argument: everybody on the machine may read those, and there may be a password in it.
-                env={**os.environ, "PYTHONPATH": path, _STORE: self._store.text},
+                env={**os.environ, "PYTHONSAFEPATH": "1", "PYTHONPATH": path, _STORE: self._store.text},
             )
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
@@ -92,14 +111,24 @@ class Projecting:
             self._answer()
 
     def finish(self, on_progress: Callable[[int, int], None]) -> None:
-        """Let it come to the end of the log, which nobody writes any more.
+        """Let it come to the end of the log, which nobody writes any more, and stop.
 
         ``on_progress`` is told how far it is, of how far: events, and on Kafka the ends of transactions beside them.
         """
+        self._come_to_the_end(_FINISH, on_progress)
+        assert self._process is not None
+        if self._process.wait() != 0:
+            self._answer()
+
+    def level(self) -> None:
+        """Wait until it has everything that the log holds; it goes on."""
+        self._come_to_the_end(_LEVEL, lambda _taken, _of: None)
+
+    def _come_to_the_end(self, asked: str, on_progress: Callable[[int, int], None]) -> None:
         process = self._process
         assert process is not None and process.stdin is not None
         try:
-            process.stdin.write("finish\n")
+            process.stdin.write(asked)
             process.stdin.flush()
         except BrokenPipeError:
             pass  # It has died, and its answer says of what.
@@ -107,9 +136,7 @@ class Projecting:
             taken, of = self._answer()
             on_progress(taken, of)
             if taken == of:
-                break
-        if process.wait() != 0:
-            self._answer()
+                return
 
     def _answer(self) -> tuple[int, int]:
         assert self._process is not None and self._process.stdout is not None
@@ -151,27 +178,29 @@ def follow(
     reach: Callable[[str], None],
 ) -> None:
     """The projector's side: project what is committed until told to stop; ``reach`` is told of a commit's points."""
-    from projections.projector import Projector
+    from projections.projector import BATCH_EVENTS, Projector
 
     selector = selectors.DefaultSelector()
     selector.register(control, selectors.EVENT_READ)
     with _reader(log) as source, closing(_held(store)) as held:
         held.reach = reach
         projector = Projector(source, held, partitions)
-        finishing = False
+        asked = ""
         while True:
             projected = projector.turn()
-            if finishing:
+            if asked:
                 # Offsets may have holes behind the last record, so that there is nothing more says it is the end.
                 of = projector.end
                 taken = min(projector.done, of - 1) if projected else of
                 print(json.dumps([taken, of]), file=answers, flush=True)
                 if not projected:
+                    if asked == _FINISH:
+                        return
+                    asked = ""
+            elif selector.select(0 if projector.end - projector.done >= BATCH_EVENTS else _GATHER_SECONDS):
+                asked = control.readline()
+                if asked not in (_FINISH, _LEVEL):
                     return
-            elif selector.select(0 if projected else _IDLE_SECONDS):
-                if control.readline() != "finish\n":
-                    return
-                finishing = True
 
 
 @contextmanager
@@ -199,7 +228,7 @@ def _held(address: StoreAddress) -> "SqlStore":
         except StoreBusy:
             if time.monotonic() > patience_ends:
                 raise
-        time.sleep(_IDLE_SECONDS)
+        time.sleep(_AGAIN_SECONDS)
 
 
 def main() -> int:

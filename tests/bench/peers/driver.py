@@ -126,6 +126,8 @@ class Driver:
                     latencies.append((at[-1] - moment) * 1_000)
             meanwhile(time.monotonic() - began)
             self._look(patience_ends, len(moments) - len(latencies))
+        # What is left of this phase belongs to its cost, and would be in the way of the next one.
+        self._system.level()
         processor = {part: seconds - before[part] for part, seconds in self._processor().items()}
         return Timed(len(moments), at[-1], latencies, at, processor)
 

@@ -112,6 +112,9 @@ class System(Protocol):
     def look(self) -> None:
         """Raise where a process has ended that should run."""
 
+    def level(self) -> None:
+        """Wait until nothing is left to do for what has been answered."""
+
     def pids(self) -> Mapping[str, Sequence[int]]:
         """Its processes, by what they do."""
 
@@ -162,16 +165,19 @@ class Tallystick:
             start_on_the_wall(self.job, self.house, ["adapter"], self._environment())
         else:
             self._projecting = self._running.enter_context(
-                Projecting(self.job.cluster.address, self.job.store, self.job.partitions)
+                Projecting(
+                    self.job.cluster.address, self.job.store, self.job.partitions, packages=self._packages()
+                )
             )
             start_on_the_wall(self.job, self.house, environment=self._environment())
         return self
 
     def _environment(self) -> dict[str, str]:
+        return {"PYTHONSAFEPATH": "1", "PYTHONPATH": str(self._packages())}
+
+    def _packages(self) -> Path:
         """What our processes import: the tree, or a copy with the compiled codec where it is asked for."""
-        if CODEC not in self.tuning.settings:
-            return {}
-        return {"PYTHONSAFEPATH": "1", "PYTHONPATH": str(compiled_tree())}
+        return compiled_tree() if CODEC in self.tuning.settings else ROOT
 
     def __exit__(self, *_: object) -> None:
         self._running.close()
@@ -207,6 +213,10 @@ class Tallystick:
 
     def look(self) -> None:
         self.house.look()
+
+    def level(self) -> None:
+        if self._projecting is not None:
+            self._projecting.level()
 
     def pids(self) -> Mapping[str, Sequence[int]]:
         def named(start: str) -> list[int]:
@@ -342,6 +352,9 @@ class Peer:
         for value in values:
             told = _told.decode(value)
             yield Outcome(told.payment, told.outcome, told.network, told.verdict, told.approved)
+
+    def level(self) -> None:
+        """A peer has nobody who reads its outcomes but the driver."""
 
     def look(self) -> None:
         for name, process in self._processes.items():
