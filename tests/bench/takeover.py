@@ -49,7 +49,7 @@ from streams.hosts.standby import Warm
 from streams.topology import LOGS
 from tests.bench.figures import clock, resident
 from tests.integration.houses import publish_on_the_wall, start_on_the_wall
-from tests.torture.house import has_index, keeps_warm
+from tests.torture.house import has_index, keeps_warm, shown
 
 SEED: Final = 1
 #: How many payments, where nobody says.
@@ -57,8 +57,10 @@ PAYMENTS: Final = 20_000
 #: Records of each log by which a standby is behind when it takes over: some tenths of a second of a house at work.
 BEHIND: Final = 1_000
 _MIB: Final = 1 << 20
-_PATIENCE_SECONDS: Final = 1_800.0
+#: A million payments take most of an hour.
+_PATIENCE_SECONDS: Final = 7_200.0
 _LOOK_SECONDS: Final = 0.05
+_SAY_SECONDS: Final = 60.0
 _LAG: Final = 10
 _OPENED: Final = headers_of((PaymentAuthorized,))
 _CLOSED: Final = headers_of((AuthorizationExpired, PaymentVoided))
@@ -267,7 +269,7 @@ def _taken_over(folder: Path, bootstrap: str, payments: int) -> TakenOver:
         start_on_the_wall(job, house)
         publish_on_the_wall(job, house, rows)
         workers = [house.members[f"worker-{number}"] for number in (1, 2)]
-        _until(house, lambda: house.ended("publisher") and _has_answered(workers))
+        _until(house, lambda: house.ended("publisher") and _has_answered(workers), lambda: _told(workers))
         owner = next(one for one in workers if has_index(one, 0))
         (heir,) = (one for one in workers if one is not owner)
         _until(house, lambda: keeps_warm(heir, 0, 100))
@@ -296,12 +298,30 @@ def _has_answered(workers: list[Member]) -> bool:
     )
 
 
-def _until(house: Supervisor, holds: Callable[[], object]) -> None:
-    patience_ends = time.monotonic() + _PATIENCE_SECONDS
+def _told(workers: list[Member]) -> str:
+    """What each worker holds."""
+    return "; ".join(f"{one.name}: {_held(one)}, {resident(one.pid) // 1024:,} MiB" for one in workers)
+
+
+def _held(worker: Member) -> str:
+    if owned := has_index(worker, 0):
+        behind = owned["lag"].get("payments.requests/0", 0)
+        return f"decides, {owned['inputs']:,} inputs, {behind:,} requests to come"
+    said = (shown(worker, "/partitions") or {}).get("standby", [])
+    return ", ".join(f"follows, {one['records_behind']:,} records behind" for one in said) or "on its way"
+
+
+def _until(
+    house: Supervisor, holds: Callable[[], object], told: Callable[[], str] = lambda: "waiting"
+) -> None:
+    began = said_at = time.monotonic()
     while not holds():
         house.look()
-        if time.monotonic() > patience_ends:
+        if time.monotonic() > began + _PATIENCE_SECONDS:
             raise SystemExit("a take-over was waited for in vain")
+        if time.monotonic() > said_at + _SAY_SECONDS:
+            said_at = time.monotonic()
+            click.echo(f"{said_at - began:7,.0f} s  {told()}", err=True)
         time.sleep(_LOOK_SECONDS)
 
 
