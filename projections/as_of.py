@@ -162,6 +162,10 @@ class PastReader:
         """See :meth:`projections.reading.Reader.chunks`."""
         return self.present.chunks(rewritten(sql, self.cut, self.dialect), arguments)
 
+    def texts(self, sql: str) -> Iterator[str]:
+        """See :meth:`projections.port.Database.texts`."""
+        return self.present.texts(rewritten(sql, self.cut, self.dialect))
+
     def tables(self) -> list[tuple[str, str]]:
         """Everything that can be asked, with what it holds."""
         return self.present.tables()

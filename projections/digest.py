@@ -1,6 +1,9 @@
 """What a table holds, in a few numbers that two stores can be compared by: also one on DuckDB, one on PostgreSQL."""
 
-from collections.abc import Sequence
+import hashlib
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+from operator import itemgetter
 from typing import Any, Final, NamedTuple
 
 from projections.definitions import physical
@@ -9,6 +12,7 @@ from projections.port import Column, Database, Table
 
 #: Between the columns of a row: a control character, which no field may contain.
 _BETWEEN: Final = " || chr(31) || "
+_PREFIX: Final = itemgetter(slice(3))
 
 
 class Figures(NamedTuple):
@@ -24,8 +28,8 @@ def figures(db: Database, table: Table, build: int | None = None, *, whole: bool
 
     The digest is SHA-256 over the hashes of the rows' business columns in sorted order, so neither the order of
     rows nor the partitioning of the log shows in it; ``whole`` takes every column and every row, positions too.
-    Both databases write a value of a column as the same text, so the bytes that are hashed are the same ones.
-    Sorting in 4,096 parts keeps memory flat.
+    Both databases write a value of a column as the same text, so the bytes that are hashed are the same ones. The
+    database sorts, on its disk where that is needed, and nobody holds all hashes at once.
     """
     dialect = db.dialect
     name = table.name if build is None else physical(table, build, dialect)
@@ -38,21 +42,16 @@ def figures(db: Database, table: Table, build: int | None = None, *, whole: bool
     covered = table.columns if whole else [by_name[column] for column in table.business]
     text = _BETWEEN.join(_text(column, dialect) for column in covered)
     where = "TRUE" if whole else table.where
-    parts = "string_agg(part, '' ORDER BY prefix)"
-    hashes = "string_agg(row_hash, '' ORDER BY row_hash)"
-    digest = one(
-        db,
-        f"""
-        SELECT {dialect.sha256.format(f"coalesce({parts}, '')")} FROM (
-            SELECT prefix, {dialect.sha256.format(hashes)} AS part FROM (
-                SELECT row_hash, left(row_hash, 3) AS prefix FROM (
-                    SELECT {dialect.sha256.format(text)} AS row_hash FROM {name} WHERE {where}
-                ) AS hashed
-            ) AS prefixed GROUP BY prefix
-        ) AS parts
-        """,
-    )
-    return Figures(counted[0], tuple(zip(numeric, counted[1:], strict=True)), digest[0])
+    hashes = f"SELECT {dialect.sha256.format(text)} AS row_hash FROM {name} WHERE {where} ORDER BY 1"
+    return Figures(counted[0], tuple(zip(numeric, counted[1:], strict=True)), _digest(db.texts(hashes)))
+
+
+def _digest(hashes: Iterator[str]) -> str:
+    """Of sorted hashes, in the parts of equal beginnings that they were once sorted in."""
+    whole = hashlib.sha256()
+    for _, part in groupby(hashes, _PREFIX):
+        whole.update(hashlib.sha256("".join(part).encode()).hexdigest().encode())
+    return whole.hexdigest()
 
 
 def one(db: Database, sql: str, arguments: Sequence[Any] = ()) -> Any:

@@ -72,6 +72,11 @@ class DuckReader:
         names = [column[0] for column in db.description or ()]
         return names, iter(lambda: self._interruptible(lambda: db.fetchmany(CHUNK_ROWS)), [])
 
+    def texts(self, sql: str) -> Iterator[str]:
+        """See :meth:`projections.port.Database.texts`."""
+        for chunk in self.chunks(sql)[1]:
+            yield from (text for (text,) in chunk)
+
     def _interruptible(self, work: Callable[[], _T]) -> _T:
         """DuckDB does not look at signals while it works, so it works in a thread and is interrupted from here."""
         with ThreadPoolExecutor(1) as worker:

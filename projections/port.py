@@ -9,7 +9,7 @@ rows of ten columns at a time, appending gives 930,000 rows/s; the same rows wit
 and an order to keep. A sum over a million rows takes 40 ms, so the views can afford it.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple, Protocol
 
@@ -141,6 +141,9 @@ class Database(Protocol):
 
     def fetch(self, sql: str, arguments: Sequence[Any] = ()) -> tuple[list[str], list[tuple[Any, ...]]]:
         """Column names and rows of a query; ``$1`` stands for the first argument."""
+
+    def texts(self, sql: str) -> Iterator[str]:
+        """The only column of an answer, which may be larger than memory; nothing else is asked meanwhile."""
 
 
 class Store(Protocol):

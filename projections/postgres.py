@@ -20,7 +20,15 @@ from projections import glossary
 from projections.definitions import name_table, physical, quoted
 from projections.dialect import POSTGRES
 from projections.port import Positions, Projection, Rows, StoreBusy, Table
-from projections.postgres_session import SCHEMA, TABLES_SCHEMA, connect, explained, explaining, load
+from projections.postgres_session import (
+    SCHEMA,
+    TABLES_SCHEMA,
+    connect,
+    explained,
+    explaining,
+    load,
+    rows_at_once,
+)
 from projections.store import FORMAT, SqlStore
 
 if TYPE_CHECKING:
@@ -124,6 +132,11 @@ class PostgresStore(SqlStore):
         """Column names and rows of a query."""
         found = self._cursor(sql, arguments)
         return [column.name for column in found.description or ()], found.fetchall()
+
+    def texts(self, sql: str) -> Iterator[str]:
+        """See :meth:`projections.port.Database.texts`."""
+        with explaining(self.shown), self.connection.cursor() as cursor:
+            yield from (text for (text,) in cursor.stream(sql, size=rows_at_once()))
 
     def _execute(self, sql: str, arguments: Sequence[Any] = ()) -> None:
         self._cursor(sql, arguments)

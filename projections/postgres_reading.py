@@ -12,7 +12,7 @@ from events.errors import Refused, TallystickError, Unavailable
 from projections.dialect import POSTGRES
 from projections.digest import one
 from projections.postgres import holds_a_store
-from projections.postgres_session import SCHEMA, connect, explained, explaining, load
+from projections.postgres_session import SCHEMA, connect, explained, explaining, load, rows_at_once
 from projections.reading import CHUNK_ROWS, HINT
 from projections.store import FORMAT
 
@@ -29,8 +29,6 @@ SET client_min_messages = warning;
 SET jit = off;
 SET work_mem = '64MB';
 """
-#: Rows that the library takes from the server at once.
-_FETCH_ROWS: Final = 1_000
 #: What a reading statement begins with. The session is read-only, but there are statements to which that is no
 #: hindrance (COPY TO a file of the server, SET).
 _READING: Final = frozenset({"SELECT", "WITH", "VALUES", "TABLE", "EXPLAIN"})
@@ -45,8 +43,7 @@ class PostgresReader:
     def __init__(self, address: str, shown: str) -> None:
         self.shown = shown
         self._error: type[psycopg.Error] = load().Error
-        # A batch of rows at once needs libpq 17; before that they come one by one.
-        self._size = _FETCH_ROWS if load().capabilities.has_stream_chunked() else 1
+        self._size = rows_at_once()
         self.connection: Connection[Any] = connect(address, shown, _SESSION)
         try:
             with explaining(shown):
@@ -106,6 +103,10 @@ class PostgresReader:
         first = list(islice(rows, CHUNK_ROWS))
         names = [column.name for column in cursor.description] if cursor.description else self._names(sql)
         return names, self._in_chunks(first, rows)
+
+    def texts(self, sql: str) -> Iterator[str]:
+        """See :meth:`projections.port.Database.texts`."""
+        yield from (text for (text,) in self._stream(self.connection.cursor(), sql, ()))
 
     def _names(self, sql: str) -> list[str]:
         """The columns of an answer without rows, of which a stream says nothing: the server is asked for them alone."""

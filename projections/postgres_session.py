@@ -21,6 +21,7 @@ EXTRA: Final = (
     "psycopg is not installed:"
     " pip install 'tallystick[postgres]', or in the source tree make .venv/test.stamp"
 )
+_STREAM_ROWS: Final = 1_000
 #: Seconds until a server that does not answer counts as away. ``connect_timeout`` in the address beats it.
 CONNECT_TIMEOUT_S: Final = 10
 #: Without these a connection whose other end has lost its power stays for hours, and with it the writer's lock.
@@ -38,6 +39,11 @@ def load(module: str = "") -> Any:
         return import_module(f"psycopg{module}")
     except ImportError as error:
         raise Unavailable(EXTRA) from error
+
+
+def rows_at_once() -> int:
+    """How many rows of a stream come from the server at once: before libpq 17 one by one."""
+    return _STREAM_ROWS if load().capabilities.has_stream_chunked() else 1
 
 
 def connect(address: str, shown: str, settings: str) -> "Connection[Any]":

@@ -42,6 +42,10 @@ class SqlStore(ABC):
         """Column names and rows of a query."""
 
     @abstractmethod
+    def texts(self, sql: str) -> Iterator[str]:
+        """See :meth:`projections.port.Database.texts`."""
+
+    @abstractmethod
     def _execute(self, sql: str, arguments: Sequence[Any] = ()) -> None:
         """Run a statement that gives no rows."""
 
