@@ -2,6 +2,7 @@
 
 import json
 from datetime import UTC, datetime
+from hashlib import sha256
 
 import pytest
 
@@ -10,7 +11,7 @@ from projections import audit, ledger, risk
 from projections.catalog import CATALOG
 from projections.digest import figures
 from projections.freshness import Freshness, freshness_of
-from projections.port import Database, Position, Rows
+from projections.port import Column, Database, Position, Rows, Table
 from projections.report import report
 from tests.projections.stores import DuckStores, PostgresStores, Stores, change, day, digests, rows
 
@@ -94,6 +95,20 @@ def test_digests_do_not_depend_on_the_order_of_rows(stores: Stores) -> None:
         assert figures(store, ledger.ENTRIES) == before
         change(store, "UPDATE ledger_entries_v1 SET amount = amount + 1 WHERE item LIKE 'fee:%'")
         assert figures(store, ledger.ENTRIES).digest != before.digest
+
+
+def test_a_digest_needs_no_more_memory_for_more_rows() -> None:
+    """The hashes of a million rows are 64 MB of text; sorted on disk they fit into less."""
+    lines = Table("lines", "numbers", (Column("item", "BIGINT", "a number"),), business=("item",))
+    with DuckStores().empty() as store:
+        change(store, "CREATE TABLE lines AS SELECT range AS item FROM range(1000000)")
+        change(store, "SET memory_limit = '60MB'")
+        found = figures(store, lines)
+    by_hand: dict[str, list[str]] = {}
+    for hashed in sorted(sha256(str(number).encode()).hexdigest() for number in range(1_000_000)):
+        by_hand.setdefault(hashed[:3], []).append(hashed)
+    parts = "".join(sha256("".join(part).encode()).hexdigest() for part in by_hand.values())
+    assert (1_000_000, sha256(parts.encode()).hexdigest()) == (found.rows, found.digest)
 
 
 def test_a_digest_sees_a_row_that_is_there_twice(stores: Stores) -> None:
