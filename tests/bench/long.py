@@ -82,6 +82,18 @@ def kept() -> Long | None:
     return msgspec.json.decode(KEPT.read_bytes(), type=Long) if KEPT.exists() else None
 
 
+def figures() -> dict[str, float]:
+    """What stands in ``bench.json`` of it."""
+    found = kept()
+    if found is None:
+        return {}
+    return {
+        "long_payments": found.payments,
+        "long_cost_flatness": round(found.flatness, 3),
+        "long_memory_growth": round(found.growth, 3),
+    }
+
+
 def samples(process: "subprocess.Popen[str]", log: Path) -> Iterator[Sample]:
     """Looks at a job until it has ended."""
     began = time.monotonic()

@@ -54,7 +54,7 @@ from streams.hosts.house import TICKS_AHEAD, House  # noqa: E402
 from streams.hosts.index import Run  # noqa: E402
 from streams.hosts.memory import MemoryLog  # noqa: E402
 from tests import postgres  # noqa: E402
-from tests.bench import kafka, page  # noqa: E402
+from tests.bench import kafka, long, page  # noqa: E402
 from tests.bench.figures import about, along, clock, resident, timed  # noqa: E402
 from tests.bench.model import scoring  # noqa: E402
 from tests.bench.sampling import sampled, shares  # noqa: E402
@@ -362,6 +362,7 @@ def measure(folder: Path, console: Console) -> dict[str, Any]:
         "log_bytes_per_payment": round(large["log_bytes"] / LARGE, 1),
         "store_bytes_per_payment": round(large["store_bytes"] / LARGE, 1),
         "events_per_payment": round(large["events"] / LARGE, 2),
+        **long.figures(),
     }
 
 
@@ -425,6 +426,9 @@ _MEANINGS = {
     "memory_small_mb": f"largest process with {SMALL:,} payments, MiB",
     "memory_growth": f"largest process with {LARGE:,} over that",
     "memory_along_mb": f"all processes together, at ten moments of {LARGE:,} payments, MiB",
+    "long_payments": "of the long run that was kept last (tests.bench.long), which is a run of its own",
+    "long_cost_flatness": "in it, processors for an event in the last tenth over the second",
+    "long_memory_growth": "in it, the most memory of the second half over the most of the first",
     "log_bytes_per_payment": "size of the log",
     "store_bytes_per_payment": "size of the store",
     "events_per_payment": "events in the logs, ticks included",
