@@ -3,8 +3,7 @@
 The job starts it, lets it follow the committed log, and asks it to finish: ``finish`` on its standard input
 means "up to the end of the log, then stop", ``level`` the same without the stop, the end of that input (the job has
 died) "stop now". It answers in lines of JSON: ``[taken, of]`` on its way to the end, or a sentence that says why it
-cannot go on. Its position
-stands in the store, in one transaction with its rows, so stopping anywhere is safe.
+cannot go on. Its position stands in the store, in one transaction with its rows, so stopping anywhere is safe.
 """
 
 import json

@@ -3,6 +3,7 @@
 import os
 import platform
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -52,14 +53,25 @@ def along(process: "subprocess.Popen[str]", path: Path) -> Along:
     """Look at a process that fills the embedded log at ``path`` until it has ended."""
     samples: list[float] = []
     lengths: list[tuple[float, int]] = []
-    began = time.monotonic()
-    while process.poll() is None:
+    for seconds in while_running(process, SAMPLE_SECONDS):
         samples.append(round(resident(process.pid) / 1024, 1))
-        lengths.append((round(time.monotonic() - began, 2), length(path)))
-        with suppress(subprocess.TimeoutExpired):
-            process.wait(SAMPLE_SECONDS)
+        lengths.append((round(seconds, 2), length(path)))
     moments = [samples[moment * len(samples) // MOMENTS] for moment in range(1, MOMENTS)] + samples[-1:]
     return Along(moments, lengths)
+
+
+def while_running(process: "subprocess.Popen[str]", every: float) -> Iterator[float]:
+    """Seconds since now, so often, until a process has ended."""
+    began = time.monotonic()
+    while process.poll() is None:
+        yield time.monotonic() - began
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(every)
+
+
+def command(*arguments: str) -> list[str]:
+    """What starts a command of ours as a process."""
+    return [sys.executable, "-m", "infra.cli", *arguments]
 
 
 def length(path: Path) -> int:
@@ -84,6 +96,16 @@ def resident(pid: int) -> int:
         return 0
     own = next((int(line.split()[1]) for line in status.splitlines() if line.startswith("VmRSS")), 0)
     return own + sum(map(resident, children(pid)))
+
+
+def processor_seconds(pid: int) -> float:
+    """Seconds of a core that a process has taken; 0 where it is gone."""
+    try:
+        # Behind the name, which may hold blanks: utime and stime are fields 14 and 15 of proc(5).
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return 0.0
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def children(pid: int) -> list[int]:

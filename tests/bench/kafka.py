@@ -28,9 +28,8 @@ from infra.supervisor import Supervisor
 from streams.edge.vault import open_keys
 from streams.hosts.cluster import Cluster
 from streams.hosts.kafkalog import KafkaLog
-from tests.bench.figures import percentile
+from tests.bench.figures import percentile, processor_seconds
 from tests.bench.peers.compare import Say, compare
-from tests.bench.peers.driver import processor_seconds
 from tests.integration.houses import publish_on_the_wall, start_on_the_wall
 
 BURST: Final = 20_000

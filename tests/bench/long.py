@@ -7,27 +7,31 @@ and windows comes to its full size in them, and behind that nothing may grow. It
 """
 
 import json
-import os
 import subprocess
-import sys
 import tempfile
-import time
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import click
 import msgspec
 
-from tests.bench.figures import ROOT, about, children, length, resident
+from tests.bench.figures import (
+    ROOT,
+    about,
+    children,
+    command,
+    length,
+    processor_seconds,
+    resident,
+    while_running,
+)
 
 KEPT: Final = Path(__file__).parent / "measured" / "long.json"
 TENTHS: Final = 10
 #: So many looks at least, or a tenth may have none of its own.
 SAMPLES: Final = 30
 SAMPLE_SECONDS: Final = 5.0
-_TICKS: Final = os.sysconf("SC_CLK_TCK")
 
 
 class Sample(NamedTuple):
@@ -96,29 +100,16 @@ def figures() -> dict[str, float]:
 
 def samples(process: "subprocess.Popen[str]", log: Path) -> Iterator[Sample]:
     """Looks at a job until it has ended."""
-    began = time.monotonic()
-    while process.poll() is None:
+    for seconds in while_running(process, SAMPLE_SECONDS):
         below = children(process.pid)
         others = sum(resident(child) for child in below)
         yield Sample(
-            time.monotonic() - began,
-            sum(map(_processor_seconds, (process.pid, *below))),
+            seconds,
+            sum(map(processor_seconds, (process.pid, *below))),
             (resident(process.pid) - others) / 1024,
             others / 1024,
             length(log),
         )
-        with suppress(subprocess.TimeoutExpired):
-            process.wait(SAMPLE_SECONDS)
-
-
-def _processor_seconds(pid: int) -> float:
-    """Of a process and its children that have ended; 0 where it is gone."""
-    try:
-        # Behind the name, which may hold blanks: utime, stime, cutime, cstime are fields 14 to 17 of proc(5).
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    except OSError:
-        return 0.0
-    return sum(map(int, fields[11:15])) / _TICKS
 
 
 def tenths(looks: Sequence[Sample]) -> list[Tenth]:
@@ -145,12 +136,11 @@ def tenths(looks: Sequence[Sample]) -> list[Tenth]:
 def run(folder: Path, payments: int, days: int, seed: int) -> dict[str, Any]:
     """Simulate and run, with a line a minute; what the job says of itself, and its tenths."""
     rows, log = folder / "rows.avro", folder / "log.db"
-    _tallystick("simulate", f"--payments={payments}", f"--days={days}", f"--seed={seed}", f"--out={rows}")
+    asked = (f"--payments={payments}", f"--days={days}", f"--seed={seed}", f"--out={rows}")
+    subprocess.run(command("simulate", *asked), cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
     store = f"--store=duckdb:{folder / 'store.duckdb'}"
-    command = _command("demo", "--fresh", "--json", f"--input={rows}", f"--log=sqlite:{log}", store)
-    process = subprocess.Popen(
-        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
-    )
+    job = command("demo", "--fresh", "--json", f"--input={rows}", f"--log=sqlite:{log}", store)
+    process = subprocess.Popen(job, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
     looks: list[Sample] = []
     told = 0.0
     for look in samples(process, log):
@@ -167,14 +157,6 @@ def run(folder: Path, payments: int, days: int, seed: int) -> dict[str, Any]:
         raise SystemExit(f"the job ended with exit code {process.returncode}: {out[-500:]}")
     said: dict[str, Any] = json.loads(out)
     return said | {"tenths": tenths(looks)}
-
-
-def _command(*arguments: str) -> list[str]:
-    return [sys.executable, "-m", "infra.cli", *arguments]
-
-
-def _tallystick(*arguments: str) -> None:
-    subprocess.run(_command(*arguments), cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})

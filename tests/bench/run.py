@@ -55,7 +55,7 @@ from streams.hosts.index import Run  # noqa: E402
 from streams.hosts.memory import MemoryLog  # noqa: E402
 from tests import postgres  # noqa: E402
 from tests.bench import kafka, long, page  # noqa: E402
-from tests.bench.figures import about, along, clock, resident, timed  # noqa: E402
+from tests.bench.figures import about, along, clock, command, resident, timed  # noqa: E402
 from tests.bench.model import scoring  # noqa: E402
 from tests.bench.sampling import sampled, shares  # noqa: E402
 from tests.bench.takeover import takeover, takeover_on_kafka  # noqa: E402
@@ -83,20 +83,9 @@ VELOCITY_CARDS, VELOCITY_PAYMENTS, VELOCITY_DAYS = 200_000, 300_000, 25
 def job(folder: Path, payments: int) -> dict[str, Any]:
     """The main job as a process: what it says of itself, and the most memory that a process of it took."""
     folder.mkdir()
-    command = [
-        sys.executable,
-        "-m",
-        "infra.cli",
-        "demo",
-        "--fresh",
-        "--json",
-        f"--payments={payments}",
-        f"--log=sqlite:{folder / 'log.db'}",
-        f"--store=duckdb:{folder / 'store.duckdb'}",
-    ]
-    process = subprocess.Popen(
-        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
-    )
+    log, store = f"--log=sqlite:{folder / 'log.db'}", f"--store=duckdb:{folder / 'store.duckdb'}"
+    demo = command("demo", "--fresh", "--json", f"--payments={payments}", log, store)
+    process = subprocess.Popen(demo, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
     watched = along(process, folder / "log.db")
     out, _ = process.communicate()
     if process.returncode:
@@ -111,16 +100,8 @@ def job(folder: Path, payments: int) -> dict[str, Any]:
 
 def replay(folder: Path) -> dict[str, Any]:
     """``replay --verify`` as a process."""
-    command = [
-        sys.executable,
-        "-m",
-        "infra.cli",
-        "replay",
-        "--verify",
-        "--json",
-        f"--log=sqlite:{folder / 'log.db'}",
-    ]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    verify = command("replay", "--verify", "--json", f"--log=sqlite:{folder / 'log.db'}")
+    done = subprocess.run(verify, cwd=ROOT, capture_output=True, text=True, check=True)
     said: dict[str, Any] = json.loads(done.stdout)
     return said
 

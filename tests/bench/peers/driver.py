@@ -7,13 +7,13 @@ sent, whenever it was, to the moment at which its outcome was read committed (op
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from confluent_kafka import Consumer, Producer, TopicPartition
 
 from events.identity import partition_of_name
 from events.requests import PaymentRequest
+from tests.bench.figures import processor_seconds
 from tests.bench.peers.systems import System
 from tests.bench.peers.work import PARTITIONS, Outcome, name_of, now, stamped
 
@@ -222,12 +222,3 @@ def _up_to_the_end(consumer: Consumer, topic: str) -> Iterator[bytes]:
         if all(place.offset >= ends[place.partition] for place in places):
             return
         yield from values_of(consumer.consume(_FETCH, 0.2))
-
-
-def processor_seconds(pid: int) -> float:
-    """Seconds of a core that a process has taken; 0 where it is gone."""
-    try:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    except OSError:
-        return 0.0
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")

@@ -37,12 +37,12 @@ from infra.supervisor import Supervisor
 from streams.edge.inputs import write_rows
 from streams.edge.vault import open_keys
 from streams.hosts.cluster import Cluster
+from tests.bench.figures import ROOT
 from tests.bench.peers import work
 from tests.bench.peers.work import PARTITIONS, SEED, Outcome
 from tests.integration.houses import publish_on_the_wall, start_on_the_wall
 
 HERE: Final = Path(__file__).parent
-ROOT: Final = HERE.parents[2]
 BENCH_PYTHON: Final = ROOT / ".venv-bench" / "bin" / "python"
 JAR_FOLDER: Final = HERE / "kafka_streams" / "target"
 #: As much as the broker may have, and the collector that Java takes of itself on such a machine.
