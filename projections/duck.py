@@ -180,8 +180,9 @@ def connect(path: str, *, threads: int = 1, read_only: bool = False) -> duckdb.D
                 # projector as long with a quarter of a gigabyte as with one, and 390 MB in all instead of 650. What is
                 # asked may hold a row for every payment: whether each cent of a million is somewhere takes a gigabyte.
                 "memory_limit": "25%" if read_only else "1GB" if path == ":memory:" else "256MB",
-                # Less often than by default (16 MB): half-filled row groups are compressed anew each time.
-                "checkpoint_threshold": "64MB",
+                # Less often than by default (16 MB): half-filled row groups are compressed anew each time. Of what
+                # 400,000 events cost, checkpoints are 40 % at 16 MB, 27 % at 64, 14 % at 128, and at 256 no less.
+                "checkpoint_threshold": "128MB",
                 # Extensions would be downloaded: nothing here needs one.
                 "autoinstall_known_extensions": False,
                 "autoload_known_extensions": False,

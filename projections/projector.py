@@ -17,7 +17,7 @@ from projections.port import Place, Position, Projection, Store
 from streams.hosts.log import GENESIS, Stored, link
 
 #: How many events go into one transaction. Below a thousand the transaction costs more than its rows.
-BATCH_EVENTS: Final = 5_000
+BATCH_EVENTS: Final = 10_000
 LOG_TOPICS: Final = ("intake", "payments", "velocity", "settlement", "reconciliation")
 
 _START: Final = Position(0, GENESIS)

@@ -2,7 +2,7 @@
 
 A processor uses a :class:`Shelf` like a dict. The rows touched lately are in memory, in two generations: ``young``
 since the last spill, ``old`` before it. Touching a row makes it young. A spill takes away what is still old (nobody has
-touched it between two spills) and lets the young grow old; the host puts what was taken into a :class:`Cupboard`, in
+touched it between two spills) and lets the young grow old; the host puts what is leaving into a :class:`Cupboard`, in
 the transaction that keeps the snapshot, and nowhere else. So a cupboard always stands at its snapshot, and what has
 happened to cold rows since is remembered here: ``taken`` are those that were touched or removed, ``forgotten`` the days
 that were.
@@ -198,19 +198,18 @@ class Shelf(msgspec.Struct, Generic[V], dict=True):
 
     # -- spilling ----------------------------------------------------------------------------------
 
-    def spill(self) -> "Spill[V]":
+    def spill(self) -> "Leaving[V]":
         """Let go of every row that was not touched since the last spill. Between two events, with a snapshot."""
         assert self.attached, "what goes has to come back"
-        spilled = Spill(self)
-        leaving, filed = self.old, self.filed
-        rows = [Cold(key, filed.get(key, UNFILED), _ENCODE(leaving[key])) for key in sorted(leaving)]
-        spilled.moves = Moves(self._name, not self.cold, self.forgotten, sorted(self.taken), rows)
-        self.filed = {key: day for key, day in filed.items() if key not in leaving}
+        rows, filed = self.old, self.filed
+        days = {key: filed[key] for key in rows if key in filed}
+        if days:
+            self.filed = {key: day for key, day in filed.items() if key not in days}
+        leaving = Leaving(self._name, not self.cold, self.forgotten, self.taken, rows, days)
         self.young, self.old = {}, self.young
         self.taken, self.forgotten = {}, []
         self.cold += len(rows)
-        spilled.cold = self.cold
-        return spilled
+        return leaving
 
     def _touch(self, key: str) -> V | None:
         """Make an old or a cold row young; None where there is none."""
@@ -252,23 +251,61 @@ class Shelf(msgspec.Struct, Generic[V], dict=True):
         return self._decoder.decode(found.row)
 
 
-class Spill(Generic[V]):
-    """What one spill has taken out of memory: ``moves`` for the cupboard, or back where no cupboard would have them.
+class Leaving(Generic[V]):
+    """What one spill has taken out of memory, as it was: nobody changes it any more.
 
-    ``cold`` is how many rows of the shelf lie in the cupboard then.
+    ``rows`` by their keys, ``days`` of those that are filed; the rest as in :class:`Moves`. Encoding them takes longer
+    than all that a spill does, and may be done by another thread, later.
     """
 
-    moves: Moves
-    cold: int
+    def __init__(
+        self,
+        shelf: str,
+        anew: bool,
+        forgotten: list[int],
+        taken: dict[str, bool],
+        rows: dict[str, V],
+        days: dict[str, int],
+    ) -> None:
+        self.shelf = shelf
+        self.anew = anew
+        self.forgotten = forgotten
+        self.taken = taken
+        self.rows = rows
+        self.days = days
 
-    def __init__(self, shelf: Shelf[V]) -> None:
-        self._shelf = shelf
-        self._before = msgspec.structs.astuple(shelf)
+    def get(self, key: str) -> Cold | None:
+        """A row as a cupboard would have it: whoever gets it may change what is made of it."""
+        row = self.rows.get(key)
+        return None if row is None else self._cold(key, row)
 
-    def take_back(self) -> None:
-        """As if the shelf had never been spilled. Before anything else happens to it."""
-        for field, value in zip(self._shelf.__struct_fields__, self._before, strict=True):
-            setattr(self._shelf, field, value)
+    def replaces(self, key: str) -> bool:
+        """Whether what the cupboard has under a key counts no more: it went with all, was taken, or comes anew."""
+        return self.anew or key in self.taken or key in self.rows
+
+    def moves(self) -> Moves:
+        """What this does to the cupboard."""
+        rows = [self._cold(key, self.rows[key]) for key in sorted(self.rows)]
+        return Moves(self.shelf, self.anew, self.forgotten, sorted(self.taken), rows)
+
+    def _cold(self, key: str, row: V) -> Cold:
+        return Cold(key, self.days.get(key, UNFILED), _ENCODE(row))
+
+    def then(self, later: "Leaving[V]") -> "Leaving[V]":
+        """This and what has left the same shelf after it, as one."""
+        if later.anew:
+            return later
+        gone = {key for key, day in self.days.items() if day in later.forgotten} | later.taken.keys()
+        rows = {key: row for key, row in self.rows.items() if key not in gone}
+        days = {key: day for key, day in self.days.items() if key not in gone}
+        return Leaving(
+            self.shelf,
+            self.anew,
+            [*self.forgotten, *later.forgotten],
+            self.taken | later.taken,
+            rows | later.rows,
+            days | later.days,
+        )
 
 
 @cache

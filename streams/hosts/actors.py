@@ -62,7 +62,7 @@ class IndexActor:
         return index
 
     def _keep(self, owner: str, spilled: Spilled) -> None:
-        self._log.commit(owner, (), {}, spilled.snapshot, spilled.moves)
+        self._log.commit(owner, (), {}, spilled.sealed(), spilled.moves())
 
     def turn(self, limit: int) -> bool:
         index = self.index
@@ -88,8 +88,8 @@ class IndexActor:
         events = sum(index.log_ends.values())
         if self._distance.is_passed(events):
             spilled = index.spill()
-            self._distance.begin(events, len(spilled.snapshot))
-            self._log.commit(index.owner, staged.appends, staged.positions, spilled.snapshot, spilled.moves)
+            self._distance.begin(events, spilled.size)
+            self._log.commit(index.owner, staged.appends, staged.positions, spilled.sealed(), spilled.moves())
         else:
             self._log.commit(index.owner, staged.appends, staged.positions)
         self._on_committed(staged)

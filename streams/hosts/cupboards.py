@@ -7,10 +7,12 @@ own; one that was altered is found when it is read.
 import hashlib
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator
+from heapq import merge
+from operator import attrgetter
 from typing import Any, Final
 
 from events.errors import LogDamaged, TallystickError
-from streams.features.shelf import Cold, Cupboard, Moves
+from streams.features.shelf import Cold, Cupboard, Leaving, Moves
 
 #: `shelf` gives each shelf of each owner a number, which is all that its rows need of its name.
 SCHEMA: Final = """
@@ -142,6 +144,67 @@ class _Owners:
 
     def rows(self, shelf: str) -> Iterator[Cold]:
         return self._tables.rows(self._owner, shelf)
+
+
+class Incoming:
+    """What is on its way into a cupboard, which is looked at first: so a cupboard is at once what it will be.
+
+    Nothing changes here but by :meth:`add` and :meth:`clear`. Whoever is reading meanwhile, in whatever thread, goes on
+    with what was there: behind the transaction that has put all of it into the cupboard both say the same.
+    """
+
+    def __init__(self) -> None:
+        self._shelves: dict[str, Leaving[Any]] = {}
+
+    def add(self, leaving: Iterable[Leaving[Any]]) -> None:
+        """This too has left its shelf, behind whatever is still on its way."""
+        shelves = dict(self._shelves)
+        for one in leaving:
+            before = shelves.get(one.shelf)
+            shelves[one.shelf] = one if before is None else before.then(one)
+        self._shelves = shelves
+
+    def moves(self) -> list[Moves]:
+        """All that is to be done to the cupboard."""
+        return [one.moves() for one in self._shelves.values()]
+
+    def clear(self) -> None:
+        """It has come, or nobody wants it any more."""
+        self._shelves = {}
+
+    def get(self, behind: Cupboard, shelf: str, key: str) -> Cold | None:
+        """See :class:`Cupboard`; ``behind`` is the one that all of this is to come to."""
+        coming = self._shelves.get(shelf)
+        if coming is None:
+            return behind.get(shelf, key)
+        found = coming.get(key)
+        if found is None and not coming.replaces(key):
+            found = behind.get(shelf, key)
+            if found is not None and found.day in coming.forgotten:
+                return None
+        return found
+
+    def filed(self, behind: Cupboard, shelf: str, day: int) -> list[str]:
+        """See :class:`Cupboard`."""
+        coming = self._shelves.get(shelf)
+        if coming is None:
+            return behind.filed(shelf, day)
+        keys = [key for key, filed in coming.days.items() if filed == day]
+        if day not in coming.forgotten and not coming.anew:
+            keys += [key for key in behind.filed(shelf, day) if not coming.replaces(key)]
+        return keys
+
+    def rows(self, behind: Cupboard, shelf: str) -> Iterator[Cold]:
+        """See :class:`Cupboard`."""
+        coming = self._shelves.get(shelf)
+        if coming is None:
+            return behind.rows(shelf)
+        there = (
+            found
+            for found in (() if coming.anew else behind.rows(shelf))
+            if not coming.replaces(found.key) and found.day not in coming.forgotten
+        )
+        return merge(coming.moves().rows, there, key=attrgetter("key"))
 
 
 class MemoryCupboard:

@@ -60,11 +60,15 @@ async def asking(cluster: Cluster, patience: float | None = PATIENCE_SECONDS) ->
 class Follower:
     """A reader of topic partitions. Lives in one event loop."""
 
-    def __init__(self, cluster: Cluster, *, committed: bool = True, wait_ms: int = WAIT_MS) -> None:
+    def __init__(
+        self, cluster: Cluster, *, committed: bool = True, wait_ms: int = WAIT_MS, wait_bytes: int = 1
+    ) -> None:
+        """The broker keeps an answer back until there are ``wait_bytes``, for ``wait_ms`` at most."""
         self.cluster = cluster
         self._consumer: Any = None
         self._committed = committed
         self._wait_ms = wait_ms
+        self._wait_bytes = wait_bytes
         self._places: dict[KafkaPartition, TopicPartition] = {}
 
     async def start(self) -> None:
@@ -75,6 +79,7 @@ class Follower:
             auto_offset_reset="none",
             isolation_level="read_committed" if self._committed else "read_uncommitted",
             fetch_max_wait_ms=self._wait_ms,
+            fetch_min_bytes=self._wait_bytes,
             **self.cluster.options(),
         )
         try:

@@ -373,7 +373,7 @@ class Index:
         if all(map(self.is_between_inputs, self.engines)):
             spilled = self.spill()
             keep(spilled)
-            self._distance.begin(self.restored, len(spilled.snapshot))
+            self._distance.begin(self.restored, spilled.size)
 
     def _read_first(self, log: Log, name: str) -> None:
         first = log.read(name, self.number, 0, 1)
@@ -477,7 +477,10 @@ class Index:
 
     def snapshot(self) -> bytes:
         """The index as of the last commit, sealed."""
-        snapshot = IndexSnapshot(
+        return seal(self._snapshot())
+
+    def _snapshot(self) -> IndexSnapshot:
+        return IndexSnapshot(
             FORMAT,
             BEHAVIOUR,
             self.run.partitions,
@@ -486,12 +489,12 @@ class Index:
             dict(self.broadcast),
             {name: engine.snapshot() for name, engine in self.engines.items()},
         )
-        return seal(snapshot)
 
     def spill(self) -> Spilled:
         """A snapshot as of the last commit, behind which lies outside memory what nobody has touched for long."""
-        spills = [found.shelf.spill() for engine in self.engines.values() for found in engine.shelves()]
-        return Spilled(self.snapshot(), spills)
+        shelves = [found.shelf for engine in self.engines.values() for found in engine.shelves()]
+        leaving = [shelf.spill() for shelf in shelves]
+        return Spilled(self._snapshot(), leaving, sum(shelf.cold for shelf in shelves))
 
     def summary(self) -> Iterator[str]:
         """The business content of all engines, one line an entity."""

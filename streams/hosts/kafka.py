@@ -14,6 +14,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
@@ -33,10 +34,10 @@ from streams.hosts.engine import Undecidable
 from streams.hosts.following import settled
 from streams.hosts.index import Index, Run, Staged
 from streams.hosts.kafkalog import KafkaLog, group_of
-from streams.hosts.localstate import LocalState
+from streams.hosts.localstate import LetGo, LocalState
 from streams.hosts.log import Stored, TopicPartition
 from streams.hosts.refusals import reason
-from streams.hosts.snapshots import Distance, Spilled
+from streams.hosts.snapshots import Distance
 from streams.hosts.standby import Warm
 from streams.hosts.transactions import Reach, Transactions, never
 from streams.topology import BROADCAST, ENGINES, LOGS, EngineSpec, written_by
@@ -125,6 +126,8 @@ class KafkaIndex:
             for spec in ENGINES
             for topic in spec.inputs
         }
+        # A snapshot that is being written.
+        self._keeping: asyncio.Task[bool] | None = None
         # How many events the logs hold.
         self._log_events = 0
         self._distance = Distance(0)
@@ -152,6 +155,7 @@ class KafkaIndex:
 
     async def _restore(self) -> None:
         """The only way to a state: from the log, behind a fence."""
+        await self._kept()
         await self._transactions.close()
         await self._transactions.fence(written_by(self.number, self._run.partitions), self._group)
         # Nobody else writes here: when nothing is open, what is read is all that there is.
@@ -207,6 +211,8 @@ class KafkaIndex:
         """Let go of the name. What was committed stays; a transaction under way is undone."""
         await self._transactions.close()
         self._local.close()
+        with suppress(LetGo):
+            await self._kept()
         if self._consumer is not None:
             consumer, self._consumer = self._consumer, None
             await consumer.stop()
@@ -338,16 +344,21 @@ class KafkaIndex:
         index, events = self.index, self._log_events
         if not self._distance.is_passed(events):
             return
-        chains = {name: self._transactions.chains[(name, self.number)] for name in LOGS}
-
-        def keep() -> Spilled:
-            spilled = index.spill()
-            if not self._local.keep(spilled, index.log_ends, chains, events):
-                spilled.take_back()
-            return spilled
-
+        # Two at once would be more than memory was meant to hold, and would come in any order.
+        await self._kept()
         # Nobody touches the index meanwhile: whoever looks on peeks. The group's heartbeats go on.
-        self._distance.begin(events, len((await asyncio.to_thread(keep)).snapshot))
+        spilled = await asyncio.to_thread(index.spill)
+        chains = {name: self._transactions.chains[(name, self.number)] for name in LOGS}
+        self._local.hold(spilled, index.log_ends, chains, events)
+        self._distance.begin(events, spilled.size)
+        # While it is written the index goes on.
+        self._keeping = asyncio.create_task(asyncio.to_thread(self._local.write), name=f"keeping {self.name}")
+
+    async def _kept(self) -> None:
+        """Wait until the snapshot that is on its way has been written. Raises what has come of it."""
+        keeping, self._keeping = self._keeping, None
+        if keeping is not None:
+            await keeping
 
     # -- defects -----------------------------------------------------------------------------------
 

@@ -47,6 +47,10 @@ _QUIET_RECORDS: Final = 20_000
 #: A snapshot for so many records; and one at the end.
 _SNAPSHOT_RECORDS: Final = 200_000
 _IDLE_MS: Final = 200
+#: An edge for which nobody waits reads so much at once, or what has come in so long: each time costs broker and edge more
+#: than the records.
+_UNHURRIED_MS: Final = 200
+_UNHURRIED_BYTES: Final = 64 << 10
 #: Raised whenever the state of any edge changes its meaning.
 _FORMAT: Final = 2
 
@@ -73,8 +77,9 @@ class KafkaEdge:
         *,
         batch: int = BATCH,
         reach: Reach = never,
+        hurried: bool = True,
     ) -> None:
-        """``state`` is a folder for the snapshot."""
+        """``state`` is a folder for the snapshot. ``hurried``: somebody waits for what it says."""
         self.name = edge.name
         self.edge = edge
         #: Messages sent, and records read, since the start.
@@ -87,7 +92,10 @@ class KafkaEdge:
         self._hears = headers_of(edge.HEARS)
         self._transactions = Transactions(cluster, f"edge.{edge.name}", reach)
         places = edge.reads()
-        self._reader = Follower(cluster, wait_ms=WAIT_MS if len(places) > 1 else WAIT_ALONE_MS)
+        if hurried:
+            self._reader = Follower(cluster, wait_ms=WAIT_MS if len(places) > 1 else WAIT_ALONE_MS)
+        else:
+            self._reader = Follower(cluster, wait_ms=_UNHURRIED_MS, wait_bytes=_UNHURRIED_BYTES)
         #: The next offset to read of each partition.
         self.positions: dict[TopicPartition, int] = dict.fromkeys(places, 0)
         self._last: dict[TopicPartition, tuple[int, bytes]] = {}

@@ -4,9 +4,10 @@ It holds the last snapshot, the ends and the chain values of the logs it was tak
 it, all written in one transaction. It fits where the log has these very records at these ends; anything else (another
 log under the same name, a log that was cut, a damaged file) is thrown away, and the log is folded from its beginning.
 
-What cannot be written stays in memory: nothing has become cold then. What is cold is read from the open file, for
-which neither a full disk nor one that has become read-only matters; where it cannot be read after all, the index ends,
-and its successor finds the file damaged.
+Writing takes its time, and an index goes on meanwhile: what is on its way lies before what is there. What cannot be
+written stays in memory, and goes with the next. What is cold is read from the open file, for which neither a full disk
+nor one that has become read-only matters; where it cannot be read after all, the index ends, and its successor finds
+the file damaged.
 """
 
 import logging
@@ -15,14 +16,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from threading import RLock
-from typing import Final
+from typing import Final, NamedTuple
 from urllib.parse import quote
 
 import msgspec
 
 from events.errors import LogDamaged, TallystickError, Unavailable
 from streams.features.shelf import NOTHING, Cold, Cupboard, Moves
-from streams.hosts.cupboards import ERRORS, SCHEMA, Tables
+from streams.hosts.cupboards import ERRORS, SCHEMA, Incoming, Tables
 from streams.hosts.log import Log, ends_with
 from streams.hosts.snapshots import Spilled, unseal
 
@@ -55,46 +56,83 @@ class LetGo(Unavailable):
     """Whoever restores or keeps has been told to end: the place may be somebody else's by now."""
 
 
+class _File(NamedTuple):
+    """A connection to the file, and its cold rows."""
+
+    db: sqlite3.Connection
+    tables: Tables
+
+
 class LocalState:
     """The place of one owner's snapshot and cold rows in a folder.
 
-    Used by one thread; another may close it meanwhile. An index whose partitions are taken away while it is restored
-    is let go of at once, and the thread that restores it cannot be stopped: what it does next raises LetGo. It must
-    not write any more, for the place is its successor's, and SQLite does not survive being closed under its hands.
+    Used by one thread, beside which one other may :meth:`write`: what is cold is read by a connection of its own, which
+    no transaction of the other holds up. Either may find that the place was closed meanwhile. An index whose partitions
+    are taken away while it is restored is let go of at once, and the thread that restores it cannot be stopped: what it
+    does next raises LetGo. It must not write any more, for the place is its successor's, and SQLite does not survive
+    being closed under its hands.
     """
 
     def __init__(self, folder: Path, owner: str) -> None:
         self.path = folder / f"{owner.replace('/', '-')}.state"
         self._owner = owner
-        self._db: sqlite3.Connection | None = None
-        self._tables: Tables | None = None
+        self._writer: _File | None = None
+        self._reader: _File | None = None
+        # What is to be written: of the snapshots the last alone, and all that has left memory since one was written.
+        self._to_keep: tuple[Kept, Spilled] | None = None
+        self._incoming = Incoming()
+        # Whether what lies in the file is what was found or kept last.
+        self._is_there = False
         self._unfit = False
         self._closed = False
-        self._using = RLock()
+        self._writing = RLock()
+        self._reading = RLock()
 
     def keep(
         self, spilled: Spilled, ends: Mapping[str, int], chains: Mapping[str, bytes], events: int
     ) -> bool:
-        """Replace what was kept; False where that was not possible, which is said, and costs memory and time.
+        """:meth:`hold` and :meth:`write` at once."""
+        self.hold(spilled, ends, chains, events)
+        return self.write()
 
-        Raises LetGo.
+    def hold(
+        self, spilled: Spilled, ends: Mapping[str, int], chains: Mapping[str, bytes], events: int
+    ) -> None:
+        """What was spilled lies here from now on, and is to be written. Not while something is being written."""
+        self._incoming.add(spilled.leaving)
+        self._to_keep = (Kept(dict(ends), dict(chains), events, spilled.cold, b""), spilled)
+
+    def write(self) -> bool:
+        """Replace what was kept by what is held; False where that was not possible, which is said, and costs memory.
+
+        What could not be written goes with the next. Raises LetGo.
         """
-        kept = Kept(dict(ends), dict(chains), events, spilled.cold, spilled.snapshot)
+        to_keep, self._to_keep = self._to_keep, None
+        if to_keep is None:
+            return True
+        kept, spilled = to_keep
+        body = msgspec.msgpack.encode(msgspec.structs.replace(kept, snapshot=spilled.sealed()))
+        moves = self._incoming.moves()
         try:
-            with self._using:
-                self._replace(kept, spilled.moves)
+            with self._writing:
+                self._replace(body, moves)
         except (OSError, TallystickError, *ERRORS) as error:
             self._go_on()
+            if getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_READONLY:
+                # What was opened where nothing could be written goes on like that, and whatever is opened beside it.
+                self._release()
             LOGGER.warning("no snapshot was kept at %s: %s", self.path, error)
             return False
+        self._is_there = True
+        self._incoming.clear()
         return True
 
-    def _replace(self, kept: Kept, moves: Sequence[Moves]) -> None:
-        tables, db = self._opened()
+    def _replace(self, body: bytes, moves: Sequence[Moves]) -> None:
+        db, tables = self._to_write()
         db.execute("BEGIN IMMEDIATE")
         try:
             db.execute("DELETE FROM kept")
-            db.execute("INSERT INTO kept VALUES (?)", (msgspec.msgpack.encode(kept),))
+            db.execute("INSERT INTO kept VALUES (?)", (body,))
             tables.apply(self._owner, moves)
             db.execute("COMMIT")
         except BaseException:
@@ -109,10 +147,13 @@ class LocalState:
         Raises LetGo.
         """
         self._release()
+        # Whoever asks begins with what lies there, and not with what never got there.
+        self._to_keep, self._is_there = None, False
+        self._incoming.clear()
         if not self.path.exists():
             return None
         try:
-            with self._using:
+            with self._reading:
                 kept = self._read()
             if unseal(kept.snapshot) is None:
                 return self._unused("it was written by another version")
@@ -126,24 +167,25 @@ class LocalState:
             # A snapshot from the way to a state stands at the very beginning of the logs that came later.
             if end and not ends_with(log, name, partition, end, kept.chains.get(name)):
                 return self._unused("it belongs to another log")
+        self._is_there = True
         return kept
 
     # -- the cupboard: the cold rows of what was found or kept last ----------------------------------
 
     def get(self, shelf: str, key: str) -> Cold | None:
-        with self._using:
-            return self._cupboard().get(shelf, key)
+        with self._reading:
+            return self._incoming.get(self._cupboard(), shelf, key)
 
     def filed(self, shelf: str, day: int) -> list[str]:
-        with self._using:
-            return self._cupboard().filed(shelf, day)
+        with self._reading:
+            return self._incoming.filed(self._cupboard(), shelf, day)
 
     def rows(self, shelf: str) -> Iterator[Cold]:
-        return self._cupboard().rows(shelf)
+        return self._incoming.rows(self._cupboard(), shelf)
 
     def _cupboard(self) -> Cupboard:
         self._go_on()
-        return NOTHING if self._tables is None else self._tables.cupboard(self._owner)
+        return self._to_read().tables.cupboard(self._owner) if self._is_there else NOTHING
 
     def _go_on(self) -> None:
         if self._closed:
@@ -154,46 +196,74 @@ class LocalState:
     def close(self) -> None:
         """Let go of the file for good. What another thread does with it is broken off."""
         self._closed = True
-        db = self._db
-        if db is not None:
-            with suppress(sqlite3.ProgrammingError):  # Meanwhile it may have been released.
-                db.interrupt()
+        for using, file in ((self._writing, self._writer), (self._reading, self._reader)):
+            if using.acquire(blocking=False):
+                using.release()
+            elif file is not None:
+                with suppress(sqlite3.ProgrammingError):  # Meanwhile it may have been released.
+                    file.db.interrupt()
         self._release()
 
     def _release(self) -> None:
-        with self._using:
-            db, self._db, self._tables = self._db, None, None
-            if db is not None:
-                db.close()
+        with self._writing, self._reading:
+            self._reader, self._writer = self._closed_one(self._reader), self._closed_one(self._writer)
 
-    def _opened(self) -> tuple[Tables, sqlite3.Connection]:
+    @staticmethod
+    def _closed_one(file: _File | None) -> None:
+        if file is not None:
+            file.db.close()
+
+    def _to_read(self) -> _File:
         self._go_on()
-        if self._db is None or self._tables is None:
+        if self._reader is None:
+            try:
+                self._reader = self._opened("mode=rwc")
+            except Unavailable:
+                # No room for what SQLite writes where it reads. Nobody has the file but we, and we write nothing.
+                self._reader = self._opened("mode=ro&immutable=1")
+        return self._reader
+
+    def _to_write(self) -> _File:
+        self._go_on()
+        if self._writer is None:
             if self._unfit:
-                for path in (self.path, self.path.with_name(f"{self.path.name}-journal")):
-                    path.unlink(missing_ok=True)
+                # Its journal first: it would be played into whatever file it finds.
+                for ending in ("-wal", "-shm", ""):
+                    self.path.with_name(f"{self.path.name}{ending}").unlink(missing_ok=True)
                 self._unfit = False
             self.path.parent.mkdir(parents=True, exist_ok=True)
+            self._writer = self._opened("mode=rwc")
+            with self._reading:
+                # One that was opened as it stands would not see what is written now.
+                self._reader = self._closed_one(self._reader)
+        return self._writer
+
+    def _opened(self, how: str) -> _File:
+        try:
             db = sqlite3.connect(
-                f"file:{quote(str(self.path))}?mode=rwc",
+                f"file:{quote(str(self.path))}?{how}",
                 uri=True,
                 isolation_level=None,
                 check_same_thread=False,
             )
             try:
                 db.execute(f"PRAGMA cache_size=-{_CACHE}")
+                # Readers do not wait for a transaction, nor it for them; what is lost with the machine is made again.
+                db.execute("PRAGMA journal_mode=WAL")
+                db.execute("PRAGMA synchronous=NORMAL")
                 if not db.execute("SELECT 1 FROM sqlite_master WHERE name = 'kept'").fetchone():
                     db.executescript(_SCHEMA)
             except BaseException:
                 db.close()
                 raise
-            self._db, self._tables = db, Tables(db, self._failure)
-        return self._tables, self._db
+        except ERRORS as error:
+            raise self._failure(error) from error
+        return _File(db, Tables(db, self._failure))
 
     def _read(self) -> Kept:
         """What lies there, every byte of it looked at. Raises LogDamaged, Unavailable, DecodeError."""
         try:
-            tables, db = self._opened()
+            db, tables = self._to_read()
             if db.execute("PRAGMA quick_check(1)").fetchall() != [("ok",)]:
                 raise LogDamaged(f"the tree of {self.path} is damaged")
             row = db.execute("SELECT body FROM kept").fetchone()

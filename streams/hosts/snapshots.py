@@ -13,7 +13,7 @@ from events.envelope import Recorded, Versions
 from events.errors import LogDamaged
 from events.wire import decode_event, encode_event
 from streams.features.pieces import Apart
-from streams.features.shelf import Moves, Spill
+from streams.features.shelf import Leaving, Moves
 from streams.processor import Work
 
 #: Raised whenever the layout below, or the state of any processor, changes its meaning.
@@ -85,19 +85,29 @@ class IndexSnapshot(msgspec.Struct, frozen=True):
 
 
 class Spilled:
-    """A sealed snapshot and what has left memory with it: for one transaction, or back where that was not made."""
+    """A snapshot and what has left memory with it, for one transaction.
 
-    def __init__(self, snapshot: bytes, spills: list[Spill[Any]]) -> None:
-        self.snapshot = snapshot
-        self.moves: list[Moves] = [spill.moves for spill in spills]
+    Made quickly, while an index waits. What takes longer, sealing the one and encoding the other, is done when it is
+    asked for, by whoever asks.
+    """
+
+    def __init__(self, snapshot: IndexSnapshot, leaving: list[Leaving[Any]], cold: int) -> None:
+        self.leaving = leaving
+        #: Bytes of the snapshot, but for what is small in it.
+        self.size = sum(
+            part.size for engine in snapshot.engines.values() for part in (engine.sequences, *engine.states)
+        )
         #: How many rows lie in the owner's cupboard behind the transaction.
-        self.cold = sum(spill.cold for spill in spills)
-        self._spills = spills
+        self.cold = cold
+        self._snapshot = snapshot
 
-    def take_back(self) -> None:
-        """Nothing was kept: what would be cold stays in memory. Before anything else happens to the index."""
-        for spill in self._spills:
-            spill.take_back()
+    def sealed(self) -> bytes:
+        """The snapshot as it is kept."""
+        return seal(self._snapshot)
+
+    def moves(self) -> list[Moves]:
+        """What becomes of the cupboard."""
+        return [one.moves() for one in self.leaving]
 
 
 def seal(snapshot: IndexSnapshot) -> bytes:

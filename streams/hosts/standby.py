@@ -155,12 +155,10 @@ class Warm:
         return self._distance.is_passed(self.events) and all(map(self.index.is_between_inputs, LOGS))
 
     def keep(self, spilled: Spilled) -> None:
-        """Keep what was spilled, or take it back. Before anything else is folded."""
-        self._distance.begin(self.events, len(spilled.snapshot))
+        """Keep what was spilled. Before anything else is folded."""
+        self._distance.begin(self.events, spilled.size)
         if self.local.keep(spilled, self.index.log_ends, self._chains, self.events):
             self.kept_events = self.events
-        else:
-            spilled.take_back()
 
     def keep_apart(self) -> None:
         """Keep it as it stands, in a thread of its own, where nobody has taken it over meanwhile. Raises LetGo."""

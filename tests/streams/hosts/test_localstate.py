@@ -14,7 +14,7 @@ from streams.hosts.index import BEHAVIOUR
 from streams.hosts.localstate import LetGo, LocalState
 from streams.hosts.log import Append
 from streams.hosts.memory import MemoryLog
-from streams.hosts.snapshots import FORMAT, IndexSnapshot, Spilled, seal
+from streams.hosts.snapshots import FORMAT, IndexSnapshot, Spilled
 from tests.patience import PATIENCE_SECONDS
 
 OWNER = "index/0"
@@ -39,13 +39,16 @@ class Worker:
 
     def keep(self, end: int = 3) -> bool:
         """Keep a snapshot at an offset."""
+        self.hold(end)
+        return self.local.write()
+
+    def hold(self, end: int = 3) -> None:
+        """Have a snapshot that is still to be written."""
         snapshot = IndexSnapshot(FORMAT, BEHAVIOUR, 1, {}, {}, {}, {})
-        spilled = Spilled(seal(snapshot), [self.shelf.spill()])
+        leaving = self.shelf.spill()
         chains = {"payments": self._log.read("payments", 0, end - 1, 1)[0].chain}
-        kept = self.local.keep(spilled, {"payments": end, "settlement": 0}, chains, end)
-        if not kept:
-            spilled.take_back()
-        return kept
+        spilled = Spilled(snapshot, [leaving], self.shelf.cold)
+        self.local.hold(spilled, {"payments": end, "settlement": 0}, chains, end)
 
     def with_cold_rows(self) -> "Worker":
         """A thousand of them."""
@@ -161,22 +164,73 @@ def test_a_state_of_another_log_is_not_used(tmp_path: Path, log: MemoryLog, othe
 def test_a_disk_that_takes_nothing_leaves_everything_in_memory(
     tmp_path: Path, log: MemoryLog, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """What is cold can be read, what would be stays; and when there is room again it goes."""
+    """What is cold can be read, what would be can be too; and when there is room again it goes."""
     worker = Worker(tmp_path, log).with_cold_rows()
-    pages = worker.local._db.execute("PRAGMA page_count").fetchone()[0]  # type: ignore[union-attr]
-    worker.local._db.execute(f"PRAGMA max_page_count={pages}")  # type: ignore[union-attr]
+    db = worker.local._writer.db  # type: ignore[union-attr]
+    pages = db.execute("PRAGMA page_count").fetchone()[0]
+    db.execute(f"PRAGMA max_page_count={pages}")
     for number in range(1_000):
         worker.shelf[f"more {number:03d}"] = number
     assert worker.keep()  # Hot rows alone: they were touched just now.
     assert not worker.keep()
     assert "full" in caplog.text
-    assert (len(worker.shelf.old), worker.shelf.cold) == (1_000, 1_000)
+    assert (len(worker.shelf.old), worker.shelf.cold) == (0, 2_000)
     assert (worker.shelf["key 007"], worker.shelf["more 007"]) == (7, 7)
-    worker.local._db.execute("PRAGMA max_page_count=100000")  # type: ignore[union-attr]
+    db.execute("PRAGMA max_page_count=100000")
     assert worker.keep()
     assert worker.keep()
     assert (len(worker.shelf), worker.shelf.cold, worker.shelf["more 007"]) == (2_000, 2_000, 7)
     worker.local.close()
+
+
+def test_an_index_goes_on_while_its_snapshot_is_written(tmp_path: Path, log: MemoryLog) -> None:
+    """What is on its way and what lies in the file can be had meanwhile; and what was kept is as it was."""
+    worker = Worker(tmp_path, log).with_cold_rows()
+    for number in range(1_000):
+        worker.shelf[f"more {number:03d}"] = number
+    assert worker.keep()
+    worker.shelf["key 007"] = 70
+    worker.hold()
+    assert (worker.shelf.old, worker.shelf.cold) == ({"key 007": 70}, 1_999)
+    other = sqlite3.connect(worker.local.path, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    with ThreadPoolExecutor(1) as pool:
+        writing = pool.submit(worker.local.write)
+        assert (worker.shelf["key 007"], worker.shelf["key 008"], worker.shelf["more 009"]) == (70, 8, 9)
+        del worker.shelf["key 010"], worker.shelf["more 010"]
+        assert not writing.done()
+        other.execute("ROLLBACK")
+        assert writing.result(PATIENCE_SECONDS)
+    other.close()
+    assert "key 010" not in worker.shelf
+    assert "more 010" not in worker.shelf
+    assert (worker.shelf["more 011"], len(worker.shelf)) == (11, 1_998)
+    worker.local.close()
+    again = LocalState(tmp_path, OWNER)
+    assert again.fitting(log, 0) is not None
+    assert [again.get("numbers", key) for key in ("key 007", "unknown")] == [None, None]
+    assert all(again.get("numbers", key) is not None for key in ("key 010", "more 010"))
+    assert len(list(again.rows("numbers"))) == 1_999
+    again.close()
+
+
+def test_what_was_kept_is_found_where_nothing_can_be_written(tmp_path: Path, log: MemoryLog) -> None:
+    """Reading needs a little room; without it the file is read as it stands, and written when there is some."""
+    worker = Worker(tmp_path, log).with_cold_rows()
+    worker.local.close()
+    in_the_way = worker.local.path.with_name(f"{worker.local.path.name}-shm")
+    in_the_way.mkdir()
+    again = Worker(tmp_path, log)
+    assert again.local.fitting(log, 0) is not None
+    assert len(list(again.local.rows("numbers"))) == 1_000
+    again.shelf.cold = 1_000
+    assert again.shelf["key 007"] == 7
+    assert not again.keep()
+    in_the_way.rmdir()
+    assert again.keep()
+    assert again.keep()
+    assert (again.shelf["key 008"], again.shelf["key 007"], len(again.shelf)) == (8, 7, 1_000)
+    again.local.close()
 
 
 def test_a_folder_that_cannot_be_had(tmp_path: Path, log: MemoryLog) -> None:
