@@ -174,6 +174,22 @@ def budget(figures: Mapping[str, Any]) -> Iterator[str]:
         else f"{-left:,.0f} more than there are, before anything is decided or projected."
     )
     yield f"All that is done for one takes {sum(ours.values()) / given:.1f} times as many cores."
+    yield from _in_open_loops(fastest(figures["peers"][OURS]), figures["cores"])
+
+
+def _in_open_loops(run: Mapping[str, Any], cores: int) -> Iterator[str]:
+    """What a payment takes where requests come one by one, and how busy that keeps the machine."""
+    loads = run["loads"]
+    budgets = [run["budget_us"], *(load["budget_us"] for load in loads)]
+    sums = [sum(one.values()) for one in budgets]
+    shares = " | ".join(f"at {load['share']:.0%} of its rate" for load in loads)
+    yield from ("", "Where requests come at a rate, batches are smaller, and a payment of ours takes more:")
+    yield from ("", f"| | in the burst | {shares} |", f"|---|{'---:|' * len(budgets)}")
+    yield from (_row(part, [one[part] for one in budgets]) for part in run["budget_us"])
+    yield _row("all", sums)
+    busy = [load["offered"] * taken / 1e6 for load, taken in zip(loads, sums[1:], strict=True)]
+    yield f"| cores kept busy, of {cores} | | {' | '.join(f'{one:.1f}' for one in busy)} |"
+    yield from ("", "What waits for a core is latency.")
 
 
 def _row(what: str, values: Sequence[float]) -> str:

@@ -119,7 +119,13 @@ def test_the_time_line_finds_the_silence() -> None:
 
 def run_at(rate: float, differ: int = 0) -> dict[str, Any]:
     """The figures of a run."""
-    loads = [{"share": HALF, "offered": rate / 2, "p50_ms": 10.0, "p99_ms": 20.0}]
+    half = {
+        "share": HALF,
+        "offered": rate / 2,
+        "p50_ms": 10.0,
+        "p99_ms": 20.0,
+        "budget_us": {"deciding": 2.0},
+    }
     kept = {
         "tuning": "defaults",
         "processes": 1,
@@ -128,7 +134,7 @@ def run_at(rate: float, differ: int = 0) -> dict[str, Any]:
         "repeated": 0,
         "budget_us": {"deciding": 1.0},
     }
-    return {**kept, "rate": rate, "loads": loads, "compared": 100, "differ": differ, "differing": []}
+    return {**kept, "rate": rate, "loads": [half], "compared": 100, "differ": differ, "differing": []}
 
 
 def test_the_fastest_tuning_counts() -> None:
@@ -155,7 +161,8 @@ def test_the_page_says_what_the_cores_are_spent_on() -> None:
     """By part and system, what all of it comes to, and what a target would leave."""
     ours = {"deciding": 300.0, "line to the networks": 50.0, "projector": 200.0, "broker": 150.0}
     runs = {name: [{**run_at(100.0), "budget_us": {"deciding": 400.0}}] for name in NAMES}
-    runs[OURS] = [{**run_at(100.0), "budget_us": ours}]
+    half = {"share": HALF, "offered": 1_000.0, "budget_us": {part: 2 * taken for part, taken in ours.items()}}
+    runs[OURS] = [{**run_at(100.0), "budget_us": ours, "loads": [half]}]
     told = "\n".join(page.budget({"peers": runs, "cores": 2, "floor_codec_us": 80.0}))
     assert "| projector | 200 | 0 | 0 | 0 |\n" in told
     assert (
@@ -163,4 +170,7 @@ def test_the_page_says_what_the_cores_are_spent_on() -> None:
     )
     assert "2 cores have 400 µs" in told
     assert "\n120 are left" in told
-    assert told.endswith("takes 1.8 times as many cores.")
+    assert "takes 1.8 times as many cores.\n" in told
+    assert "| projector | 200 | 400 |\n" in told
+    assert "| all | 700 | 1,400 |\n" in told
+    assert "| cores kept busy, of 2 | | 1.4 |\n" in told

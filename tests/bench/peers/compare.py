@@ -138,9 +138,7 @@ def run(system: System, broker: Status, bodies: Sequence[Any], seconds: float) -
         "payments": burst.payments,
         "rate": round(burst.rate, 1),
         "repeated": driver.repeated,
-        "budget_us": {
-            part: round(1e6 * taken / burst.payments, 1) for part, taken in burst.processor.items()
-        },
+        "budget_us": budget_of(burst),
         "loads": loads,
     }
     return Ran(figures, outcomes)
@@ -152,6 +150,11 @@ def burst_size(probed: Timed, seconds: float) -> int:
     return min(MOST, max(LEAST, min(int(busy), int(PATIENCE * seconds * probed.rate))))
 
 
+def budget_of(timed: Timed) -> dict[str, float]:
+    """Microseconds of a core for a payment, by what they do."""
+    return {part: round(1e6 * taken / timed.payments, 1) for part, taken in timed.processor.items()}
+
+
 def told(timed: Timed, share: float) -> dict[str, Any]:
     """An open loop as it is kept: rates in payments a second."""
     return {
@@ -159,6 +162,7 @@ def told(timed: Timed, share: float) -> dict[str, Any]:
         "offered": round(timed.payments / max(timed.seconds, 1e-9), 1),
         "p50_ms": percentile(timed.latencies, 50),
         "p99_ms": percentile(timed.latencies, 99),
+        "budget_us": budget_of(timed),
     }
 
 
