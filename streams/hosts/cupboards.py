@@ -147,13 +147,16 @@ class _Owners:
 
 
 class Incoming:
-    """What is on its way into a cupboard, which is looked at first: so a cupboard is at once what it will be.
+    """A cupboard as it will be: what is on its way into one is looked at first, and then what is there.
 
     Nothing changes here but by :meth:`add` and :meth:`clear`. Whoever is reading meanwhile, in whatever thread, goes on
-    with what was there: behind the transaction that has put all of it into the cupboard both say the same.
+    with what was on its way: behind the transaction that has put all of it into the cupboard both say the same. This is
+    looked at before the cupboard is asked for: one from before that transaction would miss what is on its way no more.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, behind: Callable[[], Cupboard]) -> None:
+        """``behind`` gives the cupboard as it is."""
+        self._behind = behind
         self._shelves: dict[str, Leaving[Any]] = {}
 
     def add(self, leaving: Iterable[Leaving[Any]]) -> None:
@@ -172,9 +175,9 @@ class Incoming:
         """It has come, or nobody wants it any more."""
         self._shelves = {}
 
-    def get(self, behind: Cupboard, shelf: str, key: str) -> Cold | None:
-        """See :class:`Cupboard`; ``behind`` is the one that all of this is to come to."""
+    def get(self, shelf: str, key: str) -> Cold | None:
         coming = self._shelves.get(shelf)
+        behind = self._behind()
         if coming is None:
             return behind.get(shelf, key)
         found = coming.get(key)
@@ -184,9 +187,9 @@ class Incoming:
                 return None
         return found
 
-    def filed(self, behind: Cupboard, shelf: str, day: int) -> list[str]:
-        """See :class:`Cupboard`."""
+    def filed(self, shelf: str, day: int) -> list[str]:
         coming = self._shelves.get(shelf)
+        behind = self._behind()
         if coming is None:
             return behind.filed(shelf, day)
         keys = [key for key, filed in coming.days.items() if filed == day]
@@ -194,9 +197,9 @@ class Incoming:
             keys += [key for key in behind.filed(shelf, day) if not coming.replaces(key)]
         return keys
 
-    def rows(self, behind: Cupboard, shelf: str) -> Iterator[Cold]:
-        """See :class:`Cupboard`."""
+    def rows(self, shelf: str) -> Iterator[Cold]:
         coming = self._shelves.get(shelf)
+        behind = self._behind()
         if coming is None:
             return behind.rows(shelf)
         there = (

@@ -47,8 +47,8 @@ _QUIET_RECORDS: Final = 20_000
 #: A snapshot for so many records; and one at the end.
 _SNAPSHOT_RECORDS: Final = 200_000
 _IDLE_MS: Final = 200
-#: An edge for which nobody waits reads so much at once, or what has come in so long: each time costs broker and edge more
-#: than the records.
+#: An edge for which nobody waits reads so much at once, or what has come in so long: each time costs broker and edge
+#: more than the records.
 _UNHURRIED_MS: Final = 200
 _UNHURRIED_BYTES: Final = 64 << 10
 #: Raised whenever the state of any edge changes its meaning.

@@ -57,10 +57,11 @@ class LetGo(Unavailable):
 
 
 class _File(NamedTuple):
-    """A connection to the file, and its cold rows."""
+    """A connection to the file, and its cold rows; ``sees_changes``: it was not opened as what nobody writes."""
 
     db: sqlite3.Connection
     tables: Tables
+    sees_changes: bool
 
 
 class LocalState:
@@ -80,7 +81,7 @@ class LocalState:
         self._reader: _File | None = None
         # What is to be written: of the snapshots the last alone, and all that has left memory since one was written.
         self._to_keep: tuple[Kept, Spilled] | None = None
-        self._incoming = Incoming()
+        self._incoming = Incoming(self._cupboard)
         # Whether what lies in the file is what was found or kept last.
         self._is_there = False
         self._unfit = False
@@ -128,7 +129,7 @@ class LocalState:
         return True
 
     def _replace(self, body: bytes, moves: Sequence[Moves]) -> None:
-        db, tables = self._to_write()
+        db, tables, _ = self._to_write()
         db.execute("BEGIN IMMEDIATE")
         try:
             db.execute("DELETE FROM kept")
@@ -174,14 +175,14 @@ class LocalState:
 
     def get(self, shelf: str, key: str) -> Cold | None:
         with self._reading:
-            return self._incoming.get(self._cupboard(), shelf, key)
+            return self._incoming.get(shelf, key)
 
     def filed(self, shelf: str, day: int) -> list[str]:
         with self._reading:
-            return self._incoming.filed(self._cupboard(), shelf, day)
+            return self._incoming.filed(shelf, day)
 
     def rows(self, shelf: str) -> Iterator[Cold]:
-        return self._incoming.rows(self._cupboard(), shelf)
+        return self._incoming.rows(shelf)
 
     def _cupboard(self) -> Cupboard:
         self._go_on()
@@ -217,10 +218,10 @@ class LocalState:
         self._go_on()
         if self._reader is None:
             try:
-                self._reader = self._opened("mode=rwc")
+                self._reader = self._opened()
             except Unavailable:
                 # No room for what SQLite writes where it reads. Nobody has the file but we, and we write nothing.
-                self._reader = self._opened("mode=ro&immutable=1")
+                self._reader = self._opened("mode=ro&immutable=1", sees_changes=False)
         return self._reader
 
     def _to_write(self) -> _File:
@@ -232,13 +233,13 @@ class LocalState:
                     self.path.with_name(f"{self.path.name}{ending}").unlink(missing_ok=True)
                 self._unfit = False
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            self._writer = self._opened("mode=rwc")
+            self._writer = self._opened()
             with self._reading:
-                # One that was opened as it stands would not see what is written now.
-                self._reader = self._closed_one(self._reader)
+                if self._reader is not None and not self._reader.sees_changes:
+                    self._reader = self._closed_one(self._reader)
         return self._writer
 
-    def _opened(self, how: str) -> _File:
+    def _opened(self, how: str = "mode=rwc", *, sees_changes: bool = True) -> _File:
         try:
             db = sqlite3.connect(
                 f"file:{quote(str(self.path))}?{how}",
@@ -258,12 +259,12 @@ class LocalState:
                 raise
         except ERRORS as error:
             raise self._failure(error) from error
-        return _File(db, Tables(db, self._failure))
+        return _File(db, Tables(db, self._failure), sees_changes)
 
     def _read(self) -> Kept:
         """What lies there, every byte of it looked at. Raises LogDamaged, Unavailable, DecodeError."""
         try:
-            db, tables = self._to_read()
+            db, tables, _ = self._to_read()
             if db.execute("PRAGMA quick_check(1)").fetchall() != [("ok",)]:
                 raise LogDamaged(f"the tree of {self.path} is damaged")
             row = db.execute("SELECT body FROM kept").fetchone()

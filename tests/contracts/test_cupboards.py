@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from events.errors import LogDamaged
-from streams.features.shelf import UNFILED, Cold, Moves
-from streams.hosts.cupboards import MemoryCupboard
+from streams.features.shelf import UNFILED, Cold, Cupboard, Leaving, Moves
+from streams.hosts.cupboards import Incoming, MemoryCupboard
 from streams.hosts.embedded import EmbeddedLog
 from tests.contracts.test_logs import ALICE, BOB, IMPLEMENTATIONS, Harness
 
@@ -131,3 +131,27 @@ def test_a_cupboard_that_nobody_has_written_is_empty() -> None:
         [],
         [],
     )
+
+
+@pytest.mark.parametrize(
+    "look",
+    [
+        lambda cupboard: cupboard.get(ROWS, "a") is not None,
+        lambda cupboard: cupboard.filed(ROWS, 20_000) == ["a"],
+        lambda cupboard: [found.key for found in cupboard.rows(ROWS)] == ["a"],
+    ],
+    ids=["get", "filed", "rows"],
+)
+def test_a_row_is_found_though_it_comes_just_then(look: Callable[[Cupboard], bool]) -> None:
+    """Its transaction may end when the cupboard has just been asked for: that one knows nothing of it."""
+    there = MemoryCupboard()
+
+    def before() -> Cupboard:
+        there.apply(incoming.moves())
+        incoming.clear()
+        return MemoryCupboard()
+
+    incoming = Incoming(before)
+    incoming.add([Leaving(ROWS, True, [], {}, {"a": 1}, {"a": 20_000})])
+    assert look(incoming)
+    assert look(there)

@@ -1,6 +1,6 @@
 """A shelf is a dict, whatever is hot or cold, spilled, on its way or restored."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import msgspec
 import pytest
@@ -8,7 +8,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from streams.features.shelf import Cold, Cupboard, Shelf, shelves_in
+from streams.features.shelf import Cupboard, Shelf, shelves_in
 from streams.hosts.cupboards import Incoming, MemoryCupboard
 
 KEYS = st.sampled_from([f"key {number}" for number in range(12)])
@@ -35,27 +35,6 @@ class State(msgspec.Struct):
     rows: Shelf[Row] = msgspec.field(default_factory=Shelf)
 
 
-class Slowly:
-    """A cupboard into which rows come when somebody says so, as a local state is one."""
-
-    def __init__(self) -> None:
-        self.there = MemoryCupboard()
-        self.incoming = Incoming()
-
-    def spill(self, state: State) -> None:
-        """What leaves a state is on its way."""
-        self.incoming.add([found.shelf.spill() for found in shelves_in(state)])
-
-    def get(self, shelf: str, key: str) -> Cold | None:
-        return self.incoming.get(self.there, shelf, key)
-
-    def filed(self, shelf: str, day: int) -> list[str]:
-        return self.incoming.filed(self.there, shelf, day)
-
-    def rows(self, shelf: str) -> Iterator[Cold]:
-        return self.incoming.rows(self.there, shelf)
-
-
 def attached(state: State, cupboard: Cupboard) -> State:
     """As the host does it."""
     for name, shelf, kind in shelves_in(state):
@@ -64,13 +43,15 @@ def attached(state: State, cupboard: Cupboard) -> State:
 
 
 class ShelfAndDict(RuleBasedStateMachine):
-    """One history, told to a shelf that spills whenever it wants to, and to a dict."""
+    """One history, told to a shelf that spills whenever it wants to, and to a dict.
 
-    cupboard: Slowly
+    What leaves the shelf comes into the cupboard when somebody writes it, as with a local state.
+    """
 
     def __init__(self) -> None:
         super().__init__()
-        self.cupboard = Slowly()
+        self.there = MemoryCupboard()
+        self.cupboard = Incoming(lambda: self.there)
         self.state = attached(State(), self.cupboard)
         self.rows: dict[str, Row] = {}
         self.days: dict[str, int] = {}
@@ -85,9 +66,12 @@ class ShelfAndDict(RuleBasedStateMachine):
         """What another run left in the cupboard is not there for this one."""
         left = attached(State(), self.cupboard)
         left.rows.put("key 0", Row(-1), 20_000)
-        self.cupboard.spill(left)
-        self.cupboard.spill(left)
+        self._let_go(left)
+        self._let_go(left)
         assert len(list(self.cupboard.rows("rows"))) == 1
+
+    def _let_go(self, state: State) -> None:
+        self.cupboard.add([found.shelf.spill() for found in shelves_in(state)])
 
     def _row(self) -> Row:
         self.next += 1
@@ -156,16 +140,16 @@ class ShelfAndDict(RuleBasedStateMachine):
 
     @rule()
     def spill(self) -> None:
-        self.cupboard.spill(self.state)
+        self._let_go(self.state)
 
     @rule()
     def write(self) -> None:
-        self.cupboard.there.apply(self.cupboard.incoming.moves())
-        self.cupboard.incoming.clear()
+        self.there.apply(self.cupboard.moves())
+        self.cupboard.clear()
 
     @rule()
     def write_unnoticed(self) -> None:
-        self.cupboard.there.apply(self.cupboard.incoming.moves())
+        self.there.apply(self.cupboard.moves())
 
     @rule()
     def restore(self) -> None:
