@@ -381,7 +381,7 @@ _MEANINGS = {
     "verdict_rules_us": "for the rules",
     "takeover_open_payments": "payments that are authorized and wait for their capture, in the index that is had back",
     "restore_records_per_second": "records folded when it is restored from its logs, per core",
-    "snapshot_seconds": "for its snapshot, in which nothing else happens",
+    "snapshot_seconds": "for its snapshot, as long as nothing else happens; it is written while the index goes on",
     "snapshot_restore_seconds": "to restore it from that",
     "takeover_fold_seconds": "from a standby that is 1,000 records of each log behind",
     "takeover_seconds": "between two workers, wall clock: from the fence to the first commit, with a standby",

@@ -202,7 +202,7 @@ def _had_back(log: Beside, run: Run, keys: Keys, folder: Path, payments: int) ->
         events,
         round(folding(), 2),
         round(sealing(), 3),
-        round(len(spilled.snapshot) / _MIB, 1),
+        round(spilled.size / _MIB, 1),
         round(reading(), 3),
         round(taking_over(), 3),
         round(memory, 1),
