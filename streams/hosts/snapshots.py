@@ -17,7 +17,7 @@ from streams.features.shelf import Leaving, Moves
 from streams.processor import Work
 
 #: Raised whenever the layout below, or the state of any processor, changes its meaning.
-FORMAT: Final = 6
+FORMAT: Final = 7
 
 #: How many events a log grows by until its index is worth another snapshot...
 SNAPSHOT_EVENTS: Final = 100_000
@@ -87,23 +87,25 @@ class IndexSnapshot(msgspec.Struct, frozen=True):
 class Spilled:
     """A snapshot and what has left memory with it, for one transaction.
 
-    Made quickly, while an index waits. What takes longer, sealing the one and encoding the other, is done when it is
+    Made quickly, while an index waits; the snapshot is bytes from the beginning, for an index that goes on changes
+    whatever else it could be made of. What takes longer, sealing the one and encoding the other, is done when it is
     asked for, by whoever asks.
     """
 
     def __init__(self, snapshot: IndexSnapshot, leaving: list[Leaving[Any]], cold: int) -> None:
         self.leaving = leaving
-        #: Bytes of the snapshot, but for what is small in it.
-        self.size = sum(
-            part.size for engine in snapshot.engines.values() for part in (engine.sequences, *engine.states)
-        )
         #: How many rows lie in the owner's cupboard behind the transaction.
         self.cold = cold
-        self._snapshot = snapshot
+        self._body = msgspec.msgpack.encode(snapshot)
+
+    @property
+    def size(self) -> int:
+        """Bytes of the snapshot."""
+        return len(self._body)
 
     def sealed(self) -> bytes:
         """The snapshot as it is kept."""
-        return seal(self._snapshot)
+        return _sealed(self._body)
 
     def moves(self) -> list[Moves]:
         """What becomes of the cupboard."""
@@ -112,7 +114,10 @@ class Spilled:
 
 def seal(snapshot: IndexSnapshot) -> bytes:
     """The bytes of a snapshot behind their SHA-256."""
-    body = msgspec.msgpack.encode(snapshot)
+    return _sealed(msgspec.msgpack.encode(snapshot))
+
+
+def _sealed(body: bytes) -> bytes:
     return hashlib.sha256(body).digest() + body
 
 

@@ -23,13 +23,14 @@ from events.risk import RiskAssessed
 from events.wire import decode_event, decode_message, encode_event, encode_message
 from streams import authorization, intake, risk
 from streams.edge.reference import published
+from streams.features.shelf import Moves
 from streams.forensics.sources import Letter, Sources, check_dead_letters
 from streams.hosts.actors import IndexActor
 from streams.hosts.admission import Keys
 from streams.hosts.index import Index, Run
 from streams.hosts.log import Append, Stored
 from streams.hosts.memory import MemoryLog
-from streams.hosts.snapshots import unseal
+from streams.hosts.snapshots import Spilled, unseal
 from streams.topology import LOGS, TOPICS
 from tests.simulation import workload
 
@@ -518,6 +519,20 @@ def test_a_snapshot_is_taken_where_it_was_and_the_rest_is_folded() -> None:
     assert whole.snapshot() == again.snapshot()
     with pytest.raises(ReplayDiffers):
         Index(0, RUN, KEYS).restore(log, snapshots=False)
+
+
+def test_what_was_spilled_stays_as_it_was_while_the_index_goes_on() -> None:
+    """It is written behind the index's back: whatever the index becomes meanwhile is none of its business."""
+    log = filled()
+    actor = IndexActor(log, 0, RUN, KEYS)
+    spills: list[tuple[Spilled, bytes, list[Moves]]] = []
+    while actor.turn(1):
+        spilled = actor.index.spill()
+        spills.append((spilled, spilled.sealed(), spilled.moves()))
+        log.commit(actor.name, [], {}, *spills[-1][1:])
+    assert any(move.rows for _, _, moves in spills for move in moves)
+    assert len(spills) == len({snapshot for _, snapshot, _ in spills}) > 20
+    assert [one for one in spills if (one[0].sealed(), one[0].moves()) != one[1:]] == []
 
 
 def test_a_snapshot_ahead_of_the_log_is_thrown_away() -> None:
