@@ -180,9 +180,7 @@ class KafkaIndex:
                     warm.close()
                 run = self._run if self._clock is None else replace(self._run, opened_at=self._clock.now())
                 warm, folded = Warm(Index(self.number, run, self._keys)), 0
-                empty = not warm.begin(log, self._local)
-                if not empty:
-                    warm.go_on(log)
+                empty = not warm.restore(log, self._local)
             for name in LOGS:
                 last = log.last(name, self.number)
                 if last is not None:

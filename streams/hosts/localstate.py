@@ -149,9 +149,8 @@ class LocalState:
         """
         self._release()
         # Whoever asks begins with what lies there, and not with what never got there.
-        self._to_keep, self._is_there = None, False
-        self._incoming.clear()
-        if not self.path.exists():
+        self._forget()
+        if self._unfit or not self.path.exists():
             return None
         try:
             with self._reading:
@@ -170,6 +169,18 @@ class LocalState:
                 return self._unused("it belongs to another log")
         self._is_there = True
         return kept
+
+    def discard(self, why: str) -> None:
+        """What was kept is of no use after all: it is not found again, and the next that is kept takes its place.
+
+        Raises LetGo.
+        """
+        self._forget()
+        self._unused(why)
+
+    def _forget(self) -> None:
+        self._to_keep, self._is_there = None, False
+        self._incoming.clear()
 
     # -- the cupboard: the cold rows of what was found or kept last ----------------------------------
 

@@ -22,7 +22,7 @@ from pathlib import Path
 from threading import Lock
 from typing import Final, Protocol
 
-from events.errors import LogDamaged, TallystickError, Unavailable
+from events.errors import LogDamaged, ReplayDiffers, TallystickError, Unavailable
 from streams.features.shelf import Cupboard
 from streams.hosts.admission import Keys
 from streams.hosts.cluster import Cluster, stored
@@ -96,6 +96,28 @@ class Warm:
             self._chains = dict(kept.chains)
             self._distance = Distance(kept.events, len(kept.snapshot))
         return self.index.begin(log)
+
+    def restore(self, log: Keeping, local: LocalState) -> bool:
+        """All of the log, from what is kept in a folder or from the beginning; False where nobody has opened it.
+
+        Where what is kept leads to something else than stands in the log, the log is folded from its beginning: that
+        alone says whether it is the log that is wrong. Raises Refused, LogDamaged, ReplayDiffers.
+        """
+        if not self.begin(log, local):
+            return False
+        try:
+            self.go_on(log)
+        except (LogDamaged, ReplayDiffers) as error:
+            if not self._began_with:
+                raise
+            LOGGER.critical(
+                "%s: its snapshot does not lead to what its log says: %s", self.index.owner, error
+            )
+            local.discard("the log does not follow from it")
+            self.index = Index(self.index.number, self.index.run, self.index.keys)
+            self.kept_events, self._began_with, self._chains, self._distance = 0, 0, {}, Distance(0)
+            return self.restore(log, local)
+        return True
 
     def take(self, name: str, records: Sequence[Stored]) -> None:
         """Fold what stands next in a log. After a raise this is of no use. Raises LogDamaged, ReplayDiffers."""

@@ -200,6 +200,39 @@ def test_nothing_is_kept_while_it_is_taken_over(
     warm.close()
 
 
+@pytest.mark.parametrize("is_damaged", [False, True])
+def test_a_snapshot_that_is_wrong_costs_time_alone(
+    life: Outcome,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    is_damaged: bool,
+) -> None:
+    """Well kept, and not what the index was: the log is folded from its beginning, and says whether it is right."""
+    spill_every(1_000, monkeypatch)
+    log, run = whole(life)
+    warm = begun(log, run, tmp_path)
+    follow(warm, log, random.Random(1), {name: min(2_000, end) for name, end in ends_of(log).items()})
+    ahead = warm.index.engines["payments"].ticks.marks
+    ahead |= dict.fromkeys(ahead, run.last_tick)
+    assert warm.is_worth_keeping
+    warm.keep_apart()
+    warm.close()
+    if is_damaged:
+        records = log._topics[("settlement", 0)]
+        records[5] = records[4]
+    again, local = Warm(Index(0, run, KEYS)), LocalState(tmp_path, "index/0")
+    if is_damaged:
+        with pytest.raises(ReplayDiffers, match="settlement/0 at 4"):
+            again.restore(log, local)
+    else:
+        assert again.restore(log, local)
+        assert life.state == state_digest(again.index.summary())
+        assert sum(ends_of(log).values()) == again.events == again.index.restored
+    assert [1, 1] == [caplog.text.count(word) for word in ("does not lead to what", "is not used")]
+    again.close()
+
+
 def is_mostly_cold(index: Index) -> bool:
     """Whether most rows of the shelves lie outside memory."""
     shelves = [found.shelf for engine in index.engines.values() for found in engine.shelves()]
