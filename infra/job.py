@@ -20,9 +20,9 @@ from events.identity import SLOTS
 from events.lifecycle import PaymentRequested
 from events.partitions import ClockKind
 from events.requests import PaymentRequest
-from infra.collecting import collect_rarely
 from infra.projecting import Projecting
 from infra.stores import StoreAddress, remove_store
+from infra.tuning import collect_rarely
 from streams.edge.bank import Bank
 from streams.edge.clearinghouse import ClearingHouse
 from streams.edge.faults import EXTRA_DAYS, NO_FAULTS, Plan

@@ -20,12 +20,12 @@ from types import TracebackType
 from typing import IO, TYPE_CHECKING, Final, Self
 
 from events.errors import Broken, Refused, TallystickError, Unavailable
-from infra.collecting import collect_rarely
 from infra.commandline import INVARIANT_FAILED, OK, UNAVAILABLE, USAGE, exit_code_of
 from infra.crashing import reach_of
 from infra.logs import place_of
 from infra.settings import Value
 from infra.stores import StoreAddress, open_store, store_address
+from infra.tuning import collect_rarely, give_way
 
 if TYPE_CHECKING:
     from projections.store import SqlStore
@@ -243,6 +243,7 @@ def main() -> int:
 
 
 def _follow_and_say(log: str, kafka_config: Path | None, store: StoreAddress, partitions: int) -> int:
+    give_way()
     import duckdb
 
     collect_rarely()

@@ -74,9 +74,9 @@ def adapter(
     An authorization goes out at most once, whatever happens to this process: what was sent is journalled first. Runs
     until Ctrl-C or SIGTERM. Exit code 3: in doubt, or another adapter has taken over; start it again.
     """
-    from infra.collecting import collect_rarely
     from infra.crashing import reach_of
     from infra.stopping import run_until_stopped
+    from infra.tuning import collect_rarely
     from streams.edge.adapter import Settings, serve
 
     collect_rarely()

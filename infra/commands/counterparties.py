@@ -34,9 +34,9 @@ def counterparties(log: str, config: Path | None, seed: int, only: str | None, s
     They read the committed logs and answer in transactions, so they can be killed at any moment. Runs until Ctrl-C or
     SIGTERM. Exit code 3: in doubt, or another process has taken over; start it again.
     """
-    from infra.collecting import collect_rarely
     from infra.crashing import reach_of
     from infra.stopping import run_until_stopped
+    from infra.tuning import collect_rarely
     from streams.edge.counterparties import run
 
     collect_rarely()

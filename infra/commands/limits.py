@@ -76,9 +76,9 @@ def back_test(file: Path, log: Value, kafka_config: Path | None, as_json: bool) 
     """
     import msgspec
 
-    from infra.collecting import collect_rarely
     from infra.logs import looking_at, place_of
     from infra.output import console, table, to_json
+    from infra.tuning import collect_rarely
     from streams.edge.limitfiles import read_limits
     from streams.forensics.limiting import try_limits
 

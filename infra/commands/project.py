@@ -32,8 +32,10 @@ def run(log: Value, kafka_config: Path | None, store: StoreAddress) -> int:
     log or the store cannot be had; start it again.
     """
     from infra.crashing import reach_of
+    from infra.tuning import give_way
     from infra.upkeep import keep_up
 
+    give_way()
     place, reach = place_of(log, kafka_config), reach_of(os.environ)
     keep_up(place, store, lambda: remark(f"projecting {log.text} into {store}"), reach)
     return OK

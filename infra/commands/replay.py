@@ -22,10 +22,10 @@ def replay(log: Value, kafka_config: Path | None, verify: bool, as_json: bool) -
     import time
 
     from events.errors import Broken, ReplayDiffers
-    from infra.collecting import collect_rarely
     from infra.job import Stage
     from infra.logs import looking_at, place_of
     from infra.progress import progress_bar
+    from infra.tuning import collect_rarely
     from streams.forensics.digests import state_digest
     from streams.forensics.replay import verify as verify_log
     from streams.forensics.writeahead import check_write_ahead

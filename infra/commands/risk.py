@@ -50,10 +50,10 @@ def features(source: Path, windows: str, out: Path, hot: int, as_json: bool) -> 
 
     import msgspec
 
-    from infra.collecting import collect_rarely
     from infra.job import Stage
     from infra.output import remark
     from infra.progress import progress_bar
+    from infra.tuning import collect_rarely
     from streams.edge.backfill import backfill
     from streams.features.velocity import columns, plan_of
 
@@ -112,12 +112,12 @@ def explain(payment_id: str, log: Value, kafka_config: Path | None, as_json: boo
     Each verdict, before the authorization and behind it, is decided again from the beginning of its partition's log.
     Exit code 1: one came out otherwise.
     """
-    from infra.collecting import collect_rarely
     from infra.explanations import as_json_value, print_explained
     from infra.job import Stage
     from infra.logs import looking_at, place_of
     from infra.output import to_json
     from infra.progress import progress_bar
+    from infra.tuning import collect_rarely
     from streams.forensics.explaining import explain as explained
 
     collect_rarely()

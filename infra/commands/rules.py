@@ -184,11 +184,11 @@ def back_test(
     import msgspec
 
     from infra.backtests import details, print_back_test
-    from infra.collecting import collect_rarely
     from infra.job import Stage
     from infra.logs import looking_at, place_of
     from infra.output import remark, to_json
     from infra.progress import progress_bar
+    from infra.tuning import collect_rarely
     from streams.edge.labelfile import read_labels
     from streams.forensics.backtest import ALWAYS, back_test
 

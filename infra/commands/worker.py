@@ -87,11 +87,11 @@ def worker(
     broker cannot be had or somebody else has taken over: start it again, it restores.
     """
     cluster = cluster_of(log, config)
-    from infra.collecting import collect_rarely
     from infra.crashing import reach_of
     from infra.kafka.topics import check, refuse
     from infra.registry.topic import TopicStorage
     from infra.registry.web import routes
+    from infra.tuning import collect_rarely
     from infra.worker import alerts as alerting
     from infra.worker import runs
     from infra.worker.clock import ClockGuard

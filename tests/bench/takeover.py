@@ -26,11 +26,11 @@ from events.partitions import ClockKind
 from events.requests import CaptureMode, InputRow, PaymentRequest, ReferencePublished
 from events.wire import HEADER_BYTES, headers_of
 from infra.clusterjob import ClusterJob, make_topics
-from infra.collecting import collect_rarely
 from infra.job import simulated_day
 from infra.kafka.broker import Jvm, start, stop
 from infra.stores import in_file
 from infra.supervisor import Member, Supervisor
+from infra.tuning import collect_rarely
 from streams.edge.bank import Bank
 from streams.edge.clearinghouse import ClearingHouse
 from streams.edge.inputs import read_rows, write_rows

@@ -19,7 +19,7 @@ from events.lifecycle import PaymentRequested
 from events.reference import FraudModel
 from events.risk import Mode, Phase
 from events.signals import Connection, IdentitySignals, ProviderAnswer
-from infra.collecting import collect_rarely
+from infra.tuning import collect_rarely
 from streams import risk
 from streams.features import measuring, modelling, online
 from streams.features.measuring import Measured

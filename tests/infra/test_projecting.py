@@ -1,5 +1,6 @@
 """The projector beside a job: it has everything when it says so, and goes on until it is told to stop."""
 
+import os
 from contextlib import closing
 from pathlib import Path
 
@@ -41,3 +42,13 @@ def test_finished_means_everything_and_the_end(simulated_log: Path, tmp_path: Pa
     end = events_in(simulated_log)
     assert (end, end) == told[-1]
     assert end == taken(store)
+
+
+def test_it_gives_way_to_whoever_decides(simulated_log: Path, tmp_path: Path) -> None:
+    """Every thread of it: answers wait for no projection."""
+    with Projecting(f"sqlite:{simulated_log}", in_file(tmp_path / "store.duckdb"), 1) as one:
+        one.level()
+        threads = [int(thread.name) for thread in Path(f"/proc/{one.pid}/task").iterdir()]
+        ours = os.getpriority(os.PRIO_PROCESS, 0)
+        assert len(threads) > 1
+        assert {os.getpriority(os.PRIO_PROCESS, thread) for thread in threads} == {min(ours + 10, 19)}
