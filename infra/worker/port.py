@@ -123,5 +123,8 @@ class Engine(Protocol):
         ...
 
     def payment(self, payment_id: str) -> dict[str, object] | None:
-        """The live state of a payment, None where it is not here. Raises ValidationError for what is no id."""
+        """The live state of a payment, None where it is not here. In a thread: it may have to wait for a snapshot.
+
+        Raises ValidationError for what is no id.
+        """
         ...

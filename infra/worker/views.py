@@ -3,6 +3,7 @@
 Nothing here changes anything. ``extra_routes`` of the host stand beside these on the same port.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 from typing import Any, Final
@@ -53,7 +54,7 @@ def routes(
         payment_id = request.match_info["payment_id"]
         try:
             number = partition_of_slot(slot_of_payment(payment_id), partitions)
-            found = engine.payment(payment_id)
+            found = await asyncio.to_thread(engine.payment, payment_id)
         except ValidationError:
             return _json({"error": "that is no payment id"}, HTTPStatus.NOT_FOUND)
         if found is not None:

@@ -25,7 +25,7 @@ from events.partitions import (
     MarkersTaken,
 )
 from events.wire import decode_event, encode_event, encode_message
-from streams.features.shelf import Cupboard
+from streams.features.shelf import Cupboard, Shelf
 from streams.hosts.admission import Keys, Refusal, admit, refuse
 from streams.hosts.engine import Engine, Fact, Output, Sent
 from streams.hosts.log import Append, Log, Stored, TopicPartition, records_of
@@ -496,11 +496,25 @@ class Index:
         leaving = [shelf.spill() for shelf in shelves]
         return Spilled(self._snapshot(), leaving, sum(shelf.cold for shelf in shelves))
 
+    def payment(self, payment_id: str) -> dict[str, object] | None:
+        """The state of a payment, processor by processor, without touching it; None where nobody knows it."""
+        engine = self.engines["payments"]
+        known = {
+            processor.NAME: msgspec.to_builtins(row)
+            for processor, state in zip(engine.spec.processors, engine.states, strict=True)
+            if (row := _peeked(getattr(state, "payments", {}), payment_id)) is not None
+        }
+        return {"payment_id": payment_id, "index": self.number, **known} if known else None
+
     def summary(self) -> Iterator[str]:
         """The business content of all engines, one line an entity."""
         for name, engine in self.engines.items():
             for line in engine.summary():
                 yield f"{name} {line}"
+
+
+def _peeked(rows: Shelf[object] | dict[str, object], key: str) -> object:
+    return rows.peek(key) if isinstance(rows, Shelf) else rows.get(key)
 
 
 def _arguments(recorded: str, wanted: str) -> Iterator[tuple[str, object, object]]:

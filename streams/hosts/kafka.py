@@ -17,6 +17,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
+from threading import Lock
 from typing import Any, Final
 
 from aiokafka import AIOKafkaConsumer
@@ -37,7 +38,7 @@ from streams.hosts.kafkalog import KafkaLog, group_of
 from streams.hosts.localstate import LetGo, LocalState
 from streams.hosts.log import Stored, TopicPartition
 from streams.hosts.refusals import reason
-from streams.hosts.snapshots import Distance
+from streams.hosts.snapshots import Distance, Spilled
 from streams.hosts.standby import Warm
 from streams.hosts.transactions import Reach, Transactions, never
 from streams.topology import BROADCAST, ENGINES, LOGS, EngineSpec, written_by
@@ -128,6 +129,8 @@ class KafkaIndex:
         }
         # A snapshot that is being written.
         self._keeping: asyncio.Task[bool] | None = None
+        # Between the memory of an index and what is on its way out of it nobody looks for a payment.
+        self._spilling = Lock()
         # How many events the logs hold.
         self._log_events = 0
         self._distance = Distance(0)
@@ -336,21 +339,31 @@ class KafkaIndex:
             for place, topic in places.items()
         }
 
+    def payment(self, payment_id: str) -> dict[str, object] | None:
+        """The live state of a payment, processor by processor; None where it is not known. From another thread."""
+        with self._spilling:
+            return self.index.payment(payment_id)
+
     # -- snapshots ---------------------------------------------------------------------------------
 
     async def _keep_snapshot(self) -> None:
-        index, events = self.index, self._log_events
+        events = self._log_events
         if not self._distance.is_passed(events):
             return
         # Two at once would be more than memory was meant to hold, and would come in any order.
         await self._kept()
-        # Nobody touches the index meanwhile: whoever looks on peeks. The group's heartbeats go on.
-        spilled = await asyncio.to_thread(index.spill)
-        chains = {name: self._transactions.chains[(name, self.number)] for name in LOGS}
-        self._local.hold(spilled, index.log_ends, chains, events)
+        # Nobody touches the index meanwhile. The group's heartbeats go on.
+        spilled = await asyncio.to_thread(self._spill)
         self._distance.begin(events, spilled.size)
         # While it is written the index goes on.
         self._keeping = asyncio.create_task(asyncio.to_thread(self._local.write), name=f"keeping {self.name}")
+
+    def _spill(self) -> Spilled:
+        chains = {name: self._transactions.chains[(name, self.number)] for name in LOGS}
+        with self._spilling:
+            spilled = self.index.spill()
+            self._local.hold(spilled, self.index.log_ends, chains, self._log_events)
+        return spilled
 
     async def _kept(self) -> None:
         """Wait until the snapshot that is on its way has been written. Raises what has come of it."""

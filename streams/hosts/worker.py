@@ -15,7 +15,6 @@ from collections.abc import Callable, Coroutine, Iterable
 from pathlib import Path
 from typing import Any, Final
 
-import msgspec
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener
 from aiokafka import TopicPartition as KafkaPartition
 from aiokafka.coordinator.assignors.range import RangePartitionAssignor
@@ -23,13 +22,13 @@ from aiokafka.errors import KafkaError
 
 from events.errors import TallystickError, Unavailable
 from events.identity import partition_of_slot, slot_of_payment
-from streams.features.shelf import Shelf
 from streams.hosts.admission import Keys
 from streams.hosts.clocks import WallClock
 from streams.hosts.cluster import Cluster
 from streams.hosts.index import Run, Staged
 from streams.hosts.kafka import KafkaIndex
 from streams.hosts.kafkalog import group_of
+from streams.hosts.localstate import LetGo
 from streams.hosts.log import TopicPartition
 from streams.hosts.refusals import reason
 from streams.hosts.standby import Following, Standby
@@ -283,23 +282,16 @@ class Worker:
     def payment(self, payment_id: str) -> dict[str, object] | None:
         """The live state of a payment, processor by processor; None where its index is not here or knows none.
 
-        Raises ValidationError for what is no payment id.
+        Waits while a snapshot is made, so not in an event loop. Raises ValidationError for what is no payment id.
         """
         number = partition_of_slot(slot_of_payment(payment_id), self.run_arguments.partitions)
-        hosted = self.hosted.get(number)
-        if hosted is None or not self._ready[number].is_set():
+        hosted, ready = self.hosted.get(number), self._ready.get(number)
+        if hosted is None or ready is None or not ready.is_set():
             return None
-        engine = hosted.index.engines["payments"]
-        found = {
-            processor.NAME: msgspec.to_builtins(known)
-            for processor, state in zip(engine.spec.processors, engine.states, strict=True)
-            if (known := _known(getattr(state, "payments", {}), payment_id)) is not None
-        }
-        return {"payment_id": payment_id, "index": number, **found} if found else None
-
-
-def _known(payments: Shelf[object] | dict[str, object], payment_id: str) -> object:
-    return payments.peek(payment_id) if isinstance(payments, Shelf) else payments.get(payment_id)
+        try:
+            return hosted.payment(payment_id)
+        except LetGo:
+            return None
 
 
 class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has no types

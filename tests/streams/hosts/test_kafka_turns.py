@@ -2,12 +2,14 @@
 
 import asyncio
 import time
+from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
 from aiokafka import TopicPartition
 
+from events.identity import payment_id
 from events.partitions import ClockKind, ClockStruck
 from events.wire import decode_event
 from streams.hosts.clocks import SECOND, WallClock
@@ -15,7 +17,9 @@ from streams.hosts.cluster import Cluster
 from streams.hosts.index import Run
 from streams.hosts.kafka import KafkaIndex
 from streams.hosts.log import Append
-from tests.simulation.schedules import KEYS
+from streams.hosts.snapshots import Spilled
+from streams.topology import LOGS
+from tests.streams.hosts.test_index import CARDS, KEYS, RUN, filled, work
 
 MEBIBYTE = 1 << 20
 PLACE = TopicPartition("house.payments.requests", 0)
@@ -83,6 +87,33 @@ class Nothing:
         """Take them."""
         self.committed += appends
         return {}
+
+
+def test_a_payment_is_found_while_it_leaves_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever asks at the moment of a snapshot waits for it, and is not told that nobody knows the payment."""
+    log = filled()
+    hosted = KafkaIndex(Cluster("localhost:1"), 0, RUN, KEYS, tmp_path, clock=None)
+    hosted.index = index = work(log)
+    index.attach(hosted._local)
+    hosted._transactions.chains = {(name, 0): log.read(name, 0, 0, 1)[0].chain for name in LOGS}
+    payment = payment_id("till", "k1", CARDS["k1"])
+    known, spill, answers = hosted.payment(payment), index.spill, []
+    assert known is not None
+
+    with ThreadPoolExecutor(1) as looking:
+
+        def spill_and_look() -> Spilled:
+            spilled = spill()
+            answers.append(looking.submit(hosted.payment, payment))
+            wait(answers, 0.1)  # Whoever does not wait has had time to go wrong.
+            return spilled
+
+        monkeypatch.setattr(index, "spill", spill_and_look)
+        for _ in range(3):
+            hosted._spill()
+    assert index.engines["payments"].sequences.cold > 0
+    assert [known] * 3 == [answer.result() for answer in answers]
+    hosted._local.close()
 
 
 def test_the_clock_may_be_set_between_a_strike_and_its_tick(
