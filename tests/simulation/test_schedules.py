@@ -18,7 +18,7 @@ FOUND = (
 
 #: Every run takes other schedules; the seed is printed, and can be given again.
 SEED = int(os.environ["SCHEDULE_SEED"])
-SCHEDULES_PER_INPUT = 5
+SCHEDULES_PER_INPUT = 3
 
 
 def test_a_calm_run_ends_with_every_obligation() -> None:
@@ -48,7 +48,7 @@ def test_schedules_that_once_failed(seed: int, number: int) -> None:
 
 @pytest.mark.parametrize("seed", range(1, 7))
 def test_any_schedule_agrees_with_the_calm_run(seed: int) -> None:
-    """Five schedules of each of six inputs, others in every run: `SCHEDULE_SEED` repeats a run."""
+    """Three schedules of each of six inputs, others in every run: `SCHEDULE_SEED` repeats a run."""
     print(f"SCHEDULE_SEED={SEED}")
     numbers = [SEED * 100 + number for number in range(SCHEDULES_PER_INPUT)]
     failed = {number: what for number in numbers if (what := differs(seed, number))}
