@@ -32,6 +32,14 @@ class _UnawaitedThread(WorkerThread):
         super().__init__(service, **options)
         self.daemon = True
 
+    def run(self) -> None:
+        """Faust tells the loop that started it of its end; one that was left comes to it when that is closed."""
+        try:
+            super().run()
+        except RuntimeError:
+            if not self.service.parent_loop.is_closed():
+                raise
+
 
 ServiceThread.Worker = _UnawaitedThread
 

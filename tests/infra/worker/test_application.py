@@ -1,5 +1,6 @@
 """What Faust is told, and what it is kept from."""
 
+import asyncio
 import socket
 import ssl
 from pathlib import Path
@@ -7,11 +8,13 @@ from pathlib import Path
 import faust
 import pytest
 from faust.types.auth import AuthProtocol, SASLMechanism
+from mode.threads import ServiceThread
 
 from events.errors import Unavailable
 from infra.worker.application import credentials, listen, make_app
 from infra.worker.membership import named
 from streams.hosts.cluster import Cluster
+from tests.patience import PATIENCE_SECONDS
 
 CLUSTER = Cluster("127.0.0.1:9,127.0.0.1:10", "house")
 
@@ -64,3 +67,45 @@ def test_a_worker_is_known_by_the_address_of_its_views() -> None:
     cluster = named(Cluster("h:1", "p", {"security_protocol": "PLAINTEXT"}), "http://127.0.0.1:8")
     assert "worker http://127.0.0.1:8" == cluster.options()["client_id"]
     assert "PLAINTEXT" == cluster.options()["security_protocol"]
+
+
+class Ending(ServiceThread):
+    """Faust's consumer, as far as it tells of its end."""
+
+    async def _serve(self) -> None:
+        self.set_shutdown()
+
+
+@pytest.mark.parametrize("is_left", [False, True])
+def test_a_thread_that_was_left_ends_without_a_word(is_left: bool) -> None:
+    """The loop it would tell is closed by then, and nobody is there to hear what else it says."""
+    loop, theirs = asyncio.new_event_loop(), asyncio.new_event_loop()
+    if is_left:
+        loop.close()
+    thread = ServiceThread.Worker(Ending(loop=loop, thread_loop=theirs))
+    assert thread.daemon
+    thread.start()
+    thread.join(PATIENCE_SECONDS)
+    assert not thread.is_alive()
+    assert thread.is_stopped.is_set()
+    theirs.close()
+    loop.close()
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_what_else_goes_wrong_in_a_thread_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing that fails while its loop runs is hidden."""
+    said: list[object] = []
+    monkeypatch.setattr("threading.excepthook", lambda told: said.append(told.exc_value))
+    failure, loop, theirs = RuntimeError("broken"), asyncio.new_event_loop(), asyncio.new_event_loop()
+
+    class Broken(Ending):
+        async def _serve(self) -> None:
+            raise failure
+
+    thread = ServiceThread.Worker(Broken(loop=loop, thread_loop=theirs))
+    thread.start()
+    thread.join(PATIENCE_SECONDS)
+    assert [failure] == said
+    theirs.close()
+    loop.close()
