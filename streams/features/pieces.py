@@ -27,11 +27,6 @@ class Apart(msgspec.Struct, frozen=True):
     rest: bytes
     pieces: dict[str, list[bytes]]
 
-    @property
-    def size(self) -> int:
-        """Bytes of all of it."""
-        return len(self.rest) + sum(len(piece) for pieces in self.pieces.values() for piece in pieces)
-
 
 class _Part(NamedTuple):
     """What lies in a state: a field by its name, a dict in a list by its place; and its type."""

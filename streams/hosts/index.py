@@ -502,7 +502,8 @@ class Index:
         known = {
             processor.NAME: msgspec.to_builtins(row)
             for processor, state in zip(engine.spec.processors, engine.states, strict=True)
-            if (row := _peeked(getattr(state, "payments", {}), payment_id)) is not None
+            if isinstance(rows := getattr(state, "payments", None), Shelf)
+            and (row := rows.peek(payment_id)) is not None
         }
         return {"payment_id": payment_id, "index": self.number, **known} if known else None
 
@@ -511,10 +512,6 @@ class Index:
         for name, engine in self.engines.items():
             for line in engine.summary():
                 yield f"{name} {line}"
-
-
-def _peeked(rows: Shelf[object] | dict[str, object], key: str) -> object:
-    return rows.peek(key) if isinstance(rows, Shelf) else rows.get(key)
 
 
 def _arguments(recorded: str, wanted: str) -> Iterator[tuple[str, object, object]]:

@@ -29,7 +29,7 @@ from streams.hosts.cluster import Cluster, stored
 from streams.hosts.following import Follower
 from streams.hosts.index import Index, Run
 from streams.hosts.kafkalog import KafkaLog
-from streams.hosts.localstate import LetGo, LocalState
+from streams.hosts.localstate import Kept, LetGo, LocalState
 from streams.hosts.log import GENESIS, Log, Stored, TopicPartition, ends_with, link
 from streams.hosts.snapshots import Distance, Spilled
 from streams.topology import LOGS
@@ -50,6 +50,8 @@ _LOOK_SECONDS: Final = 2.0
 #: How long nothing is tried after a broker has not answered, or where a log has not been opened yet.
 _AGAIN_SECONDS: Final = 2.0
 _CLOSE_SECONDS: Final = 5.0
+#: Where a folder has nothing that fits: the beginning of the logs.
+_NOTHING: Final = Kept({}, {}, 0, 0, b"")
 
 
 class Keeping(Log, Protocol):
@@ -88,13 +90,12 @@ class Warm:
         """
         self.local = local
         self.index.attach(local)
-        kept = local.fitting(log, self.index.number)
-        log.states = {} if kept is None else {self.index.owner: kept.snapshot}
+        kept = local.fitting(log, self.index.number) or _NOTHING
+        log.states = {self.index.owner: kept.snapshot} if kept.snapshot else {}
         log.cupboards = {self.index.owner: local}
-        if kept is not None:
-            self.kept_events = self._began_with = kept.events
-            self._chains = dict(kept.chains)
-            self._distance = Distance(kept.events, len(kept.snapshot))
+        self.kept_events = self._began_with = kept.events
+        self._chains = dict(kept.chains)
+        self._distance = Distance(kept.events, len(kept.snapshot))
         return self.index.begin(log)
 
     def restore(self, log: Keeping, local: LocalState) -> bool:
@@ -113,11 +114,12 @@ class Warm:
             LOGGER.critical(
                 "%s: its snapshot does not lead to what its log says: %s", self.index.owner, error
             )
-            local.discard("the log does not follow from it")
-            self.index = Index(self.index.number, self.index.run, self.index.keys)
-            self.kept_events, self._began_with, self._chains, self._distance = 0, 0, {}, Distance(0)
-            return self.restore(log, local)
-        return True
+        else:
+            return True
+        # Not where the error was caught: it would keep what has come of the snapshot in memory meanwhile.
+        local.discard("the log does not follow from it")
+        self.index = Index(self.index.number, self.index.run, self.index.keys)
+        return self.restore(log, local)
 
     def take(self, name: str, records: Sequence[Stored]) -> None:
         """Fold what stands next in a log. After a raise this is of no use. Raises LogDamaged, ReplayDiffers."""
