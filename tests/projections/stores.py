@@ -104,8 +104,9 @@ class PostgresStores(Stores):
     def reopened(self, store: SqlStore) -> PostgresStore:
         store.close()
         with psycopg.connect(store.shown) as db:
-            # A process that was killed has the store until the server has noticed: wait for that.
-            db.execute("SELECT pg_advisory_lock(%s)", [OWNER_LOCK])
+            # A process that was killed has the store until the server has noticed: wait for that. This lock ends with
+            # its transaction, for the server notices as late that this connection was closed.
+            db.execute("SELECT pg_advisory_xact_lock(%s)", [OWNER_LOCK])
         return self._open(store.shown)
 
     def address(self, store: SqlStore) -> str:
