@@ -9,7 +9,6 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
-from operator import itemgetter
 from pathlib import Path
 from types import MappingProxyType
 from typing import Final
@@ -30,7 +29,7 @@ from streams.hosts.clocks import SECOND
 from streams.hosts.cluster import Cluster
 from streams.hosts.index import Index, Run
 from streams.hosts.kafkalog import KafkaLog
-from streams.hosts.localstate import LocalState
+from streams.hosts.localstate import Fitting, LocalState
 from streams.topology import LOGS
 
 _LOOK_SECONDS: Final = 0.25
@@ -227,16 +226,13 @@ def summaries(job: ClusterJob, this_run: Run) -> Iterator[str]:
         with ExitStack() as held:
             log = KafkaLog(job.cluster)
             held.callback(log.close)
-            fitting = []
+            best: Fitting | None = None
             for folder in folders:
                 local = LocalState(folder, index.owner)
                 held.callback(local.close)
-                kept = local.fitting(log, number)
-                if kept is not None:
-                    fitting.append((kept.events, kept.snapshot, local))
-            if fitting:
-                _, snapshot, local = max(fitting, key=itemgetter(0))
-                log.states, log.cupboards = {index.owner: snapshot}, {index.owner: local}
+                found = local.fitting(log, number)
+                if found is not None and (best is None or found.kept.events > best.kept.events):
+                    best, log.cupboards = found, {index.owner: local}
             with log.view():
-                index.restore(log)
+                index.restore(log, beside=None if best is None else best.snapshot)
             yield from index.summary()

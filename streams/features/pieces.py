@@ -43,12 +43,16 @@ def take_apart(state: msgspec.Struct, kind: Any = None) -> Apart:
 
 
 def put_together(apart: Apart, decoder: "msgspec.msgpack.Decoder[S]", kind: Any = None) -> S:
-    """The state, dicts in the order that they had. ``decoder`` is the one of its type."""
+    """The state, dicts in the order that they had. ``decoder`` is the one of its type.
+
+    Each piece is let go of when it has been read: both together would be twice the state.
+    """
     state = decoder.decode(apart.rest)
     if apart.pieces:
         for path, rows, of in dicts_in(state, kind):
-            for piece in apart.pieces.get(path, ()):
-                rows.update(row_decoder(of).decode(piece))
+            pieces = apart.pieces.pop(path, [])[::-1]
+            while pieces:
+                rows.update(row_decoder(of).decode(pieces.pop()))
     return state
 
 

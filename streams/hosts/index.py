@@ -249,19 +249,21 @@ class Index:
         on_taken: Callable[[str, int, Recorded], None] | None = None,
         *,
         snapshots: bool = True,
+        beside: IndexSnapshot | None = None,
         keep: Callable[[Spilled], None] | None = None,
     ) -> bool:
         """Become what the log says; False where the log is empty.
 
         Takes every recorded input again (from the last snapshot on, where there is one) and compares what is
         decided with what was recorded, byte for byte; ``on_sent`` is told what is handed over again, ``on_taken``
-        every input with its log and offset. What is restored is given to ``keep`` on the way, at the distances of a
-        running index, so that a long log needs no more memory than a short one.
+        every input with its log and offset. ``beside`` is a snapshot that lies beside the log and not in it. What is
+        restored is given to ``keep`` on the way, at the distances of a running index, so that a long log needs no more
+        memory than a short one.
 
         Raises Refused where the log was opened for another run, LogDamaged and ReplayDiffers where it is not what it
         was.
         """
-        if not self.begin(log, snapshots=snapshots):
+        if not self.begin(log, beside, snapshots=snapshots):
             return False
         self.go_on(log, on_sent, on_taken, keep)
         return True
@@ -271,12 +273,19 @@ class Index:
         for engine in self.engines.values():
             engine.attach(cupboard)
 
-    def begin(self, log: Log, *, snapshots: bool = True) -> bool:
-        """Become what the last snapshot says, or nothing yet; False where the log is empty."""
+    def begin(
+        self, log: Log, beside: IndexSnapshot | None = None, size: int = 0, *, snapshots: bool = True
+    ) -> bool:
+        """Become what the last snapshot says, or nothing yet; False where the log is empty.
+
+        ``beside`` is one of so many bytes that lies beside the log; it is used up.
+        """
         self._holes = log.holes
         # Not by its end: on Kafka one moves behind an opening that was undone.
         empty = not log.read(ENGINES[0].name, self.number, 0, 1)
-        snapshot = self._fitting_snapshot(log) if snapshots and not empty else None
+        snapshot = None
+        if snapshots and not empty:
+            snapshot = self._kept_in(log) if beside is None else self._fitting(log, beside, size)
         if snapshot is not None:
             for name, engine in self.engines.items():
                 engine.restore(snapshot.engines[name])
@@ -314,18 +323,21 @@ class Index:
         """Whether everything has been folded that the last input of a log led to."""
         return not self._expected[name]
 
-    def _fitting_snapshot(self, log: Log) -> IndexSnapshot | None:
+    def _kept_in(self, log: Log) -> IndexSnapshot | None:
         data = log.state(self.owner)
         snapshot = None if data is None else unseal(data)
         if data is None or snapshot is None:
             return None
+        return self._fitting(log, snapshot, len(data))
+
+    def _fitting(self, log: Log, snapshot: IndexSnapshot, size: int) -> IndexSnapshot | None:
         if snapshot.behaviour != BEHAVIOUR or snapshot.partitions != self.run.partitions:
             return None
         # Ahead of the log: somebody put an older log beside a newer snapshot. The log is the truth.
         ahead = any(end > log.end(name, self.number) for name, end in snapshot.log_ends.items())
         if ahead:
             return None
-        self._distance = Distance(0, len(data))
+        self._distance = Distance(0, size)
         return snapshot
 
     def fold(

@@ -68,8 +68,7 @@ class KafkaLog:
         """Raises Unavailable where nobody answers."""
         self.cluster = cluster
         self.business_time = business_time
-        #: What owners have kept beside the log, by owner.
-        self.states: dict[str, bytes] = {}
+        #: Where the cold rows of owners lie beside the log.
         self.cupboards: dict[str, Cupboard] = {}
         self._loop = asyncio.new_event_loop()
         self._writers: dict[str, Transactions] = {}
@@ -252,7 +251,7 @@ class KafkaLog:
         return {place: offset for place, (offset, _) in (await group_positions(self.cluster, group)).items()}
 
     def state(self, owner: str) -> bytes | None:
-        return self.states.get(owner)
+        return None  # Snapshots lie beside the log.
 
     def cupboard(self, owner: str) -> Cupboard:
         return self.cupboards.get(owner, NOTHING)

@@ -10,10 +10,11 @@ nor one that has become read-only matters; where it cannot be read after all, th
 the file damaged.
 """
 
+import hashlib
 import logging
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import RLock
 from typing import Final, NamedTuple
@@ -25,27 +26,41 @@ from events.errors import LogDamaged, TallystickError, Unavailable
 from streams.features.shelf import NOTHING, Cold, Cupboard, Moves
 from streams.hosts.cupboards import ERRORS, SCHEMA, Incoming, Tables
 from streams.hosts.log import Log, ends_with
-from streams.hosts.snapshots import Spilled, unseal
+from streams.hosts.snapshots import FORMAT, IndexSnapshot, Spilled, opened
 
 LOGGER: Final = logging.getLogger("tallystick.snapshots")
 
-_SCHEMA: Final = f"CREATE TABLE IF NOT EXISTS kept (body BLOB NOT NULL);{SCHEMA}"
+_SCHEMA: Final = f"""
+CREATE TABLE IF NOT EXISTS kept (body BLOB NOT NULL);
+CREATE TABLE IF NOT EXISTS part (number INTEGER PRIMARY KEY, body BLOB NOT NULL);
+{SCHEMA}"""
+#: Bytes of a snapshot in a row: SQLite holds a row in memory as often as it touches it, and takes none of a gigabyte.
+_PART: Final = 1 << 20
 _DAMAGED: Final = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR)
 #: KiB of the file that stay in memory.
 _CACHE: Final = 16_384
 
 
 class Kept(msgspec.Struct, frozen=True):
-    """A sealed snapshot, where the logs ended and the chain value of the last record of each.
+    """Of a snapshot: where the logs ended, the chain value of the last record of each, and how many events they held.
 
-    ``events`` is how many they held, ``cold`` how many rows lie beside the snapshot.
+    ``cold`` is how many rows lie beside it, ``size`` its bytes. What was kept before that was told has no ``format``.
     """
 
     ends: dict[str, int]
     chains: dict[str, bytes]
     events: int
     cold: int
-    snapshot: bytes
+    size: int = 0
+    sha256: bytes = b""
+    format: int = 0
+
+
+class Fitting(NamedTuple):
+    """What was kept, and the snapshot itself; which is used up where an index is made of it."""
+
+    kept: Kept
+    snapshot: IndexSnapshot
 
 
 #: Made before there are threads: see EngineSpec.
@@ -101,7 +116,7 @@ class LocalState:
     ) -> None:
         """What was spilled lies here from now on, and is to be written. Not while something is being written."""
         self._incoming.add(spilled.leaving)
-        self._to_keep = (Kept(dict(ends), dict(chains), events, spilled.cold, b""), spilled)
+        self._to_keep = (Kept(dict(ends), dict(chains), events, spilled.cold), spilled)
 
     def write(self) -> bool:
         """Replace what was kept by what is held; False where that was not possible, which is said, and costs memory.
@@ -112,11 +127,12 @@ class LocalState:
         if to_keep is None:
             return True
         kept, spilled = to_keep
-        body = msgspec.msgpack.encode(msgspec.structs.replace(kept, snapshot=spilled.sealed()))
+        digest = hashlib.sha256(spilled.body).digest()
+        told = msgspec.structs.replace(kept, size=spilled.size, sha256=digest, format=FORMAT)
         moves = self._incoming.moves()
         try:
             with self._writing:
-                self._replace(body, moves)
+                self._replace(msgspec.msgpack.encode(told), spilled.body, moves)
         except (OSError, TallystickError, *ERRORS) as error:
             self._go_on()
             if getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_READONLY:
@@ -128,12 +144,14 @@ class LocalState:
         self._incoming.clear()
         return True
 
-    def _replace(self, body: bytes, moves: Sequence[Moves]) -> None:
+    def _replace(self, told: bytes, snapshot: bytes, moves: Sequence[Moves]) -> None:
         db, tables, _ = self._to_write()
         db.execute("BEGIN IMMEDIATE")
         try:
             db.execute("DELETE FROM kept")
-            db.execute("INSERT INTO kept VALUES (?)", (body,))
+            db.execute("DELETE FROM part")
+            db.execute("INSERT INTO kept VALUES (?)", (told,))
+            db.executemany("INSERT INTO part VALUES (?, ?)", enumerate(_parts(snapshot)))
             tables.apply(self._owner, moves)
             db.execute("COMMIT")
         except BaseException:
@@ -142,7 +160,7 @@ class LocalState:
                 db.execute("ROLLBACK")
             raise
 
-    def fitting(self, log: Log, partition: int) -> Kept | None:
+    def fitting(self, log: Log, partition: int) -> Fitting | None:
         """What was kept, where the log agrees with it; the file is replaced by the next that is kept otherwise.
 
         Raises LetGo.
@@ -154,8 +172,9 @@ class LocalState:
             return None
         try:
             with self._reading:
-                kept = self._read()
-            if unseal(kept.snapshot) is None:
+                kept = self._told()
+                snapshot = self._snapshot(kept) if kept.format == FORMAT else None
+            if snapshot is None:
                 return self._unused("it was written by another version")
         except Unavailable as error:
             return self._unused(f"it cannot be read ({error})")
@@ -168,7 +187,7 @@ class LocalState:
             if end and not ends_with(log, name, partition, end, kept.chains.get(name)):
                 return self._unused("it belongs to another log")
         self._is_there = True
-        return kept
+        return Fitting(kept, snapshot)
 
     def discard(self, why: str) -> None:
         """What was kept is of no use after all: it is not found again, and the next that is kept takes its place.
@@ -272,21 +291,36 @@ class LocalState:
             raise self._failure(error) from error
         return _File(db, Tables(db, self._failure), sees_changes)
 
-    def _read(self) -> Kept:
-        """What lies there, every byte of it looked at. Raises LogDamaged, Unavailable, DecodeError."""
-        try:
-            db, tables, _ = self._to_read()
-            if db.execute("PRAGMA quick_check(1)").fetchall() != [("ok",)]:
-                raise LogDamaged(f"the tree of {self.path} is damaged")
+    def _told(self) -> Kept:
+        """What is told of the snapshot. Raises LogDamaged, Unavailable, DecodeError."""
+        db = self._to_read().db
+        with self._explained():
             row = db.execute("SELECT body FROM kept").fetchone()
-        except (OSError, *ERRORS) as error:
-            raise self._failure(error) from error
         if row is None:
             raise LogDamaged(f"{self.path} holds no snapshot")
-        kept = _KEPT.decode(row[0])
+        return _KEPT.decode(row[0])
+
+    def _snapshot(self, kept: Kept) -> IndexSnapshot | None:
+        """What lies there, every byte of it looked at. Raises LogDamaged, Unavailable, DecodeError."""
+        db, tables, _ = self._to_read()
+        body = bytearray()
+        with self._explained():
+            if db.execute("PRAGMA quick_check(1)").fetchall() != [("ok",)]:
+                raise LogDamaged(f"the tree of {self.path} is damaged")
+            for (part,) in db.execute("SELECT body FROM part ORDER BY number"):
+                if type(part) is not bytes:
+                    raise LogDamaged(f"a part of the snapshot in {self.path} is no bytes")
+                body += part
         if tables.check() != kept.cold:
             raise LogDamaged(f"rows of {self.path} are lost")
-        return kept
+        return opened(body, kept.sha256)
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        try:
+            yield
+        except (OSError, *ERRORS) as error:
+            raise self._failure(error) from error
 
     def _failure(self, error: Exception) -> TallystickError:
         if self._closed:
@@ -295,7 +329,7 @@ class LocalState:
             return LogDamaged(f"{self.path}: {error}")
         return Unavailable(f"{self.path}: {error}")
 
-    def _unused(self, why: str) -> Kept | None:
+    def _unused(self, why: str) -> Fitting | None:
         self._go_on()
         LOGGER.warning(
             "the snapshot %s is not used: %s; the log is folded from its beginning", self.path, why
@@ -303,3 +337,8 @@ class LocalState:
         self._release()
         self._unfit = True
         return None
+
+
+def _parts(snapshot: bytes) -> Iterator[memoryview]:
+    whole = memoryview(snapshot)
+    return (whole[at : at + _PART] for at in range(0, len(whole), _PART))

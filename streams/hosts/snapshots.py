@@ -96,16 +96,17 @@ class Spilled:
         self.leaving = leaving
         #: How many rows lie in the owner's cupboard behind the transaction.
         self.cold = cold
-        self._body = msgspec.msgpack.encode(snapshot)
+        #: The snapshot.
+        self.body = msgspec.msgpack.encode(snapshot)
 
     @property
     def size(self) -> int:
         """Bytes of the snapshot."""
-        return len(self._body)
+        return len(self.body)
 
     def sealed(self) -> bytes:
-        """The snapshot as it is kept."""
-        return _sealed(self._body)
+        """The snapshot as it is kept beside a log on the machine, which takes its size in memory again."""
+        return _sealed(self.body)
 
     def moves(self) -> list[Moves]:
         """What becomes of the cupboard."""
@@ -123,7 +124,11 @@ def _sealed(body: bytes) -> bytes:
 
 def unseal(data: bytes) -> IndexSnapshot | None:
     """The snapshot, or None where its format is another; LogDamaged where its bytes have changed."""
-    digest, body = data[:32], data[32:]
+    return opened(memoryview(data)[32:], data[:32])
+
+
+def opened(body: bytearray | memoryview, digest: bytes) -> IndexSnapshot | None:
+    """The same, of a snapshot and its SHA-256 that were kept apart."""
     if hashlib.sha256(body).digest() != digest:
         raise LogDamaged("a snapshot is damaged: its bytes do not have the hash they were kept with")
     if _HEADER.decode(body).format != FORMAT:

@@ -51,13 +51,12 @@ _LOOK_SECONDS: Final = 2.0
 _AGAIN_SECONDS: Final = 2.0
 _CLOSE_SECONDS: Final = 5.0
 #: Where a folder has nothing that fits: the beginning of the logs.
-_NOTHING: Final = Kept({}, {}, 0, 0, b"")
+_NOTHING: Final = Kept({}, {}, 0, 0)
 
 
 class Keeping(Log, Protocol):
-    """A log beside which snapshots and cold rows are kept."""
+    """A log beside which cold rows are kept."""
 
-    states: dict[str, bytes]
     cupboards: dict[str, Cupboard]
 
 
@@ -90,13 +89,13 @@ class Warm:
         """
         self.local = local
         self.index.attach(local)
-        kept = local.fitting(log, self.index.number) or _NOTHING
-        log.states = {self.index.owner: kept.snapshot} if kept.snapshot else {}
+        fitting = local.fitting(log, self.index.number)
+        kept, snapshot = fitting or (_NOTHING, None)
         log.cupboards = {self.index.owner: local}
         self.kept_events = self._began_with = kept.events
         self._chains = dict(kept.chains)
-        self._distance = Distance(kept.events, len(kept.snapshot))
-        return self.index.begin(log)
+        self._distance = Distance(kept.events, kept.size)
+        return self.index.begin(log, snapshot, kept.size)
 
     def restore(self, log: Keeping, local: LocalState) -> bool:
         """All of the log, from what is kept in a folder or from the beginning; False where nobody has opened it.

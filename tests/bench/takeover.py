@@ -86,11 +86,10 @@ class Beside(EmbeddedLog):
 
     def __init__(self, path: Path) -> None:
         super().__init__(path, read_only=True)
-        self.states: dict[str, bytes] = {}
         self.cupboards: dict[str, Cupboard] = {}
 
     def state(self, owner: str) -> bytes | None:
-        return self.states.get(owner)
+        return None
 
     def cupboard(self, owner: str) -> Cupboard:
         return self.cupboards.get(owner, NOTHING)

@@ -56,8 +56,9 @@ def test_a_state_is_the_same_again(state: State, piece: int) -> None:
     before = msgspec.msgpack.encode(state)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(pieces, "PIECE", piece)
-        apart = take_apart(state)
-        again = put_together(apart, DECODER)
+        apart, used = take_apart(state), take_apart(state)
+        again = put_together(used, DECODER)
+    assert not used.pieces
     assert before == msgspec.msgpack.encode(state) == msgspec.msgpack.encode(again)
     large = {found.path for found in dicts_in(state) if len(found.rows) > piece}
     assert large == apart.pieces.keys()

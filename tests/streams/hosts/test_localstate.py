@@ -3,9 +3,12 @@
 import sqlite3
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 from threading import Event
+from typing import Final
 
+import msgspec
 import pytest
 
 from events.errors import LogDamaged, Unavailable
@@ -26,6 +29,10 @@ def log() -> MemoryLog:
     log = MemoryLog()
     log.commit(OWNER, [Append("payments", 0, 1_000, b"value")] * 3, {})
     return log
+
+
+#: What older versions told of a snapshot, beside which they put it itself.
+_TOLD_FIRST: Final = ("ends", "chains", "events", "cold")
 
 
 class Worker:
@@ -50,7 +57,7 @@ class Worker:
         spilled = Spilled(snapshot, [leaving], self.shelf.cold)
         self.local.hold(spilled, {"payments": end, "settlement": 0}, chains, end)
 
-    def with_cold_rows(self) -> "Worker":
+    def with_colds(self) -> "Worker":
         """A thousand of them."""
         for number in range(1_000):
             self.shelf.put(f"key {number:03d}", number, 20_000)
@@ -62,12 +69,13 @@ class Worker:
 
 def test_what_was_kept_is_found_again(tmp_path: Path, log: MemoryLog) -> None:
     """The snapshot with its ends, and the rows beside it."""
-    worker = Worker(tmp_path, log).with_cold_rows()
+    worker = Worker(tmp_path, log).with_colds()
     assert worker.shelf["key 007"] == 7
     worker.local.close()
     again = LocalState(tmp_path, OWNER)
-    kept = again.fitting(log, 0)
-    assert kept is not None
+    found = again.fitting(log, 0)
+    assert found is not None
+    kept = found.kept
     assert (kept.ends, kept.events, kept.cold) == ({"payments": 3, "settlement": 0}, 3, 1_000)
     assert len(list(again.rows("numbers"))) == len(again.filed("numbers", 20_000)) == 1_000
     again.close()
@@ -76,7 +84,7 @@ def test_what_was_kept_is_found_again(tmp_path: Path, log: MemoryLog) -> None:
 def test_whoever_is_let_go_of_writes_no_more(tmp_path: Path, log: MemoryLog) -> None:
     """An index is let go of while a thread restores it: neither dies, and the place is its successor's."""
     for time in range(20):
-        worker = Worker(tmp_path / str(time), log).with_cold_rows()
+        worker = Worker(tmp_path / str(time), log).with_colds()
         busy = Event()
 
         def restore(worker: Worker = worker, busy: Event = busy) -> None:
@@ -131,6 +139,9 @@ def _overwritten(path: Path) -> None:
         _changed("DELETE FROM kept"),
         _changed("UPDATE kept SET body = x'00'"),
         _changed("UPDATE kept SET body = CAST(substr(body, 1, 60) || x'ffff' || substr(body, 63) AS BLOB)"),
+        _changed("DELETE FROM part"),
+        _changed("UPDATE part SET body = substr(body, 2)"),
+        _changed("UPDATE part SET body = 'no bytes'"),
         _changed("UPDATE cold SET row = x'01' WHERE key = 'key 500'"),
         _changed("DELETE FROM cold WHERE key = 'key 500'"),
         _changed("DROP TABLE cold"),
@@ -140,22 +151,57 @@ def test_a_damaged_file_is_not_used_and_replaced(
     tmp_path: Path, log: MemoryLog, damage: Callable[[Path], None], caplog: pytest.LogCaptureFixture
 ) -> None:
     """Whatever became of it: a word in the log, and the next one that is kept takes its place."""
-    worker = Worker(tmp_path, log).with_cold_rows()
+    worker = Worker(tmp_path, log).with_colds()
     worker.local.close()
     damage(worker.local.path)
     successor = Worker(tmp_path, log)
     assert successor.local.fitting(log, 0) is None
     assert caplog.text.count("is not used") == 1
-    successor.with_cold_rows().local.close()
+    successor.with_colds().local.close()
     again = LocalState(tmp_path, OWNER)
     assert again.fitting(log, 0) is not None
     again.close()
 
 
+def test_one_of_another_version_is_not_used(
+    tmp_path: Path, log: MemoryLog, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It is said to be that, and not to be damaged: nobody has to look for what is wrong with the disk."""
+    worker = Worker(tmp_path, log).with_colds()
+    worker.local.close()
+    db = sqlite3.connect(worker.local.path)
+    with db:
+        (told,) = db.execute("SELECT body FROM kept").fetchone()
+        older = {name: value for name, value in msgspec.msgpack.decode(told).items() if name in _TOLD_FIRST}
+        db.execute("UPDATE kept SET body = ?", (msgspec.msgpack.encode(older | {"snapshot": b"sealed"}),))
+        db.execute("DROP TABLE part")
+    db.close()
+    successor = Worker(tmp_path, log)
+    assert successor.local.fitting(log, 0) is None
+    assert "written by another version" in caplog.text
+    successor.with_colds().local.close()
+
+
+def test_a_snapshot_of_many_parts_is_found_again(tmp_path: Path, log: MemoryLog) -> None:
+    """Whole, and in their order; a shorter one behind it leaves nothing of it."""
+    local = LocalState(tmp_path, OWNER)
+    for places in (200_000, 10):
+        snapshot = IndexSnapshot(
+            FORMAT, BEHAVIOUR, 1, {}, {f"place {place}": place for place in range(places)}, {}, {}
+        )
+        assert local.keep(Spilled(snapshot, [], 0), {"payments": 0}, {}, 0)
+        found = local.fitting(log, 0)
+        assert found is not None
+        assert found.snapshot == snapshot
+    with closing(sqlite3.connect(local.path)) as db:
+        assert db.execute("SELECT count(*) FROM part").fetchone() == (1,)
+    local.close()
+
+
 @pytest.mark.parametrize("others", [0, 2, 4])
 def test_a_state_of_another_log_is_not_used(tmp_path: Path, log: MemoryLog, others: int) -> None:
     """One that has fewer records, or other ones."""
-    Worker(tmp_path, log).with_cold_rows().local.close()
+    Worker(tmp_path, log).with_colds().local.close()
     other = MemoryLog()
     other.commit(OWNER, [Append("payments", 0, 1_000, b"other")] * others, {})
     assert LocalState(tmp_path, OWNER).fitting(other, 0) is None
@@ -165,7 +211,7 @@ def test_a_disk_that_takes_nothing_leaves_everything_in_memory(
     tmp_path: Path, log: MemoryLog, caplog: pytest.LogCaptureFixture
 ) -> None:
     """What is cold can be read, what would be can be too; and when there is room again it goes."""
-    worker = Worker(tmp_path, log).with_cold_rows()
+    worker = Worker(tmp_path, log).with_colds()
     db = worker.local._writer.db  # type: ignore[union-attr]
     pages = db.execute("PRAGMA page_count").fetchone()[0]
     db.execute(f"PRAGMA max_page_count={pages}")
@@ -185,7 +231,7 @@ def test_a_disk_that_takes_nothing_leaves_everything_in_memory(
 
 def test_an_index_goes_on_while_its_snapshot_is_written(tmp_path: Path, log: MemoryLog) -> None:
     """What is on its way and what lies in the file can be had meanwhile; and what was kept is as it was."""
-    worker = Worker(tmp_path, log).with_cold_rows()
+    worker = Worker(tmp_path, log).with_colds()
     for number in range(1_000):
         worker.shelf[f"more {number:03d}"] = number
     assert worker.keep()
@@ -216,7 +262,7 @@ def test_an_index_goes_on_while_its_snapshot_is_written(tmp_path: Path, log: Mem
 
 def test_what_was_kept_is_found_where_nothing_can_be_written(tmp_path: Path, log: MemoryLog) -> None:
     """Reading needs a little room; without it the file is read as it stands, and written when there is some."""
-    worker = Worker(tmp_path, log).with_cold_rows()
+    worker = Worker(tmp_path, log).with_colds()
     worker.local.close()
     in_the_way = worker.local.path.with_name(f"{worker.local.path.name}-shm")
     in_the_way.mkdir()
@@ -245,7 +291,7 @@ def test_a_folder_that_cannot_be_had(tmp_path: Path, log: MemoryLog) -> None:
 
 def test_a_file_that_goes_bad_under_its_owner_is_an_error(tmp_path: Path, log: MemoryLog) -> None:
     """Nothing is decided by a row that was altered."""
-    worker = Worker(tmp_path, log).with_cold_rows()
+    worker = Worker(tmp_path, log).with_colds()
     _changed("UPDATE cold SET row = x'05' WHERE key = 'key 007'")(worker.local.path)
     with pytest.raises((LogDamaged, Unavailable)):
         worker.shelf["key 007"]

@@ -37,16 +37,12 @@ class Beside(MemoryLog):
 
     def __init__(self) -> None:
         super().__init__()
-        self.states: dict[str, bytes] = {}
         self.cupboards: dict[str, Cupboard] = {}
         self.reads = 0
 
     def read(self, topic: str, partition: int, offset: int, limit: int) -> list[Stored]:
         self.reads += 1
         return super().read(topic, partition, offset, limit)
-
-    def state(self, owner: str) -> bytes | None:
-        return self.states.get(owner)
 
     def cupboard(self, owner: str) -> Cupboard:
         return self.cupboards.get(owner, NOTHING)
