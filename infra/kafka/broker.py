@@ -49,13 +49,12 @@ class Jvm(StrEnum):
     SMALL = "small"
     """For development and tests: up early, little memory."""
     FAST = "fast"
-    """For measuring: a heap twice as large and short pauses. With the quick compiler alone, too: the thorough one kept
-    half of a core busy for minutes, at the expense of whoever was measured first."""
+    """For measuring: a heap twice as large and short pauses."""
 
 
 _JVM: Final = {
     Jvm.SMALL: ("-Xms256m", "-Xmx384m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"),
-    Jvm.FAST: ("-Xms512m", "-Xmx768m", "-XX:+UseG1GC", "-XX:MaxGCPauseMillis=20", "-XX:TieredStopAtLevel=1"),
+    Jvm.FAST: ("-Xms512m", "-Xmx768m", "-XX:+UseG1GC", "-XX:MaxGCPauseMillis=20"),
 }
 #: A short-lived tool of Kafka's.
 _TOOL_JVM: Final = ("-Xmx128m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
