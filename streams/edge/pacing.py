@@ -17,7 +17,7 @@ from events.requests import InputRow, ReferencePublished
 from events.wire import headers_of
 from streams.edge.outlet import Outlet
 from streams.edge.publisher import Published, placed
-from streams.hosts.following import Follower, decoded, header_of, message_of
+from streams.hosts.following import Follower, decoded, header_of, message_of, settled_ends
 from streams.hosts.log import TopicPartition
 
 #: How long a look at what others have done takes before the publisher looks whether it shall stop.
@@ -80,13 +80,13 @@ class _Known:
 
     @classmethod
     async def read(cls, outlet: Outlet) -> "_Known":
-        """Everything that is out now."""
+        """Everything that is out now: a commit has been answered before all of its partitions know of it."""
         place: TopicPartition = ("reference", 0)
         entries: dict[int, str] = {}
         reader = Follower(outlet.cluster)
         await reader.start()
         try:
-            async for _, records in reader.read_up_to({place: 0}, await reader.ends([place])):
+            async for _, records in reader.read_up_to({place: 0}, await settled_ends(reader, [place])):
                 for record in records:
                     entry = message_of(record) if header_of(record) in _ENTRIES else None
                     if isinstance(entry, ReferencePublished):

@@ -24,7 +24,7 @@ from streams.edge.networks import Adapter
 from streams.edge.publisher import Publisher
 from streams.hosts.actors import EdgeActor, IndexActor, PublisherActor
 from streams.hosts.cluster import Cluster
-from streams.hosts.following import Follower, settled
+from streams.hosts.following import Follower, settled, settled_ends
 from streams.hosts.house import TICKS_AHEAD, House
 from streams.hosts.index import Run
 from streams.hosts.kafkalog import KafkaLog
@@ -132,7 +132,8 @@ def annotated(cluster: Cluster, place: TopicPartition) -> list[tuple[dict[str, b
         await reader.start()
         try:
             found: list[Any] = []
-            async for _, records in reader.read_up_to({place: 0}, await reader.ends([place])):
+            # A commit has been answered before all of its partitions know of it.
+            async for _, records in reader.read_up_to({place: 0}, await settled_ends(reader, [place])):
                 found += records
             return [(dict(record.headers), record.value) for record in found]
         finally:
