@@ -29,7 +29,8 @@ from streams.hosts.clocks import SECOND
 from streams.hosts.cluster import Cluster
 from streams.hosts.index import Index, Run
 from streams.hosts.kafkalog import KafkaLog
-from streams.hosts.localstate import Fitting, LocalState
+from streams.hosts.localstate import LocalState
+from streams.hosts.standby import Warm
 from streams.topology import LOGS
 
 _LOOK_SECONDS: Final = 0.25
@@ -222,17 +223,13 @@ def summaries(job: ClusterJob, this_run: Run) -> Iterator[str]:
     keys = open_keys(job.keys)
     folders = [job.state / f"worker-{number}" for number in range(1, job.workers + 1)]
     for number in range(job.partitions):
-        index = Index(number, this_run, keys)
+        warm = Warm(Index(number, this_run, keys))
         with ExitStack() as held:
             log = KafkaLog(job.cluster)
             held.callback(log.close)
-            best: Fitting | None = None
-            for folder in folders:
-                local = LocalState(folder, index.owner)
+            kept = [LocalState(folder, warm.index.owner) for folder in folders]
+            for local in kept:
                 held.callback(local.close)
-                found = local.fitting(log, number)
-                if found is not None and (best is None or found.kept.events > best.kept.events):
-                    best, log.cupboards = found, {index.owner: local}
             with log.view():
-                index.restore(log, beside=None if best is None else best.snapshot)
-            yield from index.summary()
+                warm.restore(log, max(kept, key=LocalState.events))
+            yield from warm.index.summary()

@@ -249,21 +249,19 @@ class Index:
         on_taken: Callable[[str, int, Recorded], None] | None = None,
         *,
         snapshots: bool = True,
-        beside: IndexSnapshot | None = None,
         keep: Callable[[Spilled], None] | None = None,
     ) -> bool:
         """Become what the log says; False where the log is empty.
 
         Takes every recorded input again (from the last snapshot on, where there is one) and compares what is
         decided with what was recorded, byte for byte; ``on_sent`` is told what is handed over again, ``on_taken``
-        every input with its log and offset. ``beside`` is a snapshot that lies beside the log and not in it. What is
-        restored is given to ``keep`` on the way, at the distances of a running index, so that a long log needs no more
-        memory than a short one.
+        every input with its log and offset. What is restored is given to ``keep`` on the way, at the distances of a
+        running index, so that a long log needs no more memory than a short one.
 
         Raises Refused where the log was opened for another run, LogDamaged and ReplayDiffers where it is not what it
         was.
         """
-        if not self.begin(log, beside, snapshots=snapshots):
+        if not self.begin(log, snapshots=snapshots):
             return False
         self.go_on(log, on_sent, on_taken, keep)
         return True

@@ -160,6 +160,16 @@ class LocalState:
                 db.execute("ROLLBACK")
             raise
 
+    def events(self) -> int:
+        """How many events what was kept stands for, whether it fits or not; 0 where that cannot be told."""
+        if not self.path.exists():
+            return 0
+        try:
+            with self._reading:
+                return self._told().events
+        except (Unavailable, LogDamaged, msgspec.MsgspecError):
+            return 0
+
     def fitting(self, log: Log, partition: int) -> Fitting | None:
         """What was kept, where the log agrees with it; the file is replaced by the next that is kept otherwise.
 

@@ -74,6 +74,16 @@ def test_what_was_not_sent_goes_to_the_next_network() -> None:
     assert ("declined", "no_route", "") == (ended["outcome"], ended["reason"], ended["network"])
 
 
+def test_an_approval_in_another_currency_holds_nothing() -> None:
+    """As with us."""
+    step = decisions.authorize(TERMS, [], payment(NOON))
+    reply = {**step, "sent": True, "response_code": "00", "approved_amount": step["amount"]}
+    said = [decisions.answer(TERMS, {**reply, "approved_currency": one}) for one in (step["currency"], "XTS")]
+    assert [("authorized", step["amount"]), ("declined", 0)] == [
+        (one["outcome"], one["approved"]) for one in said
+    ]
+
+
 def test_the_requests_of_a_card_share_a_partition() -> None:
     """Otherwise two of them could overtake each other, and verdicts would be chance."""
     places: dict[str, set[int]] = {}
@@ -104,7 +114,9 @@ def test_another_outcome_is_seen() -> None:
         "b": Outcome("b", "unknown", "visa", "allow", 0),
     }
     theirs = {Outcome("a", "authorized", "visa", "review", 5), Outcome("c", "declined", "", "block", 0)}
-    assert {"compared": 1, "differ": 1, "differing": ["a"]} == agreement(ours, theirs)
+    found = agreement(ours, theirs)
+    assert (1, 1) == (found["compared"], found["differ"])
+    assert [("allow", "review")] == [(our.verdict, their.verdict) for our, their in found["differing"]]
     assert 0 == agreement(ours, set(ours.values()))["differ"]
 
 

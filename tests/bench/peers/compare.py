@@ -173,9 +173,9 @@ def at_half(figures: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def agreement(ours: Mapping[str, Outcome], outcomes: set[Outcome]) -> dict[str, Any]:
-    """How many payments both have seen, and which of them ended otherwise here."""
+    """How many payments both have seen, and which of them ended otherwise here: as ours, and as theirs."""
     both = [(ours[one.payment], one) for one in outcomes if one.payment in ours]
-    differ = sorted(one.payment for our, one in both if our != one)
+    differ = sorted((our, one) for our, one in both if our != one)
     return {"compared": len(both), "differ": len(differ), "differing": differ[:5]}
 
 

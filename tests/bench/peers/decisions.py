@@ -139,7 +139,9 @@ def answer(terms: Terms, reply: Message) -> Message:
     code = reply["response_code"]
     if not code:
         return outcome(reply, "unknown", "", reply["network"])
-    if code in ("00", "10") and reply["approved_amount"] > 0:
+    # Of what somebody approves in another currency, nothing can be on hold.
+    meant = reply["approved_currency"] == reply["currency"]
+    if code in ("00", "10") and reply["approved_amount"] > 0 and meant:
         approved = min(reply["approved_amount"], reply["amount"])
         return outcome(reply, "authorized", code, reply["network"], approved)
     return outcome(reply, "declined", code, reply["network"])

@@ -30,6 +30,7 @@ def answers(seed: int, submission: dict[str, Any]) -> list[bytes]:
             "sent": said.sent,
             "response_code": said.response_code,
             "approved_amount": said.approved_amount,
+            "approved_currency": said.currency or submission["currency"],
         }
     )
     answered = bool(said.response_code)

@@ -57,7 +57,7 @@ class Worker:
         spilled = Spilled(snapshot, [leaving], self.shelf.cold)
         self.local.hold(spilled, {"payments": end, "settlement": 0}, chains, end)
 
-    def with_colds(self) -> "Worker":
+    def with_cold_rows(self) -> "Worker":
         """A thousand of them."""
         for number in range(1_000):
             self.shelf.put(f"key {number:03d}", number, 20_000)
@@ -69,10 +69,11 @@ class Worker:
 
 def test_what_was_kept_is_found_again(tmp_path: Path, log: MemoryLog) -> None:
     """The snapshot with its ends, and the rows beside it."""
-    worker = Worker(tmp_path, log).with_colds()
+    worker = Worker(tmp_path, log).with_cold_rows()
     assert worker.shelf["key 007"] == 7
     worker.local.close()
     again = LocalState(tmp_path, OWNER)
+    assert again.events() == 3
     found = again.fitting(log, 0)
     assert found is not None
     kept = found.kept
@@ -84,7 +85,7 @@ def test_what_was_kept_is_found_again(tmp_path: Path, log: MemoryLog) -> None:
 def test_whoever_is_let_go_of_writes_no_more(tmp_path: Path, log: MemoryLog) -> None:
     """An index is let go of while a thread restores it: neither dies, and the place is its successor's."""
     for time in range(20):
-        worker = Worker(tmp_path / str(time), log).with_colds()
+        worker = Worker(tmp_path / str(time), log).with_cold_rows()
         busy = Event()
 
         def restore(worker: Worker = worker, busy: Event = busy) -> None:
@@ -109,7 +110,8 @@ def test_whoever_is_let_go_of_writes_no_more(tmp_path: Path, log: MemoryLog) -> 
 
 def test_nothing_was_kept(tmp_path: Path, log: MemoryLog, caplog: pytest.LogCaptureFixture) -> None:
     """The usual beginning: no word of it."""
-    assert LocalState(tmp_path / "none", OWNER).fitting(log, 0) is None
+    none = LocalState(tmp_path / "none", OWNER)
+    assert (none.events(), none.fitting(log, 0)) == (0, None)
     assert caplog.text == ""
 
 
@@ -151,13 +153,14 @@ def test_a_damaged_file_is_not_used_and_replaced(
     tmp_path: Path, log: MemoryLog, damage: Callable[[Path], None], caplog: pytest.LogCaptureFixture
 ) -> None:
     """Whatever became of it: a word in the log, and the next one that is kept takes its place."""
-    worker = Worker(tmp_path, log).with_colds()
+    worker = Worker(tmp_path, log).with_cold_rows()
     worker.local.close()
     damage(worker.local.path)
     successor = Worker(tmp_path, log)
+    assert successor.local.events() in (0, 3)
     assert successor.local.fitting(log, 0) is None
     assert caplog.text.count("is not used") == 1
-    successor.with_colds().local.close()
+    successor.with_cold_rows().local.close()
     again = LocalState(tmp_path, OWNER)
     assert again.fitting(log, 0) is not None
     again.close()
@@ -167,7 +170,7 @@ def test_one_of_another_version_is_not_used(
     tmp_path: Path, log: MemoryLog, caplog: pytest.LogCaptureFixture
 ) -> None:
     """It is said to be that, and not to be damaged: nobody has to look for what is wrong with the disk."""
-    worker = Worker(tmp_path, log).with_colds()
+    worker = Worker(tmp_path, log).with_cold_rows()
     worker.local.close()
     db = sqlite3.connect(worker.local.path)
     with db:
@@ -179,7 +182,7 @@ def test_one_of_another_version_is_not_used(
     successor = Worker(tmp_path, log)
     assert successor.local.fitting(log, 0) is None
     assert "written by another version" in caplog.text
-    successor.with_colds().local.close()
+    successor.with_cold_rows().local.close()
 
 
 def test_a_snapshot_of_many_parts_is_found_again(tmp_path: Path, log: MemoryLog) -> None:
@@ -201,7 +204,7 @@ def test_a_snapshot_of_many_parts_is_found_again(tmp_path: Path, log: MemoryLog)
 @pytest.mark.parametrize("others", [0, 2, 4])
 def test_a_state_of_another_log_is_not_used(tmp_path: Path, log: MemoryLog, others: int) -> None:
     """One that has fewer records, or other ones."""
-    Worker(tmp_path, log).with_colds().local.close()
+    Worker(tmp_path, log).with_cold_rows().local.close()
     other = MemoryLog()
     other.commit(OWNER, [Append("payments", 0, 1_000, b"other")] * others, {})
     assert LocalState(tmp_path, OWNER).fitting(other, 0) is None
@@ -211,7 +214,7 @@ def test_a_disk_that_takes_nothing_leaves_everything_in_memory(
     tmp_path: Path, log: MemoryLog, caplog: pytest.LogCaptureFixture
 ) -> None:
     """What is cold can be read, what would be can be too; and when there is room again it goes."""
-    worker = Worker(tmp_path, log).with_colds()
+    worker = Worker(tmp_path, log).with_cold_rows()
     db = worker.local._writer.db  # type: ignore[union-attr]
     pages = db.execute("PRAGMA page_count").fetchone()[0]
     db.execute(f"PRAGMA max_page_count={pages}")
@@ -231,7 +234,7 @@ def test_a_disk_that_takes_nothing_leaves_everything_in_memory(
 
 def test_an_index_goes_on_while_its_snapshot_is_written(tmp_path: Path, log: MemoryLog) -> None:
     """What is on its way and what lies in the file can be had meanwhile; and what was kept is as it was."""
-    worker = Worker(tmp_path, log).with_colds()
+    worker = Worker(tmp_path, log).with_cold_rows()
     for number in range(1_000):
         worker.shelf[f"more {number:03d}"] = number
     assert worker.keep()
@@ -262,7 +265,7 @@ def test_an_index_goes_on_while_its_snapshot_is_written(tmp_path: Path, log: Mem
 
 def test_what_was_kept_is_found_where_nothing_can_be_written(tmp_path: Path, log: MemoryLog) -> None:
     """Reading needs a little room; without it the file is read as it stands, and written when there is some."""
-    worker = Worker(tmp_path, log).with_colds()
+    worker = Worker(tmp_path, log).with_cold_rows()
     worker.local.close()
     in_the_way = worker.local.path.with_name(f"{worker.local.path.name}-shm")
     in_the_way.mkdir()
@@ -291,7 +294,7 @@ def test_a_folder_that_cannot_be_had(tmp_path: Path, log: MemoryLog) -> None:
 
 def test_a_file_that_goes_bad_under_its_owner_is_an_error(tmp_path: Path, log: MemoryLog) -> None:
     """Nothing is decided by a row that was altered."""
-    worker = Worker(tmp_path, log).with_colds()
+    worker = Worker(tmp_path, log).with_cold_rows()
     _changed("UPDATE cold SET row = x'05' WHERE key = 'key 007'")(worker.local.path)
     with pytest.raises((LogDamaged, Unavailable)):
         worker.shelf["key 007"]

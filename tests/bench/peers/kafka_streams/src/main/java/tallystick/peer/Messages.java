@@ -49,6 +49,7 @@ final class Messages {
       Boolean sent,
       String responseCode,
       Long approvedAmount,
+      String approvedCurrency,
       String outcome,
       String reason,
       Long approved) {
@@ -58,17 +59,17 @@ final class Messages {
 
     static Step of(Request request, String brand, String verdict) {
       return new Step("verdict", request.payment(), request.merchant(), request.cardId(), brand, request.amount(),
-          request.currency(), verdict, List.of(), null, null, null, null, null, null, null, null);
+          request.currency(), verdict, List.of(), null, null, null, null, null, null, null, null, null);
     }
 
     Step submitted(String to, List<String> triedNow) {
       return new Step("submission", payment, merchant, cardId, brand, amount, currency, verdict, triedNow, to,
-          triedNow.size(), null, null, null, null, null, null);
+          triedNow.size(), null, null, null, null, null, null, null);
     }
 
     Step ended(String how, String why, String by, long held) {
       return new Step("outcome", payment, merchant, null, null, null, currency, verdict, null, by, null, null, null,
-          null, how, why, held);
+          null, null, how, why, held);
     }
   }
 

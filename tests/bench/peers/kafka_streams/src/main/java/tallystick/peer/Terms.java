@@ -165,7 +165,9 @@ final class Terms {
     if (code.isEmpty()) {
       return reply.ended("unknown", "", reply.network(), 0);
     }
-    if ((code.equals("00") || code.equals("10")) && reply.approvedAmount() > 0) {
+    // Of what somebody approves in another currency, nothing can be on hold.
+    boolean meant = reply.currency().equals(reply.approvedCurrency());
+    if ((code.equals("00") || code.equals("10")) && reply.approvedAmount() > 0 && meant) {
       return reply.ended("authorized", code, reply.network(), Math.min(reply.approvedAmount(), reply.amount()));
     }
     return reply.ended("declined", code, reply.network(), 0);
