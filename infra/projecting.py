@@ -9,7 +9,6 @@ cannot go on. Its position stands in the store, in one transaction with its rows
 import json
 import os
 import selectors
-import signal
 import subprocess
 import sys
 import time
@@ -82,19 +81,16 @@ class Projecting:
 
     def __enter__(self) -> Self:
         path = os.pathsep.join(filter(None, (str(self._packages), os.environ.get("PYTHONPATH"))))
-        # Ctrl-C goes to both processes. The projector inherits the mask and never sees it: the job tells it to stop.
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT,))
-        try:
-            self._process = subprocess.Popen(
-                self._command,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                text=True,
-                # Not as an argument: everybody on the machine may read those, and there may be a password in it.
-                env={**os.environ, "PYTHONSAFEPATH": "1", "PYTHONPATH": path, _STORE: self._store.text},
-            )
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        self._process = subprocess.Popen(
+            self._command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            # Not as an argument: everybody on the machine may read those, and there may be a password in it.
+            env={**os.environ, "PYTHONSAFEPATH": "1", "PYTHONPATH": path, _STORE: self._store.text},
+            # It gives way as a session of its own, and does not see a Ctrl-C: the job tells it to stop.
+            start_new_session=True,
+        )
         return self
 
     @property
