@@ -195,7 +195,7 @@ class KafkaIndex:
         finally:
             log.close()
         self._local, self._log_events = warm.local, warm.events
-        self._distance = Distance(warm.kept_events)
+        self._distance = Distance(warm.kept_events, turn=self.number / self._run.partitions)
         self.statistics.restored_events = warm.index.restored - folded
         self.statistics.was_warm = was_warm
         if was_warm:

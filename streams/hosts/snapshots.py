@@ -31,9 +31,14 @@ SNAPSHOT_BYTES: Final = 500
 class Distance:
     """How far the logs of an index have to grow until it is worth another snapshot."""
 
-    def __init__(self, events: int, size: int = 0) -> None:
-        """A snapshot of ``size`` bytes (0: none is known of) stands where the logs held so many events."""
+    def __init__(self, events: int, size: int = 0, turn: float = 0.0) -> None:
+        """A snapshot of ``size`` bytes (0: none is known of) stands where the logs held so many events.
+
+        Where there is none yet, the first comes by a share of the way later, which is the index's ``turn``: the indices
+        of a house go on side by side, and would all keep theirs at once, while everybody waits.
+        """
         self.begin(events, size)
+        self._next += 0 if events else int(turn * SNAPSHOT_EVENTS)
 
     def is_passed(self, events: int) -> bool:
         """Whether the logs have come far enough."""

@@ -94,7 +94,10 @@ class Warm:
         log.cupboards = {self.index.owner: local}
         self.kept_events = self._began_with = kept.events
         self._chains = dict(kept.chains)
-        self._distance = Distance(kept.events, kept.size)
+        # Between two owners' turns.
+        self._distance = Distance(
+            kept.events, kept.size, (self.index.number + 0.5) / self.index.run.partitions
+        )
         return self.index.begin(log, snapshot, kept.size)
 
     def restore(self, log: Keeping, local: LocalState) -> bool:
