@@ -392,6 +392,7 @@ _MEANINGS = {
     "kafka_p99_ms_at_half_load": "the same, 99 of 100",
     "kafka_whole_life_payments_per_second": "the main job on Kafka in virtual time: whole life, all processes, start",
     "authorizations_per_second": "the path that the peers have, too: by hand captured, so without captures",
+    "projected_per_second": "the same until all of it is projected, too: the projector gives way",
     "p99_ms_at_half_load": "the same at half of that, open loop",
     "ratio_faust": "that rate over the one of Faust, at least once",
     "ratio_quix": "over the one of Quix Streams, exactly once",

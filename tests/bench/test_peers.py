@@ -124,7 +124,7 @@ def test_the_time_line_finds_the_silence() -> None:
     """Ten outcomes a second; killed at 2 s, nothing until 5 s, late answers until 6 s."""
     at = [0.1 * number for number in range(20)] + [5.0 + 0.1 * number for number in range(20)]
     latencies = [10.0] * 20 + [3_000.0] * 11 + [10.0] * 9
-    told = time_line(Timed(40, 7.0, latencies, at, {}), 2.0)
+    told = time_line(Timed(40, 7.0, latencies, at, {}, 8.0), 2.0)
     assert (3.0, 4.0) == (told["silent_seconds"], told["recovered_seconds"])
     assert 40 == sum(told["outcomes_per_second"]) * told["step_seconds"]
 
@@ -146,7 +146,15 @@ def run_at(rate: float, differ: int = 0) -> dict[str, Any]:
         "repeated": 0,
         "budget_us": {"deciding": 1.0},
     }
-    return {**kept, "rate": rate, "loads": [half], "compared": 100, "differ": differ, "differing": []}
+    return {
+        **kept,
+        "rate": rate,
+        "rate_until_level": rate / 2,
+        "loads": [half],
+        "compared": 100,
+        "differ": differ,
+        "differing": [],
+    }
 
 
 def test_the_fastest_tuning_counts() -> None:
@@ -167,6 +175,42 @@ def test_half_a_comparison_makes_no_page() -> None:
     """Where a peer could not run, the page of an earlier run stays as it is."""
     peers = {name: [run_at(100.0)] for name in NAMES if name != "quix"}
     assert page.publish({"peers": peers}).startswith("No page: without quix")
+
+
+def test_the_page_says_which_aims_are_met() -> None:
+    """And of one that is not, what stands between."""
+    loads = [
+        {"share": share, "offered": 4_000 * share, "p99_ms": 400 * share, "budget_us": {"deciding": 500.0}}
+        for share in (0.25, HALF)
+    ]
+    ours = {**run_at(4_000.0), "loads": loads, "budget_us": {"deciding": 300.0, "broker": 100.0}}
+    runs = {name: [run_at(1_000.0)] for name in NAMES} | {OURS: [ours]}
+    kept = {
+        "peers": runs,
+        "cores": 2,
+        "decode_us": 4.0,
+        "encode_us": 3.0,
+        "replay_events_per_second": 120_000.0,
+        "engine_events_per_second": 50_000.0,
+        "projection_postings_per_second": 20_000.0,
+        "projection_rows_per_second": 60_000.0,
+        "embedded_payments_per_second": 600.0,
+        "events_per_payment": 20.0,
+        "engine_us_per_payment": 1_000.0,
+    }
+    told = list(page.aims(kept))
+    assert (
+        "| 5,000 authorizations a second | 4,000 | **no** | 400 µs of a core for a payment: "
+        "broker, line to the networks and driver take 100, deciding 300, projecting 0 |"
+    ) in told
+    assert "| p99 under 250 ms at half load | 200 ms at 2,000 a second | yes |  |" in told
+    assert "| 2 times Quix Streams | 4.00 | yes |  |" in told
+    assert [
+        line
+        for line in told
+        if line.startswith("| 10 times Faust | 4.00 | **no** | 10,000 a second leave 200 ")
+    ]
+    assert "| 100,000 events a second replayed, per core | 120,000 | yes |  |" in told
 
 
 def test_the_page_says_what_the_cores_are_spent_on() -> None:

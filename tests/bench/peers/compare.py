@@ -137,6 +137,7 @@ def run(system: System, broker: Status, bodies: Sequence[Any], seconds: float) -
         "processes": tuning.processes,
         "payments": burst.payments,
         "rate": round(burst.rate, 1),
+        "rate_until_level": round(burst.payments / burst.level, 1),
         "repeated": driver.repeated,
         "budget_us": budget_of(burst),
         "loads": loads,
@@ -191,6 +192,7 @@ def summary(tables: Mapping[str, Sequence[Mapping[str, Any]]], figures: Mapping[
     ours = fastest(tables[OURS])
     found: dict[str, Any] = {
         "authorizations_per_second": ours["rate"],
+        "projected_per_second": ours["rate_until_level"],
         "p99_ms_at_half_load": at_half(ours)["p99_ms"],
         "outcomes_that_differ": sum(one["differ"] for runs in tables.values() for one in runs),
     }

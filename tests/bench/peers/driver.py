@@ -33,7 +33,8 @@ class Timed(NamedTuple):
     """What a phase took: payments, seconds from the first request's moment to the last outcome, latencies in ms.
 
     ``at`` are the seconds since the first moment at which outcomes came, in their order; ``processor`` the seconds of a
-    core that processes took, by what they do.
+    core that processes took, by what they do; ``level`` the seconds until nothing was left to do for what had been
+    answered, such as projecting it.
     """
 
     payments: int
@@ -41,6 +42,7 @@ class Timed(NamedTuple):
     latencies: list[float]
     at: list[float]
     processor: Mapping[str, float]
+    level: float
 
     @property
     def rate(self) -> float:
@@ -128,8 +130,9 @@ class Driver:
             self._look(patience_ends, len(moments) - len(latencies))
         # What is left of this phase belongs to its cost, and would be in the way of the next one.
         self._system.level()
+        level = max(at[-1], time.monotonic() - began)
         processor = {part: seconds - before[part] for part, seconds in self._processor().items()}
-        return Timed(len(moments), at[-1], latencies, at, processor)
+        return Timed(len(moments), at[-1], latencies, at, processor, level)
 
     def _processor(self) -> dict[str, float]:
         parts = {**self._system.pids(), **self._beside}
