@@ -137,8 +137,9 @@ def _rates(figures: Mapping[str, Any]) -> Iterator[Aim]:
         f"p99 under {PROMPT_MS} ms at half load",
         f"{half['p99_ms']:,.0f} ms at {half['offered']:,.0f} a second",
         half["p99_ms"] < PROMPT_MS,
-        f"{busy:.1f} of {cores} cores are busy by then, for a payment of a smaller batch takes more: "
-        f"{half['budget_us'][DECIDING]:,.0f} µs of deciding; at a quarter it is {calm['p99_ms']:,.0f} ms",
+        "an answer stands behind three transactions, one after the other, and the line to the networks between them; "
+        f"{busy:.1f} of {cores} cores are busy by then, for a payment of a smaller batch takes more "
+        f"({half['budget_us'][DECIDING]:,.0f} µs of deciding); at a quarter it is {calm['p99_ms']:,.0f} ms",
     )
     for name, times in TIMES.items():
         other = fastest(figures["peers"][name])["rate"]

@@ -57,7 +57,8 @@ def kill(process: "subprocess.Popen[str]", victim: str) -> Done:
         case "job":
             process.kill()
         case _:
-            os.killpg(process.pid, signal.SIGKILL)
+            for one in (*children(process), process.pid):
+                os.kill(one, signal.SIGKILL)
     if victim == "projector":
         return ended(process)
     # An orphaned projector has the pipes a moment longer. It is not waited for: the next job shall meet it.
