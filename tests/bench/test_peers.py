@@ -229,4 +229,4 @@ def test_the_page_says_what_the_cores_are_spent_on() -> None:
     assert "takes 1.8 times as many cores.\n" in told
     assert "| projector | 200 | 400 |\n" in told
     assert "| all | 700 | 1,400 |\n" in told
-    assert "| cores kept busy, of 2 | | 1.4 |\n" in told
+    assert "| cores kept busy beside the projector, of 2 | | 1.0 |\n" in told
