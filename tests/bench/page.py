@@ -130,16 +130,14 @@ def _rates(figures: Mapping[str, Any]) -> Iterator[Aim]:
 
     rate = best["rate"]
     yield Aim(f"{TARGET:,} authorizations a second", f"{rate:,.0f}", rate >= TARGET, left(TARGET))
-    half = at_half(best)
-    calm = best["loads"][0]
-    busy = _busy(half)
+    half, calm = at_half(best), best["loads"][0]
     yield Aim(
         f"p99 under {PROMPT_MS} ms at half load",
         f"{half['p99_ms']:,.0f} ms at {half['offered']:,.0f} a second",
         half["p99_ms"] < PROMPT_MS,
         "an answer stands behind three transactions, one after the other, and the line to the networks between them; "
-        f"{busy:.1f} of {cores} cores are busy by then beside the projector, for a payment of a smaller batch takes "
-        f"more ({half['budget_us'][DECIDING]:,.0f} µs of deciding); at a quarter it is {calm['p99_ms']:,.0f} ms",
+        f"{_busy(half):.1f} of {cores} cores are busy by then beside the projector, for a payment of a smaller batch "
+        f"takes more ({half['budget_us'][DECIDING]:,.0f} µs of deciding); at a quarter it is {calm['p99_ms']:,.0f} ms",
     )
     for name, times in TIMES.items():
         other = fastest(figures["peers"][name])["rate"]

@@ -97,11 +97,11 @@ class Place:
 
 
 def ended(process: "subprocess.Popen[str]") -> Done:
-    """What a process said until its end. One that hangs is killed with its group, and fails the test."""
+    """What a process said until its end. One that hangs is killed with what it has started, and fails the test."""
     try:
         out, err = process.communicate(timeout=PATIENCE_SECONDS)
     except subprocess.TimeoutExpired:
-        os.killpg(process.pid, signal.SIGKILL)
+        kill_all(process)
         process.communicate()
         raise
     return Done(process.returncode, out, err)
@@ -163,6 +163,13 @@ def children(process: "subprocess.Popen[str]") -> Sequence[int]:
     except (FileNotFoundError, ProcessLookupError):
         return ()
     return [int(word) for word in text.split()]
+
+
+def kill_all(process: "subprocess.Popen[str]") -> None:
+    """SIGKILL to a process and to those that it has started, which need not be of its group."""
+    for one in (*children(process), process.pid):
+        with suppress(ProcessLookupError):
+            os.kill(one, signal.SIGKILL)
 
 
 def files(folder: Path) -> Iterator[Path]:

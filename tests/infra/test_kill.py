@@ -11,7 +11,18 @@ from random import Random
 
 import pytest
 
-from tests.infra.runs import Done, Place, children, complaint, copy, ended, grown, next_look, records
+from tests.infra.runs import (
+    Done,
+    Place,
+    children,
+    complaint,
+    copy,
+    ended,
+    grown,
+    kill_all,
+    next_look,
+    records,
+)
 
 ARGUMENTS = ("--payments", "80", "--seed", "11")
 SEED = int(os.environ["KILL_SEED"])
@@ -57,8 +68,7 @@ def kill(process: "subprocess.Popen[str]", victim: str) -> Done:
         case "job":
             process.kill()
         case _:
-            for one in (*children(process), process.pid):
-                os.kill(one, signal.SIGKILL)
+            kill_all(process)
     if victim == "projector":
         return ended(process)
     # An orphaned projector has the pipes a moment longer. It is not waited for: the next job shall meet it.

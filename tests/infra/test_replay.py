@@ -36,7 +36,7 @@ from streams.hosts import snapshots
 from streams.hosts.embedded import EmbeddedLog
 from streams.hosts.log import GENESIS, link
 from streams.topology import LOGS
-from tests.infra.runs import Done, Place, complaint, content, ended, grown
+from tests.infra.runs import Done, Place, complaint, content, ended, grown, kill_all
 from tests.patience import PATIENCE_SECONDS
 
 SEED = int(os.environ["REPLAY_SEED"])
@@ -91,7 +91,7 @@ def killed(tmp_path_factory: pytest.TempPathFactory) -> Original:
     place = Place(tmp_path_factory.mktemp("killed"))
     process = place.start_demo("--payments", "60", "--seed", "7")
     assert grown(process, place.log, 6_000)
-    os.killpg(process.pid, signal.SIGKILL)
+    kill_all(process)
     ended(process)
     assert place.log.with_name("log.db-wal").stat().st_size > 0
     return Original(place.log, content(place.log), {})

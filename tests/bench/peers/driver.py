@@ -134,7 +134,7 @@ class Driver:
             self._look(patience_ends, len(moments) - len(latencies))
         # What is left of this phase belongs to its cost, and would be in the way of the next one.
         self._system.level()
-        level = max(at[-1], time.monotonic() - began)
+        level = time.monotonic() - began
         processor = {part: seconds - before[part] for part, seconds in self._processor().items()}
         return Timed(len(moments), at[-1], latencies, at, processor, level)
 
