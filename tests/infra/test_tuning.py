@@ -19,11 +19,17 @@ except OSError:
     print("nice unknown")
 """
 
+STARTS_IT: Final = "import subprocess, sys; subprocess.run([sys.executable, *sys.argv[1:]], check=True)"
+
 
 def given_way(*, leads: bool) -> tuple[int, int | None]:
-    """How nice a process is that has given way, and its session, where the kernel has a word for that."""
+    """How nice a process is that has given way, and its session, where the kernel has a word for that.
+
+    The session is a new one, whoever leads it: that of whoever runs the tests may be the kernel's own, which has none.
+    """
+    asked = ["-c", GIVES_WAY] if leads else ["-c", STARTS_IT, "-c", GIVES_WAY]
     ran = subprocess.run(
-        [sys.executable, "-c", GIVES_WAY], start_new_session=leads, capture_output=True, text=True, check=True
+        [sys.executable, *asked], start_new_session=True, capture_output=True, text=True, check=True
     )
     own, session = (line for line in ran.stdout.splitlines() if line)
     word = session.rpartition(" ")[2]
