@@ -11,7 +11,7 @@ What a processor sees never depends on what is hot or cold. A row may be filed u
 be forgotten at once.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 from heapq import merge
 from operator import itemgetter
@@ -23,6 +23,9 @@ V = TypeVar("V")
 
 #: The day of a row that is filed under none.
 UNFILED: Final = -1
+
+#: Keys that are moved at once, and what lies under each on all shelves: some milliseconds. Others go on in between.
+_AT_ONCE: Final = 500
 
 _ENCODE: Final = msgspec.msgpack.Encoder().encode
 
@@ -54,6 +57,9 @@ class Cupboard(Protocol):
     def get(self, shelf: str, key: str) -> Cold | None:
         """A row, or None."""
 
+    def lacks(self, key: str) -> bool:
+        """Whether surely nothing lies under a key, on whatever shelf."""
+
     def filed(self, shelf: str, day: int) -> list[str]:
         """The keys of all rows that are filed under a day."""
 
@@ -66,6 +72,9 @@ class Empty:
 
     def get(self, shelf: str, key: str) -> Cold | None:
         return None
+
+    def lacks(self, key: str) -> bool:
+        return True
 
     def filed(self, shelf: str, day: int) -> list[str]:
         return []
@@ -97,12 +106,18 @@ class Shelf(msgspec.Struct, Generic[V], dict=True):
         self._name = ""
         self._cupboard: Cupboard = NOTHING
         self._decoder: msgspec.msgpack.Decoder[V] | None = None
+        self._absent: dict[str, bool] = {}
 
-    def attach(self, name: str, cupboard: Cupboard, kind: Any) -> None:
-        """Say where the cold rows lie, and the type of a row. The host's, before the first event."""
+    def attach(self, name: str, cupboard: Cupboard, kind: Any, absent: dict[str, bool] | None = None) -> None:
+        """Say where the cold rows lie, and the type of a row. The host's, before the first event.
+
+        ``absent`` is for what the cupboard is known to lack, until more gets there; shelves of one cupboard may share
+        it. A new payment has a row on many of them, and none but the first has to ask for it.
+        """
         self._name = name
         self._cupboard = cupboard
         self._decoder = row_decoder(kind)
+        self._absent = {} if absent is None else absent
 
     @property
     def attached(self) -> bool:
@@ -209,13 +224,14 @@ class Shelf(msgspec.Struct, Generic[V], dict=True):
         self.young, self.old = {}, self.young
         self.taken, self.forgotten = {}, []
         self.cold += len(rows)
+        self._absent.clear()
         return leaving
 
     def _touch(self, key: str) -> V | None:
         """Make an old or a cold row young; None where there is none."""
         row = self.old.pop(key, None)
         if row is None:
-            if not self.cold or key in self.taken:
+            if not self.cold or key in self.taken or self._is_absent(key):
                 return None
             found = self._cupboard.get(self._name, key)
             if found is None or found.day in self.forgotten:
@@ -227,6 +243,12 @@ class Shelf(msgspec.Struct, Generic[V], dict=True):
                 self.filed[key] = found.day
         self.young[key] = row
         return row
+
+    def _is_absent(self, key: str) -> bool:
+        absent = self._absent.get(key)
+        if absent is None:
+            absent = self._absent[key] = self._cupboard.lacks(key)
+        return absent
 
     def _touch_or_fail(self, key: str) -> None:
         if key not in self.young and self._touch(key) is None:
@@ -283,10 +305,15 @@ class Leaving(Generic[V]):
         """Whether what the cupboard has under a key counts no more: it went with all, was taken, or comes anew."""
         return self.anew or key in self.taken or key in self.rows
 
-    def moves(self) -> Moves:
-        """What this does to the cupboard."""
-        rows = [self._cold(key, self.rows[key]) for key in sorted(self.rows)]
-        return Moves(self.shelf, self.anew, self.forgotten, sorted(self.taken), rows)
+    def clearing(self) -> Iterator[Moves]:
+        """What goes from the cupboard because of this."""
+        yield Moves(self.shelf, self.anew, self.forgotten, [], [])
+        for keys in _lots(sorted(self.taken)):
+            yield Moves(self.shelf, False, [], keys, [])
+
+    def coming(self, keys: Iterable[str]) -> list[Cold]:
+        """Those of these that come into the cupboard."""
+        return [self._cold(key, self.rows[key]) for key in keys if key in self.rows]
 
     def _cold(self, key: str, row: V) -> Cold:
         return Cold(key, self.days.get(key, UNFILED), _ENCODE(row))
@@ -306,6 +333,24 @@ class Leaving(Generic[V]):
             rows | later.rows,
             days | later.days,
         )
+
+
+def moves(leaving: Sequence[Leaving[Any]]) -> Iterator[Moves]:
+    """What all of this does to the cupboard, so many rows at a time.
+
+    What comes comes by its key, whatever its shelf: what has left memory of a payment lies together.
+    """
+    for one in leaving:
+        yield from one.clearing()
+    for keys in _lots(sorted(set().union(*(one.rows for one in leaving)))):
+        for one in leaving:
+            rows = one.coming(keys)
+            if rows:
+                yield Moves(one.shelf, False, [], [], rows)
+
+
+def _lots(keys: list[str]) -> Iterator[list[str]]:
+    return (keys[at : at + _AT_ONCE] for at in range(0, len(keys), _AT_ONCE))
 
 
 @cache

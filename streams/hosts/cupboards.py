@@ -12,16 +12,18 @@ from operator import attrgetter
 from typing import Any, Final, TypeVar
 
 from events.errors import LogDamaged, TallystickError
-from streams.features.shelf import Cold, Cupboard, Leaving, Moves
+from streams.features.shelf import Cold, Cupboard, Leaving, Moves, moves
 
-#: `shelf` gives each shelf of each owner a number, which is all that its rows need of its name.
-SCHEMA: Final = """
+#: `shelf` gives each shelf of each owner a number, which is all that its rows need of its name. Rows lie by their keys
+#: and not by their shelves: what is written or read at once is what several shelves have of one payment, and a tree for
+#: each would have as many pages touched as there are shelves. Looking at one shelf alone reads all of it instead.
+_SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS shelf (number INTEGER PRIMARY KEY, owner TEXT NOT NULL, name TEXT NOT NULL,
     UNIQUE (owner, name)
 );
 CREATE TABLE IF NOT EXISTS cold (
     shelf INTEGER NOT NULL, key TEXT NOT NULL, day INTEGER NOT NULL, row BLOB NOT NULL, sha256 BLOB NOT NULL,
-    PRIMARY KEY (shelf, key)
+    PRIMARY KEY (key, shelf)
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS cold_day ON cold (shelf, day) WHERE day >= 0;
 """
@@ -36,11 +38,22 @@ _WRITTEN: Final = 190
 _PUT: Final = "INSERT OR REPLACE INTO cold VALUES "
 _TAKE: Final = "DELETE FROM cold WHERE shelf = ? AND key IN "
 _GET: Final = "SELECT day, row, sha256 FROM cold WHERE shelf = ? AND key = ?"
+_LACKS: Final = "SELECT 1 FROM cold WHERE key = ? LIMIT 1"
+
+_NOBODYS: Final = -1
 
 T = TypeVar("T")
 
 #: What sqlite3 raises; the second where what SQLite complains of, an altered name, is no text.
 ERRORS: Final = (sqlite3.DatabaseError, UnicodeDecodeError)
+
+
+def prepare(db: sqlite3.Connection) -> None:
+    """Make the tables where there are none. Those of an older version go: no snapshot that is used belongs to them."""
+    keys = [name for _, name, _, _, _, place in db.execute("PRAGMA table_info(cold)") if place == 1]
+    if keys == ["shelf"]:
+        db.execute("DROP TABLE cold")
+    db.executescript(_SCHEMA)
 
 
 class Tables:
@@ -50,6 +63,8 @@ class Tables:
         self._db = db
         self._failure = failure
         self._numbers: dict[tuple[str, str], int] = {}
+        # Shelves on which surely nothing lies.
+        self._bare: set[int] = set()
 
     def cupboard(self, owner: str) -> Cupboard:
         """What is kept for one owner."""
@@ -58,29 +73,39 @@ class Tables:
     def forget_numbers(self) -> None:
         """A transaction was taken back: numbers given in it are given to others."""
         self._numbers.clear()
+        self._bare.clear()
 
     def apply(self, owner: str, moves: Iterable[Moves]) -> None:
         """Move rows, in the transaction of the caller."""
         for one in moves:
-            if not (one.anew or one.forgotten or one.taken or one.rows):
-                continue
             try:
-                self._apply(self._number(owner, one.shelf, give=True), one)
+                if one.anew or one.forgotten or one.taken:
+                    self._clear(self._number(owner, one.shelf), one)
+                if one.rows:
+                    self._put(self._number(owner, one.shelf, give=True), one.rows)
             except ERRORS as error:
                 raise self._failure(error) from error
 
-    def _apply(self, shelf: int, one: Moves) -> None:
+    def _clear(self, shelf: int, one: Moves) -> None:
         execute = self._db.execute
+        if shelf == _NOBODYS or shelf in self._bare:
+            return
         if one.anew:
             execute("DELETE FROM cold WHERE shelf = ?", (shelf,))
-        else:
-            for day in one.forgotten:
-                execute("DELETE FROM cold WHERE shelf = ? AND day = ?", (shelf, day))
-            for keys in _together(one.taken):
-                execute(_TAKE + f"({_list('?', keys)})", (shelf, *keys))
-        for rows in _together(one.rows):
+            self._bare.add(shelf)
+            return
+        for day in one.forgotten:
+            execute("DELETE FROM cold WHERE shelf = ? AND day = ? AND day >= 0", (shelf, day))
+        for keys in _together(one.taken):
+            execute(_TAKE + f"({_list('?', keys)})", (shelf, *keys))
+
+    def _put(self, shelf: int, coming: list[Cold]) -> None:
+        self._bare.discard(shelf)
+        for rows in _together(coming):
             checked = ((shelf, key, day, row, _check(shelf, key, day, row)) for key, day, row in rows)
-            execute(_PUT + _list("(?, ?, ?, ?, ?)", rows), [value for row in checked for value in row])
+            self._db.execute(
+                _PUT + _list("(?, ?, ?, ?, ?)", rows), [value for row in checked for value in row]
+            )
 
     def check(self) -> int:
         """Look at every row; how many there are. Raises LogDamaged."""
@@ -100,6 +125,12 @@ class Tables:
         except ERRORS as error:
             raise self._failure(error) from error
         return None if found is None else _checked(number, key, *found)
+
+    def lacks(self, key: str) -> bool:
+        try:
+            return self._db.execute(_LACKS, (key,)).fetchone() is None
+        except ERRORS as error:
+            raise self._failure(error) from error
 
     def filed(self, owner: str, shelf: str, day: int) -> list[str]:
         statement = "SELECT key FROM cold WHERE shelf = ? AND day = ? AND day >= 0"
@@ -124,7 +155,7 @@ class Tables:
             last = found[-1][0]
 
     def _number(self, owner: str, shelf: str, *, give: bool = False) -> int:
-        """The number of a shelf; -1, which no row has, where it has none."""
+        """The number of a shelf; the one that no row has, where it has none."""
         number = self._numbers.get((owner, shelf))
         if number is None:
             if give:
@@ -133,7 +164,7 @@ class Tables:
                 "SELECT number FROM shelf WHERE owner = ? AND name = ?", (owner, shelf)
             ).fetchone()
             if found is None:
-                return -1
+                return _NOBODYS
             number = self._numbers[(owner, shelf)] = int(found[0])
         return number
 
@@ -147,6 +178,9 @@ class _Owners:
 
     def get(self, shelf: str, key: str) -> Cold | None:
         return self._tables.get(self._owner, shelf, key)
+
+    def lacks(self, key: str) -> bool:
+        return self._tables.lacks(key)
 
     def filed(self, shelf: str, day: int) -> list[str]:
         return self._tables.filed(self._owner, shelf, day)
@@ -176,9 +210,9 @@ class Incoming:
             shelves[one.shelf] = one if before is None else before.then(one)
         self._shelves = shelves
 
-    def moves(self) -> list[Moves]:
+    def moves(self) -> Iterator[Moves]:
         """All that is to be done to the cupboard."""
-        return [one.moves() for one in self._shelves.values()]
+        return moves(list(self._shelves.values()))
 
     def clear(self) -> None:
         """It has come, or nobody wants it any more."""
@@ -195,6 +229,11 @@ class Incoming:
             if found is not None and found.day in coming.forgotten:
                 return None
         return found
+
+    def lacks(self, key: str) -> bool:
+        shelves = self._shelves
+        behind = self._behind()
+        return behind.lacks(key) and not any(key in one.rows for one in shelves.values())
 
     def filed(self, shelf: str, day: int) -> list[str]:
         coming = self._shelves.get(shelf)
@@ -216,7 +255,7 @@ class Incoming:
             for found in (() if coming.anew else behind.rows(shelf))
             if not coming.replaces(found.key) and found.day not in coming.forgotten
         )
-        return merge(coming.moves().rows, there, key=attrgetter("key"))
+        return merge(coming.coming(sorted(coming.rows)), there, key=attrgetter("key"))
 
 
 class MemoryCupboard:
@@ -238,6 +277,9 @@ class MemoryCupboard:
 
     def get(self, shelf: str, key: str) -> Cold | None:
         return self._shelves.get(shelf, {}).get(key)
+
+    def lacks(self, key: str) -> bool:
+        return not any(key in kept for kept in self._shelves.values())
 
     def filed(self, shelf: str, day: int) -> list[str]:
         return [cold.key for cold in self._shelves.get(shelf, {}).values() if cold.day == day]

@@ -12,7 +12,7 @@ import fcntl
 import hashlib
 import os
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
@@ -20,7 +20,7 @@ from urllib.parse import quote
 
 from events.errors import LogDamaged, Refused, TallystickError, Unavailable
 from streams.features.shelf import Cupboard, Moves
-from streams.hosts.cupboards import ERRORS, SCHEMA, Tables
+from streams.hosts.cupboards import ERRORS, Tables, prepare
 from streams.hosts.log import GENESIS, Append, Stored, TopicPartition, link
 from streams.topology import TOPICS
 
@@ -167,7 +167,8 @@ class EmbeddedLog:
         self._db.execute("PRAGMA synchronous=NORMAL")
         self._db.execute("PRAGMA wal_autocheckpoint=4000")
         self._db.execute("PRAGMA cache_size=-65536")
-        self._db.executescript(_SCHEMA + SCHEMA)
+        self._db.executescript(_SCHEMA)
+        prepare(self._db)
         with self._db:
             self._db.execute(
                 "INSERT OR IGNORE INTO about VALUES ('format', ?, ?)",
@@ -272,7 +273,7 @@ class EmbeddedLog:
         appends: Sequence[Append],
         positions: Mapping[TopicPartition, int],
         state: bytes | None = None,
-        moves: Sequence[Moves] = (),
+        moves: Iterable[Moves] = (),
     ) -> None:
         with self.round():
             heads = self._heads

@@ -486,8 +486,9 @@ class Engine:
 
     def attach(self, cupboard: Cupboard) -> None:
         """Say where the cold rows lie. Before the first event, or behind :meth:`restore`."""
+        absent: dict[str, bool] = {}
         for name, shelf, kind in self.shelves():
-            shelf.attach(name, cupboard, kind)
+            shelf.attach(name, cupboard, kind, absent)
 
     def shelves(self) -> Iterator[Found]:
         """Everything that may spill."""

@@ -360,7 +360,8 @@ class KafkaIndex:
         spilled = await asyncio.to_thread(self._spill)
         self._distance.begin(events, spilled.size)
         # While it is written the index goes on.
-        self._keeping = asyncio.create_task(asyncio.to_thread(self._local.write), name=f"keeping {self.name}")
+        writing = asyncio.to_thread(self._local.write, gently=True)
+        self._keeping = asyncio.create_task(writing, name=f"keeping {self.name}")
 
     def _spill(self) -> Spilled:
         chains = {name: self._transactions.chains[(name, self.number)] for name in LOGS}
@@ -373,6 +374,8 @@ class KafkaIndex:
         """Wait until the snapshot that is on its way has been written. Raises what has come of it."""
         keeping, self._keeping = self._keeping, None
         if keeping is not None:
+            if not keeping.done():
+                self._local.hurry()
             await keeping
 
     # -- defects -----------------------------------------------------------------------------------

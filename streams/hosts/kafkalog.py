@@ -9,7 +9,7 @@ goes on with the heartbeats.
 
 import asyncio
 import time
-from collections.abc import Coroutine, Iterator, Mapping, Sequence
+from collections.abc import Coroutine, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any, Final, TypeVar
 
@@ -173,7 +173,7 @@ class KafkaLog:
         appends: Sequence[Append],
         positions: Mapping[TopicPartition, int],
         state: bytes | None = None,
-        moves: Sequence[Moves] = (),
+        moves: Iterable[Moves] = (),
     ) -> None:
         """As the owner's own host does it; the first commit of an owner shuts out whoever had the name before."""
         if state is not None or moves:

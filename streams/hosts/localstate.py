@@ -13,32 +13,36 @@ the file damaged.
 import hashlib
 import logging
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+import time
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from threading import RLock
-from typing import Final, NamedTuple
+from threading import Event, RLock
+from typing import Final, NamedTuple, Protocol, TypeVar
 from urllib.parse import quote
 
 import msgspec
 
 from events.errors import LogDamaged, TallystickError, Unavailable
-from streams.features.shelf import NOTHING, Cold, Cupboard, Moves
-from streams.hosts.cupboards import ERRORS, SCHEMA, Incoming, Tables
+from streams.features.shelf import NOTHING, Cold, Cupboard
+from streams.hosts.cupboards import ERRORS, Incoming, Tables, prepare
 from streams.hosts.log import Log, ends_with
 from streams.hosts.snapshots import FORMAT, IndexSnapshot, Spilled, opened
 
 LOGGER: Final = logging.getLogger("tallystick.snapshots")
 
-_SCHEMA: Final = f"""
+_SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS kept (body BLOB NOT NULL);
 CREATE TABLE IF NOT EXISTS part (number INTEGER PRIMARY KEY, body BLOB NOT NULL);
-{SCHEMA}"""
+"""
 #: Bytes of a snapshot in a row: SQLite holds a row in memory as often as it touches it, and takes none of a gigabyte.
 _PART: Final = 1 << 20
 _DAMAGED: Final = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR)
 #: KiB of the file that stay in memory.
 _CACHE: Final = 16_384
+#: How much longer whoever writes gently rests than works. All that it does with Python it does instead of whoever
+#: decides, half of the time where both want to: at half of what a worker can do, a second of that is two of waiting.
+_REST: Final = 4
 
 
 class Kept(msgspec.Struct, frozen=True):
@@ -65,6 +69,19 @@ class Fitting(NamedTuple):
 
 #: Made before there are threads: see EngineSpec.
 _KEPT: Final = msgspec.msgpack.Decoder(Kept)
+
+
+T = TypeVar("T")
+
+
+class _Paced(Protocol):
+    """Gives what it is given one by one, at its own pace."""
+
+    def __call__(self, what: Iterator[T]) -> Iterator[T]: ...
+
+
+def _at_once(what: Iterator[T]) -> Iterator[T]:
+    return what
 
 
 class LetGo(Unavailable):
@@ -101,15 +118,9 @@ class LocalState:
         self._is_there = False
         self._unfit = False
         self._closed = False
+        self._awaited = Event()
         self._writing = RLock()
         self._reading = RLock()
-
-    def keep(
-        self, spilled: Spilled, ends: Mapping[str, int], chains: Mapping[str, bytes], events: int
-    ) -> bool:
-        """:meth:`hold` and :meth:`write` at once."""
-        self.hold(spilled, ends, chains, events)
-        return self.write()
 
     def hold(
         self, spilled: Spilled, ends: Mapping[str, int], chains: Mapping[str, bytes], events: int
@@ -118,10 +129,15 @@ class LocalState:
         self._incoming.add(spilled.leaving)
         self._to_keep = (Kept(dict(ends), dict(chains), events, spilled.cold), spilled)
 
-    def write(self) -> bool:
+    def hurry(self) -> None:
+        """Somebody waits for what is being written, or about to be: it rests no more. From any thread."""
+        self._awaited.set()
+
+    def write(self, *, gently: bool = False) -> bool:
         """Replace what was kept by what is held; False where that was not possible, which is said, and costs memory.
 
-        What could not be written goes with the next. Raises LetGo.
+        What could not be written goes with the next. ``gently``: beside somebody who decides, and most of the time at
+        rest, so that it takes several times as long; until :meth:`hurry`. Raises LetGo.
         """
         to_keep, self._to_keep = self._to_keep, None
         if to_keep is None:
@@ -129,10 +145,11 @@ class LocalState:
         kept, spilled = to_keep
         digest = hashlib.sha256(spilled.body).digest()
         told = msgspec.structs.replace(kept, size=spilled.size, sha256=digest, format=FORMAT)
-        moves = self._incoming.moves()
         try:
             with self._writing:
-                self._replace(msgspec.msgpack.encode(told), spilled.body, moves)
+                self._replace(
+                    msgspec.msgpack.encode(told), spilled.body, self._resting if gently else _at_once
+                )
         except (OSError, TallystickError, *ERRORS) as error:
             self._go_on()
             if getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_READONLY:
@@ -140,25 +157,36 @@ class LocalState:
                 self._release()
             LOGGER.warning("no snapshot was kept at %s: %s", self.path, error)
             return False
+        finally:
+            self._awaited.clear()
         self._is_there = True
         self._incoming.clear()
         return True
 
-    def _replace(self, told: bytes, snapshot: bytes, moves: Sequence[Moves]) -> None:
+    def _replace(self, told: bytes, snapshot: bytes, paced: "_Paced") -> None:
         db, tables, _ = self._to_write()
         db.execute("BEGIN IMMEDIATE")
         try:
             db.execute("DELETE FROM kept")
             db.execute("DELETE FROM part")
             db.execute("INSERT INTO kept VALUES (?)", (told,))
-            db.executemany("INSERT INTO part VALUES (?, ?)", enumerate(_parts(snapshot)))
-            tables.apply(self._owner, moves)
+            db.executemany("INSERT INTO part VALUES (?, ?)", paced(enumerate(_parts(snapshot))))
+            tables.apply(self._owner, paced(self._incoming.moves()))
             db.execute("COMMIT")
         except BaseException:
             tables.forget_numbers()
             with suppress(*ERRORS):  # A full disk has ended the transaction already.
                 db.execute("ROLLBACK")
             raise
+
+    def _resting(self, what: Iterator[T]) -> Iterator[T]:
+        """One after the other, with a rest behind each."""
+        began = time.thread_time()
+        for one in what:
+            yield one
+            self._awaited.wait(_REST * (time.thread_time() - began))
+            self._go_on()
+            began = time.thread_time()
 
     def events(self) -> int:
         """How many events what was kept stands for, whether it fits or not; 0 where that cannot be told."""
@@ -217,6 +245,10 @@ class LocalState:
         with self._reading:
             return self._incoming.get(shelf, key)
 
+    def lacks(self, key: str) -> bool:
+        with self._reading:
+            return self._incoming.lacks(key)
+
     def filed(self, shelf: str, day: int) -> list[str]:
         with self._reading:
             return self._incoming.filed(shelf, day)
@@ -237,6 +269,7 @@ class LocalState:
     def close(self) -> None:
         """Let go of the file for good. What another thread does with it is broken off."""
         self._closed = True
+        self.hurry()
         for using, file in ((self._writing, self._writer), (self._reading, self._reader)):
             if using.acquire(blocking=False):
                 using.release()
@@ -294,6 +327,7 @@ class LocalState:
                 db.execute("PRAGMA synchronous=NORMAL")
                 if not db.execute("SELECT 1 FROM sqlite_master WHERE name = 'kept'").fetchone():
                     db.executescript(_SCHEMA)
+                    prepare(db)
             except BaseException:
                 db.close()
                 raise

@@ -6,7 +6,7 @@ state, in one transaction: all of it or nothing. What a crash leaves behind is t
 """
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final, NamedTuple, Protocol
 
 from streams.features.shelf import Cupboard, Moves
@@ -63,7 +63,7 @@ class Log(Protocol):
         appends: Sequence[Append],
         positions: Mapping[TopicPartition, int],
         state: bytes | None = None,
-        moves: Sequence[Moves] = (),
+        moves: Iterable[Moves] = (),
     ) -> None:
         """Append, move positions and (unless None) replace the owner's state, in one transaction.
 

@@ -1,6 +1,6 @@
 """The log in memory: for simulation and tests, with crashes where a schedule wants them."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from enum import Enum
 
 from streams.features.shelf import Cupboard, Moves
@@ -51,7 +51,7 @@ class MemoryLog:
         appends: Sequence[Append],
         positions: Mapping[TopicPartition, int],
         state: bytes | None = None,
-        moves: Sequence[Moves] = (),
+        moves: Iterable[Moves] = (),
     ) -> None:
         crash = self._crash(owner)
         if crash is CrashPoint.BEFORE_COMMIT:

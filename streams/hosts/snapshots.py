@@ -5,6 +5,7 @@ positions it was taken at, and one that does not fit is discarded and the log fo
 """
 
 import hashlib
+from collections.abc import Iterator
 from typing import Any, Final
 
 import msgspec
@@ -13,11 +14,11 @@ from events.envelope import Recorded, Versions
 from events.errors import LogDamaged
 from events.wire import decode_event, encode_event
 from streams.features.pieces import Apart
-from streams.features.shelf import Leaving, Moves
+from streams.features.shelf import Leaving, Moves, moves
 from streams.processor import Work
 
 #: Raised whenever the layout below, or the state of any processor, changes its meaning.
-FORMAT: Final = 7
+FORMAT: Final = 8
 
 #: How many events a log grows by until its index is worth another snapshot...
 SNAPSHOT_EVENTS: Final = 100_000
@@ -113,9 +114,9 @@ class Spilled:
         """The snapshot as it is kept beside a log on the machine, which takes its size in memory again."""
         return _sealed(self.body)
 
-    def moves(self) -> list[Moves]:
+    def moves(self) -> Iterator[Moves]:
         """What becomes of the cupboard."""
-        return [one.moves() for one in self.leaving]
+        return moves(self.leaving)
 
 
 def seal(snapshot: IndexSnapshot) -> bytes:

@@ -144,6 +144,7 @@ class Warm:
                 LOGGER.warning("%s: its standby stands at no record of the log and is not used", index.owner)
                 return False
             # Nothing is kept on the way: nobody decides meanwhile, and what is left to fold is little.
+            self.local.hurry()
             with self._keeping:
                 self._is_taken_over = True
                 index.go_on(log)
@@ -180,17 +181,18 @@ class Warm:
         """Whether it has come far since it was kept last, and is not within the events of an input."""
         return self._distance.is_passed(self.events) and all(map(self.index.is_between_inputs, LOGS))
 
-    def keep(self, spilled: Spilled) -> None:
+    def keep(self, spilled: Spilled, *, gently: bool = False) -> None:
         """Keep what was spilled. Before anything else is folded."""
         self._distance.begin(self.events, spilled.size)
-        if self.local.keep(spilled, self.index.log_ends, self._chains, self.events):
+        self.local.hold(spilled, self.index.log_ends, self._chains, self.events)
+        if self.local.write(gently=gently):
             self.kept_events = self.events
 
-    def keep_apart(self) -> None:
+    def keep_apart(self, *, gently: bool = False) -> None:
         """Keep it as it stands, in a thread of its own, where nobody has taken it over meanwhile. Raises LetGo."""
         with self._keeping:
             if not self._is_taken_over:
-                self.keep(self.index.spill())
+                self.keep(self.index.spill(), gently=gently)
 
 
 @dataclass(slots=True)
@@ -385,7 +387,7 @@ class Standby:
             self.following[number].events += len(records)
             if warm.is_worth_keeping:
                 with suppress(LetGo):  # Nobody follows it any more.
-                    await asyncio.to_thread(warm.keep_apart)
+                    await asyncio.to_thread(warm.keep_apart, gently=not self._is_alone())
         if found:
             took = time.monotonic() - began
             await asyncio.sleep(0 if self._is_alone() else _PAUSE * took)

@@ -177,7 +177,8 @@ def _had_back(log: Beside, run: Run, keys: Keys, folder: Path, payments: int) ->
     chains = {name: log.read(name, 0, end - 1, 1)[0].chain for name, end in index.log_ends.items()}
     with clock() as sealing:
         spilled = index.spill()
-    if not warm.local.keep(spilled, index.log_ends, chains, warm.events):
+    warm.local.hold(spilled, index.log_ends, chains, warm.events)
+    if not warm.local.write():
         raise SystemExit("the snapshot was not kept")
     events = index.restored
     warm.close()

@@ -80,6 +80,50 @@ def test_days_go_then_rows_go_then_rows_come(harness: Harness, what: list[Moves]
     assert found(harness, BOB) == [ONE, TWO, THREE]
 
 
+def test_what_lies_nowhere_is_known_not_to(harness: Harness) -> None:
+    """On no shelf of its owner: whoever is told so need not ask for each of them."""
+    cupboard = harness.log.cupboard(ALICE)
+    assert [cupboard.lacks(key) for key in ("a", "ü/c", "unknown")] == [False, False, True]
+    for owner in (ALICE, BOB):
+        harness.log.commit(owner, (), {}, b"state", moves(taken=("a",)))
+    assert [cupboard.lacks(key) for key in ("a", "ü/c")] == [True, False]
+
+
+def test_a_shelf_that_began_anew_can_begin_again(harness: Harness) -> None:
+    """Whatever has come to it meanwhile, and in whatever run."""
+    for row in (ONE, TWO):
+        harness.log.commit(ALICE, (), {}, b"state", moves(anew=True))
+        assert found(harness) == []
+        harness.log.commit(ALICE, (), {}, b"state", moves(row, anew=True))
+        assert found(harness) == [row]
+        harness.log.commit(ALICE, (), {}, b"state", moves(THREE, anew=True))
+        harness.reopen()
+        assert found(harness) == [THREE]
+    assert found(harness, BOB) == [ONE, TWO, THREE]
+
+
+def test_tables_of_an_older_version_are_made_anew(tmp_path: Path) -> None:
+    """What lies there belongs to a snapshot that nobody uses any more."""
+    path = tmp_path / "log.db"
+    log = EmbeddedLog(path)
+    log.commit(ALICE, (), {}, b"state", moves(ONE, TWO))
+    log.close()
+    with sqlite3.connect(path) as db:
+        (made,) = db.execute("SELECT sql FROM sqlite_master WHERE name = 'cold'").fetchone()
+        db.execute("ALTER TABLE cold RENAME TO new")
+        db.execute(made.replace("(key, shelf)", "(shelf, key)"))
+        db.execute("INSERT INTO cold SELECT * FROM new")
+        db.execute("DROP TABLE new")
+    db.close()
+    log = EmbeddedLog(path)
+    assert list(log.cupboard(ALICE).rows(ROWS)) == []
+    log.commit(ALICE, (), {}, b"state", moves(THREE, anew=True))
+    log.close()
+    log = EmbeddedLog(path)
+    assert list(log.cupboard(ALICE).rows(ROWS)) == [THREE]
+    log.close()
+
+
 def test_more_rows_than_one_read_takes(harness: Harness) -> None:
     """All of them, once."""
     many = [Cold(f"{number:05d}", UNFILED, b"row") for number in range(2_500)]

@@ -528,11 +528,11 @@ def test_what_was_spilled_stays_as_it_was_while_the_index_goes_on() -> None:
     spills: list[tuple[Spilled, bytes, list[Moves]]] = []
     while actor.turn(1):
         spilled = actor.index.spill()
-        spills.append((spilled, spilled.sealed(), spilled.moves()))
+        spills.append((spilled, spilled.sealed(), list(spilled.moves())))
         log.commit(actor.name, [], {}, *spills[-1][1:])
     assert any(move.rows for _, _, moves in spills for move in moves)
     assert len(spills) == len({snapshot for _, snapshot, _ in spills}) > 20
-    assert [one for one in spills if (one[0].sealed(), one[0].moves()) != one[1:]] == []
+    assert [one for one in spills if (one[0].sealed(), list(one[0].moves())) != one[1:]] == []
 
 
 def test_a_snapshot_ahead_of_the_log_is_thrown_away() -> None:

@@ -1,8 +1,8 @@
 """The local state of an index: used where it fits its log, thrown away where it does not, and never in the way."""
 
 import sqlite3
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 from threading import Event
@@ -13,6 +13,7 @@ import pytest
 
 from events.errors import LogDamaged, Unavailable
 from streams.features.shelf import Shelf
+from streams.hosts import localstate
 from streams.hosts.index import BEHAVIOUR
 from streams.hosts.localstate import LetGo, LocalState
 from streams.hosts.log import Append
@@ -108,6 +109,49 @@ def test_whoever_is_let_go_of_writes_no_more(tmp_path: Path, log: MemoryLog) -> 
                 use()
 
 
+@pytest.fixture
+def resting(
+    tmp_path: Path, log: MemoryLog, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[tuple[Worker, Future[bool]]]:
+    """A worker whose snapshot is being written beside it, by somebody who would rest for hours."""
+    monkeypatch.setattr(localstate, "_REST", 1_000_000_000)
+    worker = Worker(tmp_path, log)
+    for number in range(5_000):
+        worker.shelf[f"key {number:04d}"] = number
+    worker.hold()
+    assert worker.local.write()
+    worker.hold()
+    with ThreadPoolExecutor(1) as pool:
+        yield worker, pool.submit(worker.local.write, gently=True)
+        worker.local.close()
+
+
+def test_whoever_writes_beside_one_who_decides_rests(resting: tuple[Worker, Future[bool]]) -> None:
+    """Until it is waited for. What is on its way is found meanwhile, and is there afterwards."""
+    worker, writing = resting
+    assert (worker.shelf["key 0007"], worker.shelf["key 4999"]) == (7, 4_999)
+    with pytest.raises(TimeoutError):
+        writing.result(0.1)
+    worker.local.hurry()
+    assert writing.result(PATIENCE_SECONDS)
+    assert worker.shelf["key 0008"] == 8
+    with closing(sqlite3.connect(worker.local.path)) as db:
+        assert db.execute("SELECT count(*) FROM cold").fetchone() == (5_000,)
+
+
+def test_whoever_rests_is_let_go_of(resting: tuple[Worker, Future[bool]], log: MemoryLog) -> None:
+    """And has written nothing: what was kept before is there."""
+    worker, writing = resting
+    worker.local.close()
+    with pytest.raises(LetGo):
+        writing.result(PATIENCE_SECONDS)
+    successor = LocalState(worker.local.path.parent, OWNER)
+    found = successor.fitting(log, 0)
+    assert found is not None
+    assert found.kept.cold == 0
+    successor.close()
+
+
 def test_nothing_was_kept(tmp_path: Path, log: MemoryLog, caplog: pytest.LogCaptureFixture) -> None:
     """The usual beginning: no word of it."""
     none = LocalState(tmp_path / "none", OWNER)
@@ -192,7 +236,8 @@ def test_a_snapshot_of_many_parts_is_found_again(tmp_path: Path, log: MemoryLog)
         snapshot = IndexSnapshot(
             FORMAT, BEHAVIOUR, 1, {}, {f"place {place}": place for place in range(places)}, {}, {}
         )
-        assert local.keep(Spilled(snapshot, [], 0), {"payments": 0}, {}, 0)
+        local.hold(Spilled(snapshot, [], 0), {"payments": 0}, {}, 0)
+        assert local.write()
         found = local.fitting(log, 0)
         assert found is not None
         assert found.snapshot == snapshot
