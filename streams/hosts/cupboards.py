@@ -9,21 +9,22 @@ import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from heapq import merge
 from operator import attrgetter
-from typing import Any, Final, TypeVar
+from typing import Any, Final, NamedTuple, TypeVar
 
 from events.errors import LogDamaged, TallystickError
 from streams.features.shelf import Cold, Cupboard, Leaving, Moves, moves
 
-#: `shelf` gives each shelf of each owner a number, which is all that its rows need of its name. Rows lie by their keys
-#: and not by their shelves: what is written or read at once is what several shelves have of one payment, and a tree for
-#: each would have as many pages touched as there are shelves. Looking at one shelf alone reads all of it instead.
+#: `shelf` gives each shelf of each owner a number, which is all that its rows need of its name; an owner goes by the
+#: first of its own. Its rows lie by their keys and not by their shelves: what is written or read at once is what many
+#: shelves have of one payment, and a tree for each would have as many pages touched as there are shelves. To look at a
+#: shelf alone takes reading all of its owner's.
 _SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS shelf (number INTEGER PRIMARY KEY, owner TEXT NOT NULL, name TEXT NOT NULL,
     UNIQUE (owner, name)
 );
 CREATE TABLE IF NOT EXISTS cold (
-    shelf INTEGER NOT NULL, key TEXT NOT NULL, day INTEGER NOT NULL, row BLOB NOT NULL, sha256 BLOB NOT NULL,
-    PRIMARY KEY (key, shelf)
+    owner INTEGER NOT NULL, key TEXT NOT NULL, shelf INTEGER NOT NULL, day INTEGER NOT NULL, row BLOB NOT NULL,
+    sha256 BLOB NOT NULL, PRIMARY KEY (owner, key, shelf)
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS cold_day ON cold (shelf, day) WHERE day >= 0;
 """
@@ -31,16 +32,18 @@ CREATE INDEX IF NOT EXISTS cold_day ON cold (shelf, day) WHERE day >= 0;
 #: Half of a SHA-256 is enough against accident, and a cupboard holds millions of them.
 _CHECK_BYTES: Final = 16
 _READ: Final = 1_000
-#: Rows of a statement, five values each: SQLite before 3.32 takes no 1,000. Not one by one, for a thread lets go of the
+#: Rows of a statement, six values each: SQLite before 3.32 takes no 1,000. Not one by one, for a thread lets go of the
 #: interpreter at each statement, and beside one that decides it waits each time until it gets it back (94,000 rows:
 #: minutes beside one that does nothing else, 3 s in hundreds; a third less of the processor where nobody decides).
-_WRITTEN: Final = 190
+_WRITTEN: Final = 160
 _PUT: Final = "INSERT OR REPLACE INTO cold VALUES "
-_TAKE: Final = "DELETE FROM cold WHERE shelf = ? AND key IN "
-_GET: Final = "SELECT day, row, sha256 FROM cold WHERE shelf = ? AND key = ?"
-_LACKS: Final = "SELECT 1 FROM cold WHERE key = ? LIMIT 1"
-
-_NOBODYS: Final = -1
+_TAKE: Final = "DELETE FROM cold WHERE owner = ? AND shelf = ? AND key IN "
+_GET: Final = "SELECT day, row, sha256 FROM cold WHERE owner = ? AND key = ? AND shelf = ?"
+_LACKS: Final = "SELECT 1 FROM cold WHERE owner = ? AND key = ? LIMIT 1"
+_FILED: Final = "SELECT key FROM cold WHERE shelf = ? AND day = ? AND day >= 0"
+_ROWS: Final = """
+SELECT key, day, row, sha256 FROM cold WHERE owner = ? AND shelf = ? AND key > ? ORDER BY key LIMIT ?
+"""
 
 T = TypeVar("T")
 
@@ -56,15 +59,23 @@ def prepare(db: sqlite3.Connection) -> None:
     db.executescript(_SCHEMA)
 
 
+class _Number(NamedTuple):
+    """What stands for a shelf in its rows, and for its owner."""
+
+    owner: int
+    shelf: int
+
+
 class Tables:
     """The cold rows of all owners in one SQLite file. ``failure`` makes an error of ours of what SQLite raises."""
 
     def __init__(self, db: sqlite3.Connection, failure: Callable[[Exception], TallystickError]) -> None:
         self._db = db
         self._failure = failure
-        self._numbers: dict[tuple[str, str], int] = {}
+        self._numbers: dict[tuple[str, str], _Number] = {}
+        self._firsts: dict[str, int] = {}
         # Shelves on which surely nothing lies.
-        self._bare: set[int] = set()
+        self._bare: set[_Number] = set()
 
     def cupboard(self, owner: str) -> Cupboard:
         """What is kept for one owner."""
@@ -73,39 +84,39 @@ class Tables:
     def forget_numbers(self) -> None:
         """A transaction was taken back: numbers given in it are given to others."""
         self._numbers.clear()
+        self._firsts.clear()
         self._bare.clear()
 
     def apply(self, owner: str, moves: Iterable[Moves]) -> None:
         """Move rows, in the transaction of the caller."""
         for one in moves:
             try:
-                if one.anew or one.forgotten or one.taken:
-                    self._clear(self._number(owner, one.shelf), one)
+                number = self._number(owner, one.shelf)
+                if number is not None and number not in self._bare:
+                    self._clear(number, one)
                 if one.rows:
-                    self._put(self._number(owner, one.shelf, give=True), one.rows)
+                    self._put(number or self._given(owner, one.shelf), one.rows)
             except ERRORS as error:
                 raise self._failure(error) from error
 
-    def _clear(self, shelf: int, one: Moves) -> None:
+    def _clear(self, number: _Number, one: Moves) -> None:
         execute = self._db.execute
-        if shelf == _NOBODYS or shelf in self._bare:
-            return
         if one.anew:
-            execute("DELETE FROM cold WHERE shelf = ?", (shelf,))
-            self._bare.add(shelf)
+            execute("DELETE FROM cold WHERE owner = ? AND shelf = ?", number)
+            self._bare.add(number)
             return
         for day in one.forgotten:
-            execute("DELETE FROM cold WHERE shelf = ? AND day = ? AND day >= 0", (shelf, day))
+            execute("DELETE FROM cold WHERE shelf = ? AND day = ? AND day >= 0", (number.shelf, day))
         for keys in _together(one.taken):
-            execute(_TAKE + f"({_list('?', keys)})", (shelf, *keys))
+            execute(_TAKE + f"({_list('?', keys)})", (*number, *keys))
 
-    def _put(self, shelf: int, coming: list[Cold]) -> None:
-        self._bare.discard(shelf)
+    def _put(self, number: _Number, coming: list[Cold]) -> None:
+        owner, shelf = number
+        self._bare.discard(number)
         for rows in _together(coming):
-            checked = ((shelf, key, day, row, _check(shelf, key, day, row)) for key, day, row in rows)
-            self._db.execute(
-                _PUT + _list("(?, ?, ?, ?, ?)", rows), [value for row in checked for value in row]
-            )
+            checked = ((owner, key, shelf, day, row, _check(shelf, key, day, row)) for key, day, row in rows)
+            values = [value for row in checked for value in row]
+            self._db.execute(_PUT + _list("(?, ?, ?, ?, ?, ?)", rows), values)
 
     def check(self) -> int:
         """Look at every row; how many there are. Raises LogDamaged."""
@@ -121,51 +132,70 @@ class Tables:
     def get(self, owner: str, shelf: str, key: str) -> Cold | None:
         try:
             number = self._number(owner, shelf)
-            found = self._db.execute(_GET, (number, key)).fetchone()
+            if number is None:
+                return None
+            found = self._db.execute(_GET, (number.owner, key, number.shelf)).fetchone()
         except ERRORS as error:
             raise self._failure(error) from error
-        return None if found is None else _checked(number, key, *found)
+        return None if found is None else _checked(number.shelf, key, *found)
 
-    def lacks(self, key: str) -> bool:
+    def lacks(self, owner: str, key: str) -> bool:
         try:
-            return self._db.execute(_LACKS, (key,)).fetchone() is None
+            number = self._first(owner)
+            return number is None or self._db.execute(_LACKS, (number, key)).fetchone() is None
         except ERRORS as error:
             raise self._failure(error) from error
 
     def filed(self, owner: str, shelf: str, day: int) -> list[str]:
-        statement = "SELECT key FROM cold WHERE shelf = ? AND day = ? AND day >= 0"
         try:
-            return [key for (key,) in self._db.execute(statement, (self._number(owner, shelf), day))]
+            number = self._number(owner, shelf)
+            if number is None:
+                return []
+            return [key for (key,) in self._db.execute(_FILED, (number.shelf, day))]
         except ERRORS as error:
             raise self._failure(error) from error
 
     def rows(self, owner: str, shelf: str) -> Iterator[Cold]:
         last = ""
-        statement = "SELECT key, day, row, sha256 FROM cold WHERE shelf = ? AND key > ? ORDER BY key LIMIT ?"
         while True:
             try:
                 number = self._number(owner, shelf)
-                found = self._db.execute(statement, (number, last, _READ)).fetchall()
+                if number is None:
+                    return
+                found = self._db.execute(_ROWS, (*number, last, _READ)).fetchall()
             except ERRORS as error:
                 raise self._failure(error) from error
             for row in found:
-                yield _checked(number, *row)
+                yield _checked(number.shelf, *row)
             if len(found) < _READ:
                 return
             last = found[-1][0]
 
-    def _number(self, owner: str, shelf: str, *, give: bool = False) -> int:
-        """The number of a shelf; the one that no row has, where it has none."""
+    def _number(self, owner: str, shelf: str) -> _Number | None:
+        """The number of a shelf; None where it has none, and so no rows."""
         number = self._numbers.get((owner, shelf))
         if number is None:
-            if give:
-                self._db.execute("INSERT OR IGNORE INTO shelf (owner, name) VALUES (?, ?)", (owner, shelf))
             found = self._db.execute(
                 "SELECT number FROM shelf WHERE owner = ? AND name = ?", (owner, shelf)
             ).fetchone()
-            if found is None:
-                return _NOBODYS
-            number = self._numbers[(owner, shelf)] = int(found[0])
+            first = self._first(owner)
+            if found is None or first is None:
+                return None
+            number = self._numbers[(owner, shelf)] = _Number(first, int(found[0]))
+        return number
+
+    def _first(self, owner: str) -> int | None:
+        number = self._firsts.get(owner)
+        if number is None:
+            (number,) = self._db.execute("SELECT min(number) FROM shelf WHERE owner = ?", (owner,)).fetchone()
+            if number is not None:
+                self._firsts[owner] = int(number)
+        return number
+
+    def _given(self, owner: str, shelf: str) -> _Number:
+        self._db.execute("INSERT INTO shelf (owner, name) VALUES (?, ?)", (owner, shelf))
+        number = self._number(owner, shelf)
+        assert number is not None, "it was given one just now"
         return number
 
 
@@ -180,7 +210,7 @@ class _Owners:
         return self._tables.get(self._owner, shelf, key)
 
     def lacks(self, key: str) -> bool:
-        return self._tables.lacks(key)
+        return self._tables.lacks(self._owner, key)
 
     def filed(self, shelf: str, day: int) -> list[str]:
         return self._tables.filed(self._owner, shelf, day)
