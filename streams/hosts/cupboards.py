@@ -40,7 +40,9 @@ _PUT: Final = "INSERT OR REPLACE INTO cold VALUES "
 _TAKE: Final = "DELETE FROM cold WHERE owner = ? AND shelf = ? AND key IN "
 _GET: Final = "SELECT day, row, sha256 FROM cold WHERE owner = ? AND key = ? AND shelf = ?"
 _LACKS: Final = "SELECT 1 FROM cold WHERE owner = ? AND key = ? LIMIT 1"
-_FILED: Final = "SELECT key FROM cold WHERE shelf = ? AND day = ? AND day >= 0"
+#: Between a day and itself: beside the condition of the index, SQLite takes `day = ?` for every day from 0 on.
+_FILED: Final = "SELECT key FROM cold WHERE shelf = ?1 AND day BETWEEN ?2 AND ?2 AND day >= 0"
+_FORGET: Final = "DELETE FROM cold WHERE shelf = ?1 AND day BETWEEN ?2 AND ?2 AND day >= 0"
 _ROWS: Final = """
 SELECT key, day, row, sha256 FROM cold WHERE owner = ? AND shelf = ? AND key > ? ORDER BY key LIMIT ?
 """
@@ -106,7 +108,7 @@ class Tables:
             self._bare.add(number)
             return
         for day in one.forgotten:
-            execute("DELETE FROM cold WHERE shelf = ? AND day = ? AND day >= 0", (number.shelf, day))
+            execute(_FORGET, (number.shelf, day))
         for keys in _together(one.taken):
             execute(_TAKE + f"({_list('?', keys)})", (*number, *keys))
 
