@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
+from streams.hosts.snapshots import SNAPSHOT_EVENTS
 from tests.bench import long
 from tests.bench.peers.compare import NAMES, OURS, at_half, fastest
 from tests.bench.peers.systems import BENCH_PYTHON, COUNTERPARTIES, DECIDING, PROJECTING, ROOT
@@ -137,7 +138,8 @@ def _rates(figures: Mapping[str, Any]) -> Iterator[Aim]:
         half["p99_ms"] < PROMPT_MS,
         "an answer stands behind three transactions, one after the other, and the line to the networks between them; "
         f"{_busy(half):.1f} of {cores} cores are busy by then beside the projector, for a payment of a smaller batch "
-        f"takes more ({half['budget_us'][DECIDING]:,.0f} µs of deciding); at a quarter it is {calm['p99_ms']:,.0f} ms",
+        f"takes more ({half['budget_us'][DECIDING]:,.0f} µs of deciding); and an index stands still while it takes a "
+        f"snapshot, every {SNAPSHOT_EVENTS:,} events; at a quarter it is {calm['p99_ms']:,.0f} ms",
     )
     for name, times in TIMES.items():
         other = fastest(figures["peers"][name])["rate"]
