@@ -19,6 +19,7 @@ from typing import Any, Final, Generic, NamedTuple, Protocol, TypeVar, get_args,
 
 import msgspec
 
+T = TypeVar("T")
 V = TypeVar("V")
 
 #: The day of a row that is filed under none.
@@ -308,10 +309,10 @@ class Leaving(Generic[V]):
     def clearing(self) -> Iterator[Moves]:
         """What goes from the cupboard because of this."""
         yield Moves(self.shelf, self.anew, self.forgotten, [], [])
-        for keys in _lots(sorted(self.taken)):
+        for keys in lots(sorted(self.taken), _AT_ONCE):
             yield Moves(self.shelf, False, [], keys, [])
 
-    def coming(self, keys: Iterable[str]) -> list[Cold]:
+    def arriving(self, keys: Iterable[str]) -> list[Cold]:
         """Those of these that come into the cupboard."""
         return [self._cold(key, self.rows[key]) for key in keys if key in self.rows]
 
@@ -335,22 +336,23 @@ class Leaving(Generic[V]):
         )
 
 
-def moves(leaving: Sequence[Leaving[Any]]) -> Iterator[Moves]:
+def moves_of(leaving: Sequence[Leaving[Any]]) -> Iterator[Moves]:
     """What all of this does to the cupboard, so many rows at a time.
 
     What comes comes by its key, whatever its shelf: what has left memory of a payment lies together.
     """
     for one in leaving:
         yield from one.clearing()
-    for keys in _lots(sorted(set().union(*(one.rows for one in leaving)))):
+    for keys in lots(sorted(set().union(*(one.rows for one in leaving))), _AT_ONCE):
         for one in leaving:
-            rows = one.coming(keys)
+            rows = one.arriving(keys)
             if rows:
                 yield Moves(one.shelf, False, [], [], rows)
 
 
-def _lots(keys: list[str]) -> Iterator[list[str]]:
-    return (keys[at : at + _AT_ONCE] for at in range(0, len(keys), _AT_ONCE))
+def lots(what: list[T], size: int) -> Iterator[list[T]]:
+    """A list, so many at a time."""
+    return (what[at : at + size] for at in range(0, len(what), size))
 
 
 @cache

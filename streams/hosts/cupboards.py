@@ -9,10 +9,10 @@ import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from heapq import merge
 from operator import attrgetter
-from typing import Any, Final, NamedTuple, TypeVar
+from typing import Any, Final, NamedTuple
 
 from events.errors import LogDamaged, TallystickError
-from streams.features.shelf import Cold, Cupboard, Leaving, Moves, moves
+from streams.features.shelf import Cold, Cupboard, Leaving, Moves, lots, moves_of
 
 #: `shelf` gives each shelf of each owner a number, which is all that its rows need of its name; an owner goes by the
 #: first of its own. Its rows lie by their keys and not by their shelves: what is written or read at once is what many
@@ -46,8 +46,6 @@ _FORGET: Final = "DELETE FROM cold WHERE shelf = ?1 AND day BETWEEN ?2 AND ?2 AN
 _ROWS: Final = """
 SELECT key, day, row, sha256 FROM cold WHERE owner = ? AND shelf = ? AND key > ? ORDER BY key LIMIT ?
 """
-
-T = TypeVar("T")
 
 #: What sqlite3 raises; the second where what SQLite complains of, an altered name, is no text.
 ERRORS: Final = (sqlite3.DatabaseError, UnicodeDecodeError)
@@ -109,13 +107,13 @@ class Tables:
             return
         for day in one.forgotten:
             execute(_FORGET, (number.shelf, day))
-        for keys in _together(one.taken):
+        for keys in lots(one.taken, _WRITTEN):
             execute(_TAKE + f"({_list('?', keys)})", (*number, *keys))
 
     def _put(self, number: _Number, coming: list[Cold]) -> None:
         owner, shelf = number
         self._bare.discard(number)
-        for rows in _together(coming):
+        for rows in lots(coming, _WRITTEN):
             checked = ((owner, key, shelf, day, row, _check(shelf, key, day, row)) for key, day, row in rows)
             values = [value for row in checked for value in row]
             self._db.execute(_PUT + _list("(?, ?, ?, ?, ?, ?)", rows), values)
@@ -244,7 +242,7 @@ class Incoming:
 
     def moves(self) -> Iterator[Moves]:
         """All that is to be done to the cupboard."""
-        return moves(list(self._shelves.values()))
+        return moves_of(list(self._shelves.values()))
 
     def clear(self) -> None:
         """It has come, or nobody wants it any more."""
@@ -287,7 +285,7 @@ class Incoming:
             for found in (() if coming.anew else behind.rows(shelf))
             if not coming.replaces(found.key) and found.day not in coming.forgotten
         )
-        return merge(coming.coming(sorted(coming.rows)), there, key=attrgetter("key"))
+        return merge(coming.arriving(sorted(coming.rows)), there, key=attrgetter("key"))
 
 
 class MemoryCupboard:
@@ -319,10 +317,6 @@ class MemoryCupboard:
     def rows(self, shelf: str) -> Iterator[Cold]:
         kept = self._shelves.get(shelf, {})
         return (kept[key] for key in sorted(kept))
-
-
-def _together(what: list[T]) -> Iterator[list[T]]:
-    return (what[at : at + _WRITTEN] for at in range(0, len(what), _WRITTEN))
 
 
 def _list(one: str, of: Sequence[object]) -> str:

@@ -18,7 +18,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Event, RLock
-from typing import Final, NamedTuple, Protocol, TypeVar
+from typing import Final, NamedTuple, TypeVar
 from urllib.parse import quote
 
 import msgspec
@@ -30,6 +30,8 @@ from streams.hosts.log import Log, ends_with
 from streams.hosts.snapshots import FORMAT, IndexSnapshot, Spilled, opened
 
 LOGGER: Final = logging.getLogger("tallystick.snapshots")
+
+T = TypeVar("T")
 
 _SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS kept (body BLOB NOT NULL);
@@ -69,19 +71,6 @@ class Fitting(NamedTuple):
 
 #: Made before there are threads: see EngineSpec.
 _KEPT: Final = msgspec.msgpack.Decoder(Kept)
-
-
-T = TypeVar("T")
-
-
-class _Paced(Protocol):
-    """Gives what it is given one by one, at its own pace."""
-
-    def __call__(self, what: Iterator[T]) -> Iterator[T]: ...
-
-
-def _at_once(what: Iterator[T]) -> Iterator[T]:
-    return what
 
 
 class LetGo(Unavailable):
@@ -142,14 +131,14 @@ class LocalState:
         to_keep, self._to_keep = self._to_keep, None
         if to_keep is None:
             return True
+        if not gently:
+            self.hurry()
         kept, spilled = to_keep
         digest = hashlib.sha256(spilled.body).digest()
         told = msgspec.structs.replace(kept, size=spilled.size, sha256=digest, format=FORMAT)
         try:
             with self._writing:
-                self._replace(
-                    msgspec.msgpack.encode(told), spilled.body, self._resting if gently else _at_once
-                )
+                self._replace(msgspec.msgpack.encode(told), spilled.body)
         except (OSError, TallystickError, *ERRORS) as error:
             self._go_on()
             if getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_READONLY:
@@ -163,15 +152,15 @@ class LocalState:
         self._incoming.clear()
         return True
 
-    def _replace(self, told: bytes, snapshot: bytes, paced: "_Paced") -> None:
+    def _replace(self, told: bytes, snapshot: bytes) -> None:
         db, tables, _ = self._to_write()
         db.execute("BEGIN IMMEDIATE")
         try:
             db.execute("DELETE FROM kept")
             db.execute("DELETE FROM part")
             db.execute("INSERT INTO kept VALUES (?)", (told,))
-            db.executemany("INSERT INTO part VALUES (?, ?)", paced(enumerate(_parts(snapshot))))
-            tables.apply(self._owner, paced(self._incoming.moves()))
+            db.executemany("INSERT INTO part VALUES (?, ?)", self._resting(enumerate(_parts(snapshot))))
+            tables.apply(self._owner, self._resting(self._incoming.moves()))
             db.execute("COMMIT")
         except BaseException:
             tables.forget_numbers()
@@ -180,7 +169,7 @@ class LocalState:
             raise
 
     def _resting(self, what: Iterator[T]) -> Iterator[T]:
-        """One after the other, with a rest behind each."""
+        """One after the other, with a rest behind each while nobody waits."""
         began = time.thread_time()
         for one in what:
             yield one

@@ -14,7 +14,7 @@ from events.envelope import Recorded, Versions
 from events.errors import LogDamaged
 from events.wire import decode_event, encode_event
 from streams.features.pieces import Apart
-from streams.features.shelf import Leaving, Moves, moves
+from streams.features.shelf import Leaving, Moves, moves_of
 from streams.processor import Work
 
 #: Raised whenever the layout below, or the state of any processor, changes its meaning.
@@ -116,7 +116,7 @@ class Spilled:
 
     def moves(self) -> Iterator[Moves]:
         """What becomes of the cupboard."""
-        return moves(self.leaving)
+        return moves_of(self.leaving)
 
 
 def seal(snapshot: IndexSnapshot) -> bytes:

@@ -8,7 +8,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from streams.features.shelf import Cold, Cupboard, Shelf, moves, shelves_in
+from streams.features.shelf import Cold, Cupboard, Shelf, moves_of, shelves_in
 from streams.hosts.cupboards import Incoming, MemoryCupboard
 
 KEYS = st.sampled_from([f"key {number}" for number in range(12)])
@@ -178,7 +178,7 @@ def test_a_row_that_nobody_touches_is_gone_from_memory_behind_two_spills() -> No
     state.rows["left"], state.rows["seen"] = Row(1), Row(2)
     for _ in range(2):
         assert state.rows["seen"].number == 2
-        cupboard.apply(moves([state.rows.spill()]))
+        cupboard.apply(moves_of([state.rows.spill()]))
     assert (list(state.rows.young), list(state.rows.old)) == ([], ["seen"])
     assert [cold.key for cold in cupboard.rows("rows")] == ["left"]
     assert len(msgspec.msgpack.encode(state.rows)) < 100
@@ -191,7 +191,7 @@ def test_what_was_kept_is_the_state_at_its_spill() -> None:
     for key in ("changed", "removed", "forgotten"):
         state.rows.put(key, Row(1), 20_000 + (key == "forgotten"))
     for _ in range(2):
-        cupboard.apply(moves([state.rows.spill()]))
+        cupboard.apply(moves_of([state.rows.spill()]))
     snapshot = msgspec.msgpack.encode(state)
     state.rows["changed"].number = 7
     del state.rows["removed"]
@@ -223,13 +223,13 @@ def test_a_new_key_is_looked_for_once() -> None:
     state = attached(State(), cupboard)
     state.rows["cold"], state.part.counts["cold"] = Row(1), 1
     for _ in range(2):
-        cupboard.apply(moves([found.shelf.spill() for found in shelves_in(state)]))
+        cupboard.apply(moves_of([found.shelf.spill() for found in shelves_in(state)]))
     assert cupboard.asked == []
     state.rows["new"], state.part.counts["new"] = Row(2), 2
     assert ("newer" in state.part.counts, "newer" in state.rows) == (False, False)
     assert cupboard.asked == ["new", "newer"]
     for _ in range(2):
-        cupboard.apply(moves([found.shelf.spill() for found in shelves_in(state)]))
+        cupboard.apply(moves_of([found.shelf.spill() for found in shelves_in(state)]))
     assert (state.rows["new"], state.part.counts["new"]) == (Row(2), 2)
     assert cupboard.asked[2:] == ["new", "rows: new", "part.counts: new"]
 
