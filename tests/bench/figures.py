@@ -100,12 +100,24 @@ def resident(pid: int) -> int:
 
 def processor_seconds(pid: int) -> float:
     """Seconds of a core that a process has taken; 0 where it is gone."""
+    return _processor_seconds(pid)[0]
+
+
+def seconds_of_all(pid: int) -> float:
+    """Seconds of a core that a process and those right below it have taken, those that have ended, too."""
+    return sum(_processor_seconds(pid)) + sum(map(processor_seconds, children(pid)))
+
+
+def _processor_seconds(pid: int) -> tuple[float, float]:
+    """Of a process itself, and of those below it that it has waited for."""
     try:
-        # Behind the name, which may hold blanks: utime and stime are fields 14 and 15 of proc(5).
+        # Behind the name, which may hold blanks: from utime, field 14 of proc(5), to cstime, field 17.
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:
-        return 0.0
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        return 0.0, 0.0
+    own, own_system, ended, ended_system = map(int, fields[11:15])
+    second = os.sysconf("SC_CLK_TCK")
+    return (own + own_system) / second, (ended + ended_system) / second
 
 
 def children(pid: int) -> list[int]:

@@ -22,8 +22,8 @@ from tests.bench.figures import (
     children,
     command,
     length,
-    processor_seconds,
     resident,
+    seconds_of_all,
     while_running,
 )
 
@@ -105,7 +105,7 @@ def samples(process: "subprocess.Popen[str]", log: Path) -> Iterator[Sample]:
         others = sum(resident(child) for child in below)
         yield Sample(
             seconds,
-            sum(map(processor_seconds, (process.pid, *below))),
+            seconds_of_all(process.pid),
             (resident(process.pid) - others) / 1024,
             others / 1024,
             length(log),

@@ -1,8 +1,12 @@
 """What a long run's figures are made of: looks at a job, by tenths of its log."""
 
+import subprocess
+import sys
+
 import pytest
 
 from tests.bench import page
+from tests.bench.figures import processor_seconds, seconds_of_all
 from tests.bench.long import Long, Sample, tenths
 
 #: An event costs 100 us on the wall and 150 of processors, twice as much behind the middle; memory follows the log.
@@ -35,3 +39,24 @@ def test_the_page_tells_what_was_measured() -> None:
     assert "costs 2.00 of what it costs in the second one" in told
     assert "second half is 1.25 of the most" in told
     assert "\n| 10 | 200.0 | 300.0 | 200 | 50 |" in told
+
+
+#: Lets a process of its own take half a second of a core, tells when that has ended, and waits.
+_ENDED_CHILD = """
+import multiprocessing, time
+def work():
+    while time.process_time() < 0.5: pass
+child = multiprocessing.get_context("fork").Process(target=work)
+child.start(); child.join(); print(flush=True); input()
+"""
+
+
+def test_who_has_ended_is_counted() -> None:
+    """The projector ends before the last look, and what it has taken was taken all the same."""
+    command = [sys.executable, "-c", _ENDED_CHILD]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "\n"
+        # The system counts in hundredths, and rounds each part down.
+        assert seconds_of_all(process.pid) - processor_seconds(process.pid) > 0.4
+        process.communicate("\n")
