@@ -58,8 +58,8 @@ class Cupboard(Protocol):
     def get(self, shelf: str, key: str) -> Cold | None:
         """A row, or None."""
 
-    def lacks(self, key: str) -> bool:
-        """Whether surely nothing lies under a key, on whatever shelf."""
+    def keys(self) -> Iterator[str]:
+        """The keys under which anything lies, on whatever shelf; one may come more than once."""
 
     def filed(self, shelf: str, day: int) -> list[str]:
         """The keys of all rows that are filed under a day."""
@@ -68,14 +68,24 @@ class Cupboard(Protocol):
         """All rows, in the order of their keys."""
 
 
+class Known(Protocol):
+    """Keys that may lie in a cupboard: every one that does, and now and then another. A set is one."""
+
+    def update(self, keys: Iterable[str], /) -> None:
+        """These may, too."""
+
+    def __contains__(self, key: object, /) -> bool:
+        """Whether it is worth looking."""
+
+
 class Empty:
     """The cupboard of whoever has none."""
 
     def get(self, shelf: str, key: str) -> Cold | None:
         return None
 
-    def lacks(self, key: str) -> bool:
-        return True
+    def keys(self) -> Iterator[str]:
+        return iter(())
 
     def filed(self, shelf: str, day: int) -> list[str]:
         return []
@@ -107,18 +117,17 @@ class Shelf(msgspec.Struct, Generic[V], dict=True):
         self._name = ""
         self._cupboard: Cupboard = NOTHING
         self._decoder: msgspec.msgpack.Decoder[V] | None = None
-        self._absent: dict[str, bool] = {}
+        self._known: Known | None = None
 
-    def attach(self, name: str, cupboard: Cupboard, kind: Any, absent: dict[str, bool] | None = None) -> None:
+    def attach(self, name: str, cupboard: Cupboard, kind: Any, known: Known) -> None:
         """Say where the cold rows lie, and the type of a row. The host's, before the first event.
 
-        ``absent`` is for what the cupboard is known to lack, until more gets there; shelves of one cupboard may share
-        it. A new payment has a row on many of them, and none but the first has to ask for it.
+        ``known`` has every key of the cupboard. All shelves of one cupboard share it.
         """
         self._name = name
         self._cupboard = cupboard
         self._decoder = row_decoder(kind)
-        self._absent = {} if absent is None else absent
+        self._known = known
 
     @property
     def attached(self) -> bool:
@@ -216,7 +225,7 @@ class Shelf(msgspec.Struct, Generic[V], dict=True):
 
     def spill(self) -> "Leaving[V]":
         """Let go of every row that was not touched since the last spill. Between two events, with a snapshot."""
-        assert self.attached, "what goes has to come back"
+        assert self._known is not None, "what goes has to come back"
         rows, filed = self.old, self.filed
         days = {key: filed[key] for key in rows if key in filed}
         if days:
@@ -225,14 +234,14 @@ class Shelf(msgspec.Struct, Generic[V], dict=True):
         self.young, self.old = {}, self.young
         self.taken, self.forgotten = {}, []
         self.cold += len(rows)
-        self._absent.clear()
+        self._known.update(rows)
         return leaving
 
     def _touch(self, key: str) -> V | None:
         """Make an old or a cold row young; None where there is none."""
         row = self.old.pop(key, None)
         if row is None:
-            if not self.cold or key in self.taken or self._is_absent(key):
+            if not self.cold or key in self.taken or not self._may_be_cold(key):
                 return None
             found = self._cupboard.get(self._name, key)
             if found is None or found.day in self.forgotten:
@@ -245,11 +254,8 @@ class Shelf(msgspec.Struct, Generic[V], dict=True):
         self.young[key] = row
         return row
 
-    def _is_absent(self, key: str) -> bool:
-        absent = self._absent.get(key)
-        if absent is None:
-            absent = self._absent[key] = self._cupboard.lacks(key)
-        return absent
+    def _may_be_cold(self, key: str) -> bool:
+        return self._known is not None and key in self._known
 
     def _touch_or_fail(self, key: str) -> None:
         if key not in self.young and self._touch(key) is None:

@@ -8,6 +8,7 @@ import hashlib
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from heapq import merge
+from itertools import chain
 from operator import attrgetter
 from typing import Any, Final, NamedTuple
 
@@ -39,7 +40,7 @@ _WRITTEN: Final = 160
 _PUT: Final = "INSERT OR REPLACE INTO cold VALUES "
 _TAKE: Final = "DELETE FROM cold WHERE owner = ? AND shelf = ? AND key IN "
 _GET: Final = "SELECT day, row, sha256 FROM cold WHERE owner = ? AND key = ? AND shelf = ?"
-_LACKS: Final = "SELECT 1 FROM cold WHERE owner = ? AND key = ? LIMIT 1"
+_KEYS: Final = "SELECT DISTINCT key FROM cold WHERE owner = ? AND key > ? ORDER BY key LIMIT ?"
 #: Between a day and itself: beside the condition of the index, SQLite takes `day = ?` for every day from 0 on.
 _FILED: Final = "SELECT key FROM cold WHERE shelf = ?1 AND day BETWEEN ?2 AND ?2 AND day >= 0"
 _FORGET: Final = "DELETE FROM cold WHERE shelf = ?1 AND day BETWEEN ?2 AND ?2 AND day >= 0"
@@ -139,12 +140,23 @@ class Tables:
             raise self._failure(error) from error
         return None if found is None else _checked(number.shelf, key, *found)
 
-    def lacks(self, owner: str, key: str) -> bool:
-        try:
-            number = self._first(owner)
-            return number is None or self._db.execute(_LACKS, (number, key)).fetchone() is None
-        except ERRORS as error:
-            raise self._failure(error) from error
+    def keys(self, owner: str) -> Iterator[str]:
+        last = ""
+        while True:
+            try:
+                number = self._first(owner)
+                if number is None:
+                    return
+                found = self._db.execute(_KEYS, (number, last, _READ)).fetchall()
+            except ERRORS as error:
+                raise self._failure(error) from error
+            for (key,) in found:
+                if type(key) is not str:
+                    raise LogDamaged("a key outside memory has been altered")
+                yield key
+            if len(found) < _READ:
+                return
+            (last,) = found[-1]
 
     def filed(self, owner: str, shelf: str, day: int) -> list[str]:
         try:
@@ -209,8 +221,8 @@ class _Owners:
     def get(self, shelf: str, key: str) -> Cold | None:
         return self._tables.get(self._owner, shelf, key)
 
-    def lacks(self, key: str) -> bool:
-        return self._tables.lacks(self._owner, key)
+    def keys(self) -> Iterator[str]:
+        return self._tables.keys(self._owner)
 
     def filed(self, shelf: str, day: int) -> list[str]:
         return self._tables.filed(self._owner, shelf, day)
@@ -260,10 +272,10 @@ class Incoming:
                 return None
         return found
 
-    def lacks(self, key: str) -> bool:
+    def keys(self) -> Iterator[str]:
         shelves = self._shelves
         behind = self._behind()
-        return behind.lacks(key) and not any(key in one.rows for one in shelves.values())
+        return chain(behind.keys(), *(one.rows for one in shelves.values()))
 
     def filed(self, shelf: str, day: int) -> list[str]:
         coming = self._shelves.get(shelf)
@@ -308,8 +320,8 @@ class MemoryCupboard:
     def get(self, shelf: str, key: str) -> Cold | None:
         return self._shelves.get(shelf, {}).get(key)
 
-    def lacks(self, key: str) -> bool:
-        return not any(key in kept for kept in self._shelves.values())
+    def keys(self) -> Iterator[str]:
+        return chain.from_iterable(self._shelves.values())
 
     def filed(self, shelf: str, day: int) -> list[str]:
         return [cold.key for cold in self._shelves.get(shelf, {}).values() if cold.day == day]

@@ -31,7 +31,7 @@ from events.partitions import (
     TickStepped,
 )
 from streams.features.pieces import learn, put_together, take_apart
-from streams.features.shelf import Cupboard, Found, Shelf, row_decoder, shelves_in
+from streams.features.shelf import Cupboard, Found, Known, Shelf, row_decoder, shelves_in
 from streams.handovers import HandoverFunction
 from streams.hosts.snapshots import EngineSnapshot, packed, unpacked
 from streams.hosts.ticks import TickInfo, ticks_of
@@ -484,11 +484,10 @@ class Engine:
 
     # -- snapshots ---------------------------------------------------------------------------------
 
-    def attach(self, cupboard: Cupboard) -> None:
-        """Say where the cold rows lie. Before the first event, or behind :meth:`restore`."""
-        absent: dict[str, bool] = {}
+    def attach(self, cupboard: Cupboard, known: Known) -> None:
+        """Say where the cold rows lie, and which keys they have. Before the first event, or behind :meth:`restore`."""
         for name, shelf, kind in self.shelves():
-            shelf.attach(name, cupboard, kind, absent)
+            shelf.attach(name, cupboard, kind, known)
 
     def shelves(self) -> Iterator[Found]:
         """Everything that may spill."""

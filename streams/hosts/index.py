@@ -29,6 +29,7 @@ from streams.features.shelf import Cupboard, Shelf
 from streams.hosts.admission import Keys, Refusal, admit, refuse
 from streams.hosts.engine import Engine, Fact, Output, Sent
 from streams.hosts.log import Append, Log, Stored, TopicPartition, records_of
+from streams.hosts.sieve import Sieve
 from streams.hosts.snapshots import FORMAT, Distance, IndexSnapshot, Spilled, seal, unseal
 from streams.topology import BROADCAST, DEAD_LETTERS, ENGINES, EngineSpec
 
@@ -268,8 +269,9 @@ class Index:
 
     def attach(self, cupboard: Cupboard) -> None:
         """Say where cold rows lie and go, before the first of them does; :meth:`begin` has it from its log."""
+        known = Sieve(cupboard.keys())
         for engine in self.engines.values():
-            engine.attach(cupboard)
+            engine.attach(cupboard, known)
 
     def begin(
         self, log: Log, beside: IndexSnapshot | None = None, size: int = 0, *, snapshots: bool = True

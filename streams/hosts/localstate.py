@@ -234,9 +234,8 @@ class LocalState:
         with self._reading:
             return self._incoming.get(shelf, key)
 
-    def lacks(self, key: str) -> bool:
-        with self._reading:
-            return self._incoming.lacks(key)
+    def keys(self) -> Iterator[str]:
+        return self._incoming.keys()
 
     def filed(self, shelf: str, day: int) -> list[str]:
         with self._reading:

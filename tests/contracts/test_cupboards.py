@@ -80,13 +80,18 @@ def test_days_go_then_rows_go_then_rows_come(harness: Harness, what: list[Moves]
     assert found(harness, BOB) == [ONE, TWO, THREE]
 
 
-def test_what_lies_nowhere_is_known_not_to(harness: Harness) -> None:
-    """On no shelf of its owner: whoever is told so need not ask for each of them."""
+def test_it_tells_its_keys(harness: Harness) -> None:
+    """Those of its owner, whatever shelf they are on: whoever has them asks for no other."""
     cupboard = harness.log.cupboard(ALICE)
-    assert [cupboard.lacks(key) for key in ("a", "ü/c", "unknown")] == [False, False, True]
-    for owner in (ALICE, BOB):
-        harness.log.commit(owner, (), {}, b"state", moves(taken=("a",)))
-    assert [cupboard.lacks(key) for key in ("a", "ü/c")] == [True, False]
+    assert set(cupboard.keys()) == {"a", "b", "ü/c"}
+    harness.log.commit(ALICE, (), {}, b"state", moves(taken=("a",)))
+    harness.reopen()
+    assert set(harness.log.cupboard(ALICE).keys()) == {"b", "ü/c"}
+    assert set(harness.log.cupboard(BOB).keys()) == {"a", "b", "ü/c"}
+    assert set(harness.log.cupboard("index/2").keys()) == set()
+    many = [Cold(f"key {number:04d}", UNFILED, b"row") for number in range(2_500)]
+    harness.log.commit(ALICE, (), {}, b"state", moves(*many, anew=True))
+    assert sorted(set(harness.log.cupboard(ALICE).keys())) == [one.key for one in many]
 
 
 def test_a_shelf_that_began_anew_can_begin_again(harness: Harness) -> None:

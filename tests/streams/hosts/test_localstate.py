@@ -43,7 +43,11 @@ class Worker:
         self.local = LocalState(folder, OWNER)
         self._log = log
         self.shelf: Shelf[int] = Shelf()
-        self.shelf.attach("numbers", self.local, int)
+        self.attach()
+
+    def attach(self) -> None:
+        """Have the cold rows of what lies there; an index does it anew where something was found."""
+        self.shelf.attach("numbers", self.local, int, set(self.local.keys()))
 
     def keep(self, end: int = 3) -> bool:
         """Keep a snapshot at an offset."""
@@ -317,6 +321,7 @@ def test_what_was_kept_is_found_where_nothing_can_be_written(tmp_path: Path, log
     again = Worker(tmp_path, log)
     assert again.local.fitting(log, 0) is not None
     assert len(list(again.local.rows("numbers"))) == 1_000
+    again.attach()
     again.shelf.cold = 1_000
     assert again.shelf["key 007"] == 7
     assert not again.keep()
