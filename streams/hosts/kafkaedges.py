@@ -269,7 +269,10 @@ class KafkaEdge:
 
 
 async def host(edges: Sequence[KafkaEdge], stop: asyncio.Event) -> None:
-    """Open edges and let them work side by side until ``stop`` is set. What ends one of them ends all."""
+    """Open edges and let them work side by side until ``stop`` is set. What ends one of them ends all.
+
+    Raises the error that ended the first of them. A defect in any of them is raised as it comes, in a group.
+    """
 
     async def one(edge: KafkaEdge) -> None:
         try:
@@ -282,5 +285,8 @@ async def host(edges: Sequence[KafkaEdge], stop: asyncio.Event) -> None:
         async with asyncio.TaskGroup() as group:
             for edge in edges:
                 group.create_task(one(edge), name=edge.name)
-    except* TallystickError as errors:
+    except ExceptionGroup as errors:
+        # Not ``except*``, which makes a group of whatever is raised in it: a caller could not tell what it is.
+        if any(not isinstance(error, TallystickError) for error in errors.exceptions):
+            raise
         raise errors.exceptions[0] from None
