@@ -6,12 +6,14 @@ import msgspec
 import pytest
 
 from events.identity import card_id, looks_like_pan
+from infra.kafka.broker import Status
 from tests.bench import page
-from tests.bench.peers import decisions, work
+from tests.bench.peers import compare, decisions, work
 from tests.bench.peers.compare import HALF, NAMES, OURS, agreement, summary
 from tests.bench.peers.decisions import DAY, HOUR, MINUTE, Terms
 from tests.bench.peers.driver import Timed
 from tests.bench.peers.recovery import time_line
+from tests.bench.peers.systems import Tuning
 from tests.bench.peers.work import Outcome
 
 NOON: Final = 20_000 * DAY
@@ -105,6 +107,50 @@ def test_no_key_makes_a_card_number() -> None:
     )
     assert looks_like_pan("webshop-0021722-6535-12")
     assert not any(looks_like_pan(work._key(body)) for body in bodies)
+
+
+class Writing:
+    """A driver that writes down what it is given, and a system that has nothing to start."""
+
+    name = "written down"
+    first_payments = 3
+    tuning = Tuning("defaults", "there is nothing to set")
+    repeated = 0
+
+    def __init__(self, *_: Any) -> None:
+        self.given: list[int] = []
+
+    def __enter__(self) -> None:
+        """Nothing to start."""
+
+    def __exit__(self, *_: object) -> None:
+        """Nothing to end."""
+
+    def warm_up(self, bodies: list[int]) -> None:
+        self.given += bodies
+
+    def burst(self, bodies: list[int]) -> Timed:
+        self.given += bodies
+        return Timed(len(bodies), 1.0, [1.0], [1.0], {compare.DECIDING: 1.0}, 1.0)
+
+    def paced(self, bodies: list[int], _: float) -> Timed:
+        return self.burst(bodies)
+
+    def collect(self) -> set[Outcome]:
+        return set()
+
+    def close(self) -> None:
+        """Nothing to let go of."""
+
+
+def test_the_phases_leave_no_payment_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where they meet depends on a system's speed: what was left out there would count in some histories alone."""
+    driver = Writing()
+    monkeypatch.setattr(compare, "Driver", lambda *_: driver)
+    broker = Status("localhost:1", ready=True, ours=True)
+    compare.run(driver, broker, range(60_000), 2.0)  # type: ignore[arg-type]
+    assert len(driver.given) > compare.PROBE + 3 * compare.LEAST
+    assert driver.given == list(range(len(driver.given)))
 
 
 def test_another_outcome_is_seen() -> None:

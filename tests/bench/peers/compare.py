@@ -12,6 +12,7 @@ import json
 import os
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -118,7 +119,7 @@ def run(system: System, broker: Status, bodies: Sequence[Any], seconds: float) -
             left = iter(bodies)
 
             def some(count: int) -> list[Any]:
-                return [body for body, _ in zip(left, range(count), strict=False)]
+                return list(islice(left, count))
 
             driver.warm_up(some(system.first_payments))
             probed = driver.burst(some(PROBE))
