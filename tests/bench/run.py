@@ -409,7 +409,9 @@ _MEANINGS = {
     "memory_growth": f"largest process with {LARGE:,} over that",
     "memory_along_mb": f"all processes together, at ten moments of {LARGE:,} payments, MiB",
     "long_payments": "of the long run that was kept last (tests.bench.long), which is a run of its own",
-    "long_cost_flatness": "in it, processors for an event in the last tenth over the second",
+    "long_cost_flatness": "in it, processors for an event in the last tenth over the second, each over what a fixed "
+    "piece of work took meanwhile",
+    "long_cost_flatness_as_timed": "the same in microseconds, for better or worse as the machine was",
     "long_memory_growth": "in it, the most memory of the second half over the most of the first",
     "log_bytes_per_payment": "size of the log",
     "store_bytes_per_payment": "size of the store",

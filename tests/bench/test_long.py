@@ -9,9 +9,10 @@ from tests.bench import page
 from tests.bench.figures import processor_seconds, seconds_of_all
 from tests.bench.long import Long, Sample, tenths
 
-#: An event costs 100 us on the wall and 150 of processors, twice as much behind the middle; memory follows the log.
+#: An event costs 100 us on the wall and 150 of processors, twice as much behind the middle, where the machine is a
+#: third slower; memory follows the log.
 LOOKS = [
-    Sample(wall, wall * 1.5, 100 + events / 10_000, 50.0, events)
+    Sample(wall, wall * 1.5, 100 + events / 10_000, 50.0, events, 3_000.0 if events <= 500_000 else 4_000.0)
     for events in range(0, 1_000_001, 10_000)
     for wall in [(events + max(0, events - 500_000)) / 10_000]
 ]
@@ -23,6 +24,16 @@ def test_a_tenth_tells_of_its_own_events() -> None:
     assert [(100.0, 150.0)] * 5 + [(200.0, 300.0)] * 5 == [(one.wall_us, one.processor_us) for one in found]
     assert [110.0, 120.0, 200.0] == [found[place].deciding_mib for place in (0, 1, -1)]
     assert {50.0} == {one.others_mib for one in found}
+    assert [3_000.0] * 5 + [4_000.0] * 5 == [one.yardstick_us for one in found]
+
+
+def test_the_most_memory_of_a_tenth_counts() -> None:
+    """Whether or not somebody looks just when much is held, as while a snapshot is taken, must not be chance."""
+    high = LOOKS[33]._replace(deciding_mib=500.0, others_mib=20.0)
+    found = tenths([*LOOKS[:33], high, *LOOKS[34:]])
+    assert [(130.0, 50.0), (500.0, 20.0), (150.0, 50.0)] == [
+        (one.deciding_mib, one.others_mib) for one in found[2:5]
+    ]
 
 
 def test_too_few_looks_tell_nothing() -> None:
@@ -34,11 +45,12 @@ def test_too_few_looks_tell_nothing() -> None:
 def test_the_page_tells_what_was_measured() -> None:
     """Growth and flatness are those of the tenths."""
     long = Long("2026-01-01", "c" * 40, "2 x it", 1_000_000, 1_000, 20_000_000, 500.0, tenths(LOOKS))
-    assert (2.0, 250 / 200) == (long.flatness, long.growth)
+    assert (1.5, 2.0, 250 / 200) == (round(long.flatness, 9), long.flatness_as_timed, long.growth)
     told = "\n".join(page.long_run(long))
-    assert "costs 2.00 of what it costs in the second one" in told
+    assert "costs 1.50 of what it costs in the second one" in told
+    assert "; 2.00 as timed" in told
     assert "second half is 1.25 of the most" in told
-    assert "\n| 10 | 200.0 | 300.0 | 200 | 50 |" in told
+    assert "\n| 10 | 200.0 | 300.0 | 4,000 | 200 | 50 |" in told
 
 
 #: Lets a process of its own take half a second of a core, tells when that has ended, and waits.
