@@ -144,17 +144,6 @@ def timed(call: Callable[[], object]) -> float:
     return took()
 
 
-def yardstick() -> float:
-    """Microseconds of a core for a piece of plain Python that is always the same: how fast the machine is just now.
-
-    A machine of which others have a share is a third slower in one minute than in the next, and so is whatever it runs.
-    """
-    started = time.thread_time()
-    kept = {f"key-{number}": (number, str(number * 7919)) for number in range(10_000)}
-    assert sum(len(text) for number, text in kept.values() if number & 1) > 0
-    return (time.thread_time() - started) * 1e6
-
-
 def percentile(values: list[float], percent: int) -> float:
     """Nearest rank, one decimal."""
     ordered = sorted(values)

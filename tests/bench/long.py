@@ -11,7 +11,7 @@ import subprocess
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from statistics import mean
+from statistics import fmean
 from typing import Any, Final, NamedTuple
 
 import click
@@ -26,10 +26,11 @@ from tests.bench.figures import (
     resident,
     seconds_of_all,
     while_running,
-    yardstick,
 )
 
 KEPT: Final = Path(__file__).parent / "measured" / "long.json"
+#: How many runs stay.
+RUNS: Final = 2
 TENTHS: Final = 10
 #: So many looks at least, or a tenth may have none of its own.
 SAMPLES: Final = 30
@@ -38,30 +39,23 @@ SAMPLE_SECONDS: Final = 5.0
 
 class Sample(NamedTuple):
     """A look at the job: seconds since its start, processor seconds of all its processes, MiB of the process that
-    decides and of the others, events in the log, and what the yardstick takes just then."""
+    decides and of the others, and events in the log."""
 
     seconds: float
     processor: float
     deciding_mib: float
     others_mib: float
     events: int
-    yardstick_us: float
 
 
 class Tenth(msgspec.Struct, frozen=True):
     """A tenth of the log's final length: microseconds for an event, on the wall and of processors; MiB when most were
-    taken in it; the mean of what the yardstick took."""
+    taken in it."""
 
     wall_us: float
     processor_us: float
     deciding_mib: float
     others_mib: float
-    yardstick_us: float
-
-    @property
-    def cost(self) -> float:
-        """What an event takes of processors, in yardsticks."""
-        return self.processor_us / self.yardstick_us
 
 
 class Long(msgspec.Struct, frozen=True):
@@ -78,15 +72,7 @@ class Long(msgspec.Struct, frozen=True):
 
     @property
     def flatness(self) -> float:
-        """What an event costs in the last tenth over the second: the first one has the start in it.
-
-        In yardsticks, for the half hour between the two is long enough for a machine to become another.
-        """
-        return self.tenths[-1].cost / self.tenths[1].cost
-
-    @property
-    def flatness_as_timed(self) -> float:
-        """The same in microseconds of processors."""
+        """What an event costs in the last tenth over the second: the first one has the start in it."""
         return self.tenths[-1].processor_us / self.tenths[1].processor_us
 
     @property
@@ -99,21 +85,27 @@ def _most(tenths: Sequence[Tenth]) -> float:
     return max(one.deciding_mib + one.others_mib for one in tenths)
 
 
-def kept() -> Long | None:
-    """What was measured last, if anything."""
-    return msgspec.json.decode(KEPT.read_bytes(), type=Long) if KEPT.exists() else None
+def kept() -> list[Long]:
+    """The last runs, the newest first: what one says of half an hour is, for a tenth, the machine's."""
+    return msgspec.json.decode(KEPT.read_bytes(), type=list[Long]) if KEPT.exists() else []
+
+
+def keep(found: Long) -> None:
+    """Put a run before the others; the oldest goes."""
+    KEPT.parent.mkdir(exist_ok=True)
+    runs = [found, *kept()][:RUNS]
+    KEPT.write_bytes(msgspec.json.format(msgspec.json.encode(runs), indent=1) + b"\n")
 
 
 def figures() -> dict[str, float]:
-    """What stands in ``bench.json`` of it."""
-    found = kept()
-    if found is None:
+    """What stands in ``bench.json`` of it: means of the runs that are kept."""
+    runs = kept()
+    if not runs:
         return {}
     return {
-        "long_payments": found.payments,
-        "long_cost_flatness": round(found.flatness, 3),
-        "long_cost_flatness_as_timed": round(found.flatness_as_timed, 3),
-        "long_memory_growth": round(found.growth, 3),
+        "long_payments": runs[0].payments,
+        "long_cost_flatness": round(fmean(run.flatness for run in runs), 3),
+        "long_memory_growth": round(fmean(run.growth for run in runs), 3),
     }
 
 
@@ -128,7 +120,6 @@ def samples(process: "subprocess.Popen[str]", log: Path) -> Iterator[Sample]:
             (resident(process.pid) - others) / 1024,
             others / 1024,
             length(log),
-            yardstick(),
         )
 
 
@@ -149,7 +140,6 @@ def tenths(looks: Sequence[Sample]) -> list[Tenth]:
                 round((at.processor - before.processor) / events * 1e6, 1),
                 round(most.deciding_mib, 1),
                 round(most.others_mib, 1),
-                round(mean(look.yardstick_us for look in within), 1),
             )
         )
         before = at
@@ -204,12 +194,8 @@ def main(payments: int, days: int, seed: int, folder: Path | None) -> None:
         said["payments_per_second"],
         said["tenths"],
     )
-    KEPT.parent.mkdir(exist_ok=True)
-    KEPT.write_bytes(msgspec.json.format(msgspec.json.encode(found), indent=1) + b"\n")
-    click.echo(
-        f"cost of an event, last tenth over second: {found.flatness:.3f} in yardsticks, "
-        f"{found.flatness_as_timed:.3f} as timed; memory: {found.growth:.3f}"
-    )
+    keep(found)
+    click.echo(f"cost of an event, last tenth over second: {found.flatness:.3f}; memory: {found.growth:.3f}")
 
 
 if __name__ == "__main__":
