@@ -48,11 +48,12 @@ def test_whatever_happens_when_the_books_are_right(seed: int, partitions: int) -
         "PaymentDeclined",
         "PayoutPaid",
         "NetworkSettlementReceived",
-        "RefundCleared",
         "SchemeInvoicePaid",
     }
-    # Which of them depends on whether the void or the capture's tick came first.
+    # Which of them depends on whether the void or the capture's tick came first, and the refund or its capture: of the
+    # third input's 56 refunds two to six go out, or once in a while none.
     assert kinds.keys() & {"CaptureVoided", "PaymentVoided"}
+    assert kinds.keys() & {"RefundCleared", "RefundRejected"}
 
 
 @PARTITIONS
