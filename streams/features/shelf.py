@@ -118,6 +118,8 @@ class Shelf(msgspec.Struct, Generic[V], dict=True):
         self._cupboard: Cupboard = NOTHING
         self._decoder: msgspec.msgpack.Decoder[V] | None = None
         self._known: Known | None = None
+        # The key under which nothing was found last: who asks for a row that is not there puts one there next.
+        self._absent: str | None = None
 
     def attach(self, name: str, cupboard: Cupboard, kind: Any, known: Known) -> None:
         """Say where the cold rows lie, and the type of a row. The host's, before the first event.
@@ -128,6 +130,7 @@ class Shelf(msgspec.Struct, Generic[V], dict=True):
         self._cupboard = cupboard
         self._decoder = row_decoder(kind)
         self._known = known
+        self._absent = None
 
     @property
     def attached(self) -> bool:
@@ -144,9 +147,9 @@ class Shelf(msgspec.Struct, Generic[V], dict=True):
     def peek(self, key: str) -> V | None:
         """A row as it is, without touching it: for whoever looks on, and changes nothing."""
         row = self.young.get(key) or self.old.get(key)
-        if row is None and self.cold and key not in self.taken:
-            found = self._cupboard.get(self._name, key)
-            return None if found is None or found.day in self.forgotten else self._decoded(found)
+        if row is None:
+            found = self._found_cold(key)
+            return None if found is None else self._decoded(found)
         return row
 
     def __getitem__(self, key: str) -> V:
@@ -162,8 +165,9 @@ class Shelf(msgspec.Struct, Generic[V], dict=True):
 
     def __setitem__(self, key: str, row: V) -> None:
         """Put a row in the place of the one that is there, if any; it stays filed where that one was."""
-        if key not in self.young:
+        if key not in self.young and key != self._absent:
             self._touch(key)
+        self._absent = None
         self.young[key] = row
 
     def __delitem__(self, key: str) -> None:
@@ -241,10 +245,9 @@ class Shelf(msgspec.Struct, Generic[V], dict=True):
         """Make an old or a cold row young; None where there is none."""
         row = self.old.pop(key, None)
         if row is None:
-            if not self.cold or key in self.taken or not self._may_be_cold(key):
-                return None
-            found = self._cupboard.get(self._name, key)
-            if found is None or found.day in self.forgotten:
+            found = self._found_cold(key)
+            if found is None:
+                self._absent = key
                 return None
             row = self._decoded(found)
             self.taken[key] = True
@@ -254,8 +257,11 @@ class Shelf(msgspec.Struct, Generic[V], dict=True):
         self.young[key] = row
         return row
 
-    def _may_be_cold(self, key: str) -> bool:
-        return self._known is not None and key in self._known
+    def _found_cold(self, key: str) -> Cold | None:
+        if not self.cold or key in self.taken or self._known is None or key not in self._known:
+            return None
+        found = self._cupboard.get(self._name, key)
+        return None if found is None or found.day in self.forgotten else found
 
     def _touch_or_fail(self, key: str) -> None:
         if key not in self.young and self._touch(key) is None:

@@ -234,6 +234,22 @@ def test_a_new_key_is_looked_for_nowhere() -> None:
     assert cupboard.asked[2:] == ["rows: cold", "part.counts: cold"]
 
 
+def test_whoever_finds_nothing_and_puts_something_there_has_looked_once() -> None:
+    """Also where the key lies on another shelf; and what was put there is found again when it has left memory."""
+    cupboard = Asked()
+    state = attached(State(), cupboard)
+    state.rows["other"], state.part.counts["key"] = Row(1), 1
+    for _ in range(2):
+        cupboard.apply(moves_of([found.shelf.spill() for found in shelves_in(state)]))
+    assert state.rows.get("key") is None
+    state.rows["key"] = Row(2)
+    assert cupboard.asked == ["rows: key"]
+    for _ in range(2):
+        cupboard.apply(moves_of([found.shelf.spill() for found in shelves_in(state)]))
+    state.rows["key"] = Row(3)
+    assert (state.rows.cold, dict(state.rows.items())) == (1, {"key": Row(3), "other": Row(1)})
+
+
 @pytest.mark.parametrize("act", [Shelf.get, Shelf.__contains__, Shelf.pop])
 def test_nothing_is_looked_up_where_nothing_is_cold(act: Callable[[Shelf[int], str], object]) -> None:
     """A state without a host, as in a processor's tests, has no cupboard and needs none."""
