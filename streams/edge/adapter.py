@@ -17,6 +17,7 @@ generation of the group, so one that was frozen, and lost its partitions meanwhi
 
 import asyncio
 import logging
+from collections import defaultdict
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -49,7 +50,7 @@ from streams.hosts.cluster import CHAIN, Cluster, headers
 from streams.hosts.edges import Outgoing
 from streams.hosts.following import Follower, asking, decoded, group_positions, header_of, opened
 from streams.hosts.log import TopicPartition
-from streams.hosts.transactions import Reach, never
+from streams.hosts.transactions import BATCH_BYTES, Reach, filled, never
 
 LOGGER: Final = logging.getLogger("tallystick.adapter")
 
@@ -162,7 +163,9 @@ class AdapterProcess:
 
     async def _connect(self) -> None:
         options = self._cluster.options()
-        self._producer = AIOKafkaProducer(enable_idempotence=True, acks="all", **options)
+        self._producer = AIOKafkaProducer(
+            enable_idempotence=True, acks="all", max_batch_size=BATCH_BYTES, **options
+        )
         # Says whose partitions are whose, and reads nothing: what the group believes must not move a reader.
         self._member = AIOKafkaConsumer(
             group_id=self._group,
@@ -405,20 +408,20 @@ class AdapterProcess:
             self.fail(error)
 
     async def _publish(self, calls: Sequence[Call]) -> None:
+        saying: defaultdict[TopicPartition, list[tuple[bytes, list[tuple[str, bytes]]]]] = defaultdict(list)
+        for call in calls:
+            own = headers(call.recorded.meta.recorded_at)
+            for answer in call.answers:
+                saying[(answer.topic, answer.partition)].append((encode_message(answer.message), own))
         async with asking(self._cluster, _PRODUCE_SECONDS):
             futures = [
-                await self._producer.send(
-                    self._cluster.topic(answer.topic),
-                    encode_message(answer.message),
-                    partition=answer.partition,
-                    headers=headers(call.recorded.meta.recorded_at),
-                )
-                for call in calls
-                for answer in call.answers
+                await self._producer.send_batch(batch, self._cluster.topic(topic), partition=partition)
+                for (topic, partition), records in saying.items()
+                for batch, _ in filled(self._producer, records)
             ]
             for future in futures:
                 await future
-        self.published += len(futures)
+        self.published += sum(map(len, saying.values()))
 
 
 def _is_authorization(record: Any) -> bool:

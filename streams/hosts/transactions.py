@@ -8,7 +8,7 @@ certainly happen is not tried again: whoever holds the producer leaves the proce
 import asyncio
 import logging
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from aiokafka import AIOKafkaProducer
@@ -47,7 +47,7 @@ tolerate()
 remember()
 
 #: A batch and what comes around it stay below the topics' 1 MiB.
-_BATCH_BYTES: Final = 900_000
+BATCH_BYTES: Final = 900_000
 
 #: Told which point of a commit has been reached: for whoever wants to be killed there.
 Reach = Callable[[str], None]
@@ -62,6 +62,26 @@ class Fenced(Unavailable):
 
 def never(_: str) -> None:
     """Reach nothing."""
+
+
+def filled(
+    producer: Any, records: Iterable[tuple[bytes, list[tuple[str, bytes]]]]
+) -> Iterator[tuple[Any, int]]:
+    """Values and their headers as full batches, in order, each with how many are in it.
+
+    A producer's own ``send`` makes a future of every record, and looks for its batch each time.
+    """
+    batch, count = producer.create_batch(), 0
+    for value, own_headers in records:
+        # The stamp is the broker's whatever is given here; giving one saves asking the clock.
+        if batch.append(timestamp=0, key=None, value=value, headers=own_headers) is None:
+            batch.close()
+            yield batch, count
+            batch, count = producer.create_batch(), 0
+            batch.append(timestamp=0, key=None, value=value, headers=own_headers)
+        count += 1
+    batch.close()
+    yield batch, count
 
 
 class Transactions:
@@ -92,7 +112,7 @@ class Transactions:
         self._producer = AIOKafkaProducer(
             transactional_id=self._id,
             transaction_timeout_ms=int(TRANSACTION_SECONDS * 1_000),
-            max_batch_size=_BATCH_BYTES,
+            max_batch_size=BATCH_BYTES,
             acks="all",
             **self._cluster.options(),
         )
@@ -198,20 +218,7 @@ class Transactions:
             own = headers(at, chain)
             by_place[place].append((value, [*own, *annotations[number]] if annotations else own))
         for place, records in by_place.items():
-            yield from ((place, *batch) for batch in self._full(records))
-
-    def _full(self, records: Sequence[tuple[bytes, list[tuple[str, bytes]]]]) -> Iterable[tuple[Any, int]]:
-        batch, count = self._producer.create_batch(), 0
-        for value, own_headers in records:
-            # The stamp is the broker's whatever is given here; giving one saves asking the clock.
-            if batch.append(timestamp=0, key=None, value=value, headers=own_headers) is None:
-                batch.close()
-                yield batch, count
-                batch, count = self._producer.create_batch(), 0
-                batch.append(timestamp=0, key=None, value=value, headers=own_headers)
-            count += 1
-        batch.close()
-        yield batch, count
+            yield from ((place, *batch) for batch in filled(self._producer, records))
 
     async def close(self) -> None:
         """Let the name go. What is open is aborted."""
