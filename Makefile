@@ -93,7 +93,7 @@ wheel: .venv/run.stamp ## build dist/tallystick-*.whl
 # address of an index or a download gets into the files, so they are good behind any mirror.
 LOCK := $(BIN)/uv pip compile --quiet --universal --generate-hashes --custom-compile-command "make lock"
 .PHONY: fast
-fast: .venv/test.stamp ## build the wheel for this machine, with the codec compiled (a C compiler, minutes)
+fast: .venv/test.stamp ## build the wheel for this machine, with its core compiled (a C compiler, minutes)
 	HATCH_BUILD_HOOK_ENABLE_CUSTOM=true $(BIN)/python -m hatchling build --target wheel
 
 .PHONY: lock

@@ -164,12 +164,18 @@ def _refuse_to_write(value: object, error: Exception) -> NoReturn:
 
 
 def _refuse_to_read(data: bytes, error: Exception) -> NoReturn:
-    name = type_of(data).__name__
+    refused = WireError(f"{type_of(data).__name__} {_why_unreadable(error)}")
+    # What `from None` says, which the compiler leaves out: the error that is being handled has the value in it.
+    refused.__suppress_context__ = True
+    raise refused
+
+
+def _why_unreadable(error: Exception) -> str:
     if isinstance(error, IndexError):
-        raise WireError(f"{name} ends too early") from None
+        return "ends too early"
     if isinstance(error, KeyError):
-        raise WireError(f"{name} holds a value or a branch that its schema does not know") from None
-    raise WireError(f"{name} holds a text that is not UTF-8") from None
+        return "holds a value or a branch that its schema does not know"
+    return "holds a text that is not UTF-8"
 
 
 def _refuse_length(data: bytes, end: int) -> NoReturn:

@@ -54,8 +54,8 @@ LINE: Final = "line to the networks"
 PROJECTING: Final = "projector"
 COUNTERPARTIES: Final = "bank and clearing house"
 
-#: Settings of ours: whether the codec is compiled, and whether anybody works beside worker and line to the networks.
-CODEC: Final = "codec"
+#: Settings of ours: whether the core is compiled, and whether anybody works beside worker and line to the networks.
+CORE: Final = "core"
 BESIDE: Final = "beside"
 
 _OUTCOMES: Final = (PaymentAuthorized, PaymentDeclined, AuthorizationOutcomeUnknown)
@@ -176,8 +176,8 @@ class Tallystick:
         return {"PYTHONSAFEPATH": "1", "PYTHONPATH": str(self._packages())}
 
     def _packages(self) -> Path:
-        """What our processes import: the tree, or a copy with the compiled codec where it is asked for."""
-        return compiled_tree() if CODEC in self.tuning.settings else ROOT
+        """What our processes import: the tree, or a copy with the compiled core where it is asked for."""
+        return compiled_tree() if CORE in self.tuning.settings else ROOT
 
     def __exit__(self, *_: object) -> None:
         self._running.close()
@@ -232,11 +232,11 @@ class Tallystick:
 
 @cache
 def compiled_tree() -> Path:
-    """A folder with our packages, the codec compiled: made once, in minutes."""
+    """A folder with our packages, the core compiled: made once, in minutes."""
     folder = ROOT / "build" / "bench"
     shutil.rmtree(folder, ignore_errors=True)
     compiled(ROOT, folder)
-    for package in ("streams", "projections", "infra"):
+    for package in ("projections", "infra"):
         shutil.copytree(ROOT / package, folder / package, ignore=shutil.ignore_patterns("__pycache__"))
     return folder
 

@@ -5,16 +5,16 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
-from tests.bench.peers.systems import BESIDE, CODEC, Tuning
+from tests.bench.peers.systems import BESIDE, CORE, Tuning
 
 #: Where a C compiler is.
-_COMPILED: Final = MappingProxyType({CODEC: "compiled"} if shutil.which("cc") else {})
+_COMPILED: Final = MappingProxyType({CORE: "compiled"} if shutil.which("cc") else {})
 
 OURS: Final = (
     Tuning("one worker", "as operators start it"),
     Tuning("two workers", "a partition each", processes=2),
     *(
-        [Tuning("two workers, compiled codec", "as `make fast` builds it", _COMPILED, processes=2)]
+        [Tuning("two workers, compiled core", "as `make fast` builds it", _COMPILED, processes=2)]
         if _COMPILED
         else []
     ),
