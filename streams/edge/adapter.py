@@ -50,7 +50,7 @@ from streams.hosts.cluster import CHAIN, Cluster, headers
 from streams.hosts.edges import Outgoing
 from streams.hosts.following import Follower, asking, decoded, group_positions, header_of, opened
 from streams.hosts.log import TopicPartition
-from streams.hosts.transactions import BATCH_BYTES, Reach, filled, never
+from streams.hosts.transactions import BATCH_BYTES, Outbound, Reach, filled, never
 
 LOGGER: Final = logging.getLogger("tallystick.adapter")
 
@@ -408,7 +408,7 @@ class AdapterProcess:
             self.fail(error)
 
     async def _publish(self, calls: Sequence[Call]) -> None:
-        saying: defaultdict[TopicPartition, list[tuple[bytes, list[tuple[str, bytes]]]]] = defaultdict(list)
+        saying: defaultdict[TopicPartition, list[Outbound]] = defaultdict(list)
         for call in calls:
             own = headers(call.recorded.meta.recorded_at)
             for answer in call.answers:
@@ -417,7 +417,7 @@ class AdapterProcess:
             futures = [
                 await self._producer.send_batch(batch, self._cluster.topic(topic), partition=partition)
                 for (topic, partition), records in saying.items()
-                for batch, _ in filled(self._producer, records)
+                for batch in filled(self._producer, records)
             ]
             for future in futures:
                 await future

@@ -55,6 +55,9 @@ Reach = Callable[[str], None]
 #: A record's own headers, beside the ones every record has.
 Annotated = Sequence[tuple[str, bytes]]
 
+#: What a record is to a producer: its value and all of its headers.
+Outbound = tuple[bytes, list[tuple[str, bytes]]]
+
 
 class Fenced(Unavailable):
     """Another process has taken over what this one was doing; what it left open has been undone."""
@@ -64,24 +67,21 @@ def never(_: str) -> None:
     """Reach nothing."""
 
 
-def filled(
-    producer: Any, records: Iterable[tuple[bytes, list[tuple[str, bytes]]]]
-) -> Iterator[tuple[Any, int]]:
-    """Values and their headers as full batches, in order, each with how many are in it.
+def filled(producer: Any, records: Iterable[Outbound]) -> Iterator[Any]:
+    """Records as full batches of a producer, in order.
 
     A producer's own ``send`` makes a future of every record, and looks for its batch each time.
     """
-    batch, count = producer.create_batch(), 0
+    batch = producer.create_batch()
     for value, own_headers in records:
         # The stamp is the broker's whatever is given here; giving one saves asking the clock.
         if batch.append(timestamp=0, key=None, value=value, headers=own_headers) is None:
             batch.close()
-            yield batch, count
-            batch, count = producer.create_batch(), 0
+            yield batch
+            batch = producer.create_batch()
             batch.append(timestamp=0, key=None, value=value, headers=own_headers)
-        count += 1
     batch.close()
-    yield batch, count
+    yield batch
 
 
 class Transactions:
@@ -180,10 +180,10 @@ class Transactions:
         sent = [
             (
                 place,
-                count,
+                batch.record_count(),
                 await producer.send_batch(batch, self._cluster.topic(place[0]), partition=place[1]),
             )
-            for place, batch, count in self._batches(appends, annotations, chains)
+            for place, batch in self._batches(appends, annotations, chains)
         ]
         ends: dict[TopicPartition, int] = {}
         for place, count, future in sent:
@@ -207,9 +207,9 @@ class Transactions:
         appends: Sequence[Append],
         annotations: Sequence[Annotated],
         chains: dict[TopicPartition, bytes],
-    ) -> Iterable[tuple[TopicPartition, Any, int]]:
+    ) -> Iterator[tuple[TopicPartition, Any]]:
         """The appends as full batches, in order within each partition; moves the chains on."""
-        by_place: defaultdict[TopicPartition, list[tuple[bytes, list[tuple[str, bytes]]]]] = defaultdict(list)
+        by_place: defaultdict[TopicPartition, list[Outbound]] = defaultdict(list)
         for number, (topic, partition, at, value) in enumerate(appends):
             place = (topic, partition)
             chain = None
@@ -218,7 +218,7 @@ class Transactions:
             own = headers(at, chain)
             by_place[place].append((value, [*own, *annotations[number]] if annotations else own))
         for place, records in by_place.items():
-            yield from ((place, *batch) for batch in filled(self._producer, records))
+            yield from ((place, batch) for batch in filled(self._producer, records))
 
     async def close(self) -> None:
         """Let the name go. What is open is aborted."""

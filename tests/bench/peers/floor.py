@@ -43,7 +43,6 @@ SAMPLE: Final = 4_000
 #: More than any machine gets through in a second.
 MOST_PER_SECOND: Final = 30_000
 _REQUESTED: Final = headers_of((PaymentRequested,))
-_BATCH_BYTES: Final = 900_000
 _CHAIN: Final = bytes(32)
 
 
@@ -140,7 +139,7 @@ class _Loop:
         self._producer = AIOKafkaProducer(
             bootstrap_servers=bootstrap,
             transactional_id=f"{prefix}.{partition}",
-            max_batch_size=_BATCH_BYTES,
+            max_batch_size=transactions.BATCH_BYTES,
             acks="all",
         )
 
@@ -174,28 +173,20 @@ class _Loop:
         return taken
 
     async def _commit(self, count: int, position: int) -> None:
-        by_topic: dict[str, list[tuple[bytes, list[tuple[str, bytes]]]]] = {}
+        by_topic: dict[str, list[transactions.Outbound]] = {}
         at = time.time_ns() // 1_000
         for _ in range(count):
             record = next(self._written)
             chain = _CHAIN if isinstance(record.content, Recorded) else None
             by_topic.setdefault(record.topic, []).append((record.encode(), headers(at, chain)))
         await self._producer.begin_transaction()
-        sent = []
-        for topic, records in by_topic.items():
-            batch = self._producer.create_batch()
-            for value, own in records:
-                if batch.append(timestamp=0, key=None, value=value, headers=own) is None:
-                    sent.append(await self._send(topic, batch))
-                    batch = self._producer.create_batch()
-                    batch.append(timestamp=0, key=None, value=value, headers=own)
-            sent.append(await self._send(topic, batch))
+        sent = [
+            await self._producer.send_batch(batch, f"{self._prefix}.{topic}", partition=self._partition)
+            for topic, records in by_topic.items()
+            for batch in transactions.filled(self._producer, records)
+        ]
         for future in sent:
             await future
         place = KafkaPartition(f"{self._prefix}.in", self._partition)
         await self._producer.send_offsets_to_transaction({place: position}, f"{self._prefix}.floor")
         await self._producer.commit_transaction()
-
-    async def _send(self, topic: str, batch: Any) -> Any:
-        batch.close()
-        return await self._producer.send_batch(batch, f"{self._prefix}.{topic}", partition=self._partition)
