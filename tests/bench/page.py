@@ -178,10 +178,6 @@ def _events(figures: Mapping[str, Any]) -> Iterator[Aim]:
     )
 
 
-#: What a worker takes when it takes most.
-_TWICE: Final = "what is hot lies in memory a second time while a snapshot of it is written"
-
-
 def _flatness(figures: Mapping[str, Any]) -> Iterator[Aim]:
     runs = long.kept()
     if not runs:
@@ -195,7 +191,12 @@ def _flatness(figures: Mapping[str, Any]) -> Iterator[Aim]:
         "between the two moments compared lies half an hour, in which a machine of which others have a share becomes "
         "another",
     )
-    yield Aim("and takes no more memory", _each(memory), max(memory) <= FLAT, _TWICE)
+    yield Aim(
+        "and takes no more memory",
+        _each(memory),
+        max(memory) <= FLAT,
+        "what is hot lies in memory a second time while a snapshot of it is written",
+    )
 
 
 def _each(figures: Iterable[float]) -> str:

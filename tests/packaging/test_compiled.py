@@ -44,8 +44,8 @@ pytestmark = pytest.mark.skipif(
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What `make fast` builds, with its C not optimized unless somebody asks for it.
 
-    What mypyc has made of it is tested all the same, with the assertions of the C in it; an optimizing compiler
-    takes three minutes longer.
+    What mypyc has made of it is tested all the same, with the assertions of the C in it; an optimizing compiler takes
+    two minutes longer.
     """
     level = os.environ.get("MYPYC_OPT_LEVEL", "0")
     return built(

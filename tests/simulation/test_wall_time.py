@@ -51,9 +51,10 @@ def test_whatever_happens_when_the_books_are_right(seed: int, partitions: int) -
         "SchemeInvoicePaid",
     }
     # Which of them depends on whether the void or the capture's tick came first, and the refund or its capture: of the
-    # third input's 56 refunds a handful go out, or once in a while none.
+    # third input's 56 refunds a handful go out, or once in a while none; of the second's never fewer than seven did.
     assert kinds.keys() & {"CaptureVoided", "PaymentVoided"}
     assert kinds.keys() & {"RefundCleared", "RefundRejected"}
+    assert "RefundCleared" in kinds or seed != 2
 
 
 @PARTITIONS

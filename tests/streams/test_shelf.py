@@ -43,6 +43,12 @@ def attached(state: State, cupboard: Cupboard) -> State:
     return state
 
 
+def leave_memory(state: State, cupboard: MemoryCupboard) -> None:
+    """Every row, for two spills take what nobody touches between them."""
+    for _ in range(2):
+        cupboard.apply(moves_of([found.shelf.spill() for found in shelves_in(state)]))
+
+
 class ShelfAndDict(RuleBasedStateMachine):
     """One history, told to a shelf that spills whenever it wants to, and to a dict.
 
@@ -218,14 +224,12 @@ def test_a_new_key_is_looked_for_nowhere() -> None:
     cupboard = Asked()
     state = attached(State(), cupboard)
     state.rows["cold"], state.part.counts["cold"] = Row(1), 1
-    for _ in range(2):
-        cupboard.apply(moves_of([found.shelf.spill() for found in shelves_in(state)]))
+    leave_memory(state, cupboard)
     assert cupboard.asked == []
     state.rows["new"], state.part.counts["new"] = Row(2), 2
     assert ("newer" in state.part.counts, "newer" in state.rows) == (False, False)
     assert cupboard.asked == []
-    for _ in range(2):
-        cupboard.apply(moves_of([found.shelf.spill() for found in shelves_in(state)]))
+    leave_memory(state, cupboard)
     assert (state.rows["new"], state.part.counts["new"]) == (Row(2), 2)
     assert cupboard.asked == ["rows: new", "part.counts: new"]
     again = attached(msgspec.msgpack.decode(msgspec.msgpack.encode(state), type=State), cupboard)
@@ -239,13 +243,11 @@ def test_whoever_finds_nothing_and_puts_something_there_has_looked_once() -> Non
     cupboard = Asked()
     state = attached(State(), cupboard)
     state.rows["other"], state.part.counts["key"] = Row(1), 1
-    for _ in range(2):
-        cupboard.apply(moves_of([found.shelf.spill() for found in shelves_in(state)]))
+    leave_memory(state, cupboard)
     assert state.rows.get("key") is None
     state.rows["key"] = Row(2)
     assert cupboard.asked == ["rows: key"]
-    for _ in range(2):
-        cupboard.apply(moves_of([found.shelf.spill() for found in shelves_in(state)]))
+    leave_memory(state, cupboard)
     state.rows["key"] = Row(3)
     assert (state.rows.cold, dict(state.rows.items())) == (1, {"key": Row(3), "other": Row(1)})
 
