@@ -46,8 +46,9 @@ _GATHER_SECONDS: Final = 0.5
 _AGAIN_SECONDS: Final = 0.05
 
 #: How long it waits for a store that somebody else has: the projector of a killed job lets go when it has written what
-#: it has taken, within a second; but it gives way to everybody, so on a crowded machine a second takes its time.
-_STORE_SECONDS: Final = 60.0
+#: it has taken, within a second; but it gives way to everybody, so on a crowded machine a second takes its time (more
+#: than a minute where four others wanted two cores).
+_STORE_SECONDS: Final = 120.0
 
 #: The variable that tells the projector its store.
 _STORE: Final = "TALLYSTICK_STORE"

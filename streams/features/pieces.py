@@ -3,6 +3,8 @@
 Encoding holds the interpreter until it is done, in whatever thread: of a million cards for seconds, in which the
 heartbeats of a worker wait, and its group takes its indexes away. So what is large of a state, its dicts, is encoded so
 many entries at a time, and everything else beside them; between two pieces others go on.
+
+What a spill has left on shelves may be encoded later than the rest, while the state itself goes on (:class:`Later`).
 """
 
 from collections.abc import Iterator
@@ -12,7 +14,7 @@ from typing import Any, Final, NamedTuple, TypeVar, get_args, get_origin
 
 import msgspec
 
-from streams.features.shelf import Shelf, row_decoder, types_of
+from streams.features.shelf import Shelf, Staying, row_decoder, types_of
 
 #: Entries of a dict that are encoded at once: some milliseconds.
 PIECE: Final = 10_000
@@ -28,6 +30,19 @@ class Apart(msgspec.Struct, frozen=True):
     pieces: dict[str, list[bytes]]
 
 
+class Later(NamedTuple):
+    """Rows whose pieces are still to be made, and where these belong."""
+
+    pieces: list[bytes]
+    rows: Staying[Any]
+
+    def make(self) -> Iterator[None]:
+        """One piece after the other."""
+        for piece in self.rows.pieces(PIECE):
+            self.pieces.append(piece)
+            yield
+
+
 class _Part(NamedTuple):
     """What lies in a state: a field by its name, a dict in a list by its place; and its type."""
 
@@ -36,10 +51,13 @@ class _Part(NamedTuple):
     kind: Any
 
 
-def take_apart(state: msgspec.Struct, kind: Any = None) -> Apart:
-    """A state in pieces; ``kind`` is its type where it is a Shelf. Nobody may change the state meanwhile."""
+def take_apart(state: msgspec.Struct, kind: Any = None, later: list[Later] | None = None) -> Apart:
+    """A state in pieces; ``kind`` is its type where it is a Shelf. Nobody may change the state meanwhile.
+
+    Given ``later``, right behind a spill, this is told what is still to be made, and may be used behind that alone.
+    """
     pieces: dict[str, list[bytes]] = {}
-    return Apart(_ENCODE(_without(state, kind, "", pieces)), pieces)
+    return Apart(_ENCODE(_without(state, kind, "", pieces, later)), pieces)
 
 
 def put_together(apart: Apart, decoder: "msgspec.msgpack.Decoder[S]", kind: Any = None) -> S:
@@ -78,16 +96,22 @@ def dicts_in(value: Any, kind: Any = None, path: str = "") -> Iterator[Dict]:
         yield from dicts_in(part.value, part.kind, f"{path}.{part.name}")
 
 
-def _without(value: Any, kind: Any, path: str, pieces: dict[str, list[bytes]]) -> Any:
+def _without(
+    value: Any, kind: Any, path: str, pieces: dict[str, list[bytes]], later: list[Later] | None
+) -> Any:
     """A value without its large dicts, which are put into ``pieces``; the value itself where it has none."""
     if _is_dict(value, kind) and len(value) > PIECE:
         pieces[path] = list(_pieces(value))
         return {}
-    changed = {}
+    changed: dict[str, Any] = {}
+    if later is not None and isinstance(value, Shelf) and value.old:
+        changed["old"] = {}
+        later.append(Later(pieces.setdefault(f"{path}.old", []), value.stay()))
     for part in _parts(value, kind):
-        kept = _without(part.value, part.kind, f"{path}.{part.name}", pieces)
-        if kept is not part.value:
-            changed[part.name] = kept
+        if part.name not in changed:
+            kept = _without(part.value, part.kind, f"{path}.{part.name}", pieces, later)
+            if kept is not part.value:
+                changed[part.name] = kept
     if not changed:
         return value
     if isinstance(value, list):

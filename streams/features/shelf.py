@@ -14,6 +14,7 @@ be forgotten at once.
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 from heapq import merge
+from itertools import islice
 from operator import itemgetter
 from typing import Any, Final, Generic, NamedTuple, Protocol, TypeVar, get_args, get_type_hints
 
@@ -120,6 +121,8 @@ class Shelf(msgspec.Struct, Generic[V], dict=True):
         self._known: Known | None = None
         # The key under which nothing was found last: who asks for a row that is not there puts one there next.
         self._absent: str | None = None
+        # What a snapshot holds of `old`, while it is still to be encoded.
+        self._staying: Staying[V] | None = None
 
     def attach(self, name: str, cupboard: Cupboard, kind: Any, known: Known) -> None:
         """Say where the cold rows lie, and the type of a row. The host's, before the first event.
@@ -227,9 +230,14 @@ class Shelf(msgspec.Struct, Generic[V], dict=True):
 
     # -- spilling ----------------------------------------------------------------------------------
 
-    def spill(self) -> "Leaving[V]":
-        """Let go of every row that was not touched since the last spill. Between two events, with a snapshot."""
+    @property
+    def known(self) -> Known:
+        """The keys that may lie in the cupboard of an attached shelf."""
         assert self._known is not None, "what goes has to come back"
+        return self._known
+
+    def let_go(self) -> "Leaving[V]":
+        """A shelf's part of a :func:`spill`."""
         rows, filed = self.old, self.filed
         days = {key: filed[key] for key in rows if key in filed}
         if days:
@@ -238,13 +246,21 @@ class Shelf(msgspec.Struct, Generic[V], dict=True):
         self.young, self.old = {}, self.young
         self.taken, self.forgotten = {}, []
         self.cold += len(rows)
-        self._known.update(rows)
         return leaving
+
+    def stay(self) -> "Staying[V]":
+        """What a spill has left in memory, as it is, for a snapshot that is encoded later. Right behind it."""
+        assert not self.young, "young rows are changed by whoever has them"
+        self._staying = Staying(self.old)
+        return self._staying
 
     def _touch(self, key: str) -> V | None:
         """Make an old or a cold row young; None where there is none."""
         row = self.old.pop(key, None)
-        if row is None:
+        if row is not None:
+            if self._staying is not None:
+                self._staying.keep(key, row)
+        else:
             found = self._found_cold(key)
             if found is None:
                 self._absent = key
@@ -284,6 +300,28 @@ class Shelf(msgspec.Struct, Generic[V], dict=True):
     def _decoded(self, found: Cold) -> V:
         assert self._decoder is not None, "a shelf with cold rows is attached"
         return self._decoder.decode(found.row)
+
+
+class Staying(Generic[V]):
+    """What one spill has left in memory, as it was, for the snapshot: encoded later, so many rows at a time.
+
+    Whoever touches a row before its turn has come encodes it first.
+    """
+
+    def __init__(self, rows: dict[str, V]) -> None:
+        self._rows: dict[str, V | msgspec.Raw] = dict(rows)
+
+    def keep(self, key: str, row: V) -> None:
+        """A row is about to change."""
+        if key in self._rows:
+            self._rows[key] = msgspec.Raw(_ENCODE(row))
+
+    def pieces(self, size: int) -> Iterator[bytes]:
+        """All of it, as msgpack of dicts of so many rows. Once; between two pieces rows may be touched."""
+        rows = iter(self._rows.items())
+        while piece := dict(islice(rows, size)):
+            yield _ENCODE(piece)
+        self._rows = {}
 
 
 class Leaving(Generic[V]):
@@ -346,6 +384,16 @@ class Leaving(Generic[V]):
             rows | later.rows,
             days | later.days,
         )
+
+
+def spill(shelves: Sequence[Shelf[Any]]) -> list[Leaving[Any]]:
+    """Let go of every row that was not touched since the last spill. Between two events, with a snapshot.
+
+    All shelves of a cupboard together: most of what leaves them lies under the same keys, which become known once.
+    """
+    leaving = [shelf.let_go() for shelf in shelves]
+    shelves[0].known.update(set().union(*(one.rows for one in leaving)))
+    return leaving
 
 
 def moves_of(leaving: Sequence[Leaving[Any]]) -> Iterator[Moves]:

@@ -30,7 +30,7 @@ from events.partitions import (
     TickPassed,
     TickStepped,
 )
-from streams.features.pieces import learn, put_together, take_apart
+from streams.features.pieces import Later, learn, put_together, take_apart
 from streams.features.shelf import Cupboard, Found, Known, Shelf, row_decoder, shelves_in
 from streams.handovers import HandoverFunction
 from streams.hosts.snapshots import EngineSnapshot, packed, unpacked
@@ -496,11 +496,14 @@ class Engine:
             for found in shelves_in(self.states[part.place]):
                 yield found._replace(path=f"{self.spec.name}/{part.processor.NAME}/{found.path}")
 
-    def snapshot(self) -> EngineSnapshot:
-        """Everything that :meth:`restore` needs beside the cold rows, between two inputs."""
+    def snapshot(self, later: list[Later] | None = None) -> EngineSnapshot:
+        """Everything that :meth:`restore` needs beside the cold rows, between two inputs; nothing of it changes.
+
+        Given ``later``, right behind a spill, this is told what of it is still to be encoded.
+        """
         return EngineSnapshot(
-            take_apart(self.sequences, _SEQUENCES),
-            self.ticks.marks,
+            take_apart(self.sequences, _SEQUENCES, later),
+            dict(self.ticks.marks),
             {tick: (info.at, info.reference_version) for tick, info in self.ticks.known.items()},
             self.ticks.tick,
             self.now,
@@ -511,7 +514,7 @@ class Engine:
             self.references_read,
             self.versions,
             self.cause,
-            [take_apart(state) for state in self.states],
+            [take_apart(state, later=later) for state in self.states],
         )
 
     def restore(self, snapshot: EngineSnapshot) -> None:

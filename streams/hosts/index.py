@@ -25,7 +25,8 @@ from events.partitions import (
     MarkersTaken,
 )
 from events.wire import decode_event, encode_event, encode_message
-from streams.features.shelf import Cupboard, Shelf
+from streams.features.pieces import Later
+from streams.features.shelf import Cupboard, Shelf, spill
 from streams.hosts.admission import Keys, Refusal, admit, refuse
 from streams.hosts.engine import Engine, Fact, Output, Sent
 from streams.hosts.log import Append, Log, Stored, TopicPartition, records_of
@@ -491,7 +492,7 @@ class Index:
         """The index as of the last commit, sealed."""
         return seal(self._snapshot())
 
-    def _snapshot(self) -> IndexSnapshot:
+    def _snapshot(self, later: list[Later] | None = None) -> IndexSnapshot:
         return IndexSnapshot(
             FORMAT,
             BEHAVIOUR,
@@ -499,14 +500,15 @@ class Index:
             dict(self.log_ends),
             {topic: position for (topic, _), position in self.positions.items()},
             dict(self.broadcast),
-            {name: engine.snapshot() for name, engine in self.engines.items()},
+            {name: engine.snapshot(later) for name, engine in self.engines.items()},
         )
 
     def spill(self) -> Spilled:
         """A snapshot as of the last commit, behind which lies outside memory what nobody has touched for long."""
         shelves = [found.shelf for engine in self.engines.values() for found in engine.shelves()]
-        leaving = [shelf.spill() for shelf in shelves]
-        return Spilled(self._snapshot(), leaving, sum(shelf.cold for shelf in shelves))
+        leaving = spill(shelves)
+        later: list[Later] = []
+        return Spilled(self._snapshot(later), leaving, sum(shelf.cold for shelf in shelves), later)
 
     def payment(self, payment_id: str) -> dict[str, object] | None:
         """The state of a payment, processor by processor, without touching it; None where nobody knows it."""

@@ -130,8 +130,11 @@ class KafkaIndex:
             for spec in ENGINES
             for topic in spec.inputs
         }
-        # A snapshot that is being written.
-        self._keeping: asyncio.Task[bool] | None = None
+        # A snapshot that is being encoded between two turns, how many events the logs held by it, and one that is
+        # being written.
+        self._spilled: Spilled | None = None
+        self._spilled_at = 0
+        self._keeping: asyncio.Task[None] | None = None
         # Between the memory of an index and what is on its way out of it nobody looks for a payment.
         self._spilling = Lock()
         # How many events the logs hold.
@@ -163,6 +166,7 @@ class KafkaIndex:
     async def _restore(self) -> None:
         """The only way to a state: from the log, behind a fence."""
         await self._kept()
+        self._spilled = None
         await self._transactions.close()
         await self._transactions.fence(written_by(self.number, self._run.partitions), self._group)
         # Nobody else writes here: when nothing is open, what is read is all that there is.
@@ -351,24 +355,31 @@ class KafkaIndex:
     # -- snapshots ---------------------------------------------------------------------------------
 
     async def _keep_snapshot(self) -> None:
-        events = self._log_events
-        if not self._distance.is_passed(events):
-            return
-        # Two at once would be more than memory was meant to hold, and would come in any order.
-        await self._kept()
-        # Nobody touches the index meanwhile. The group's heartbeats go on.
-        spilled = await asyncio.to_thread(self._spill)
-        self._distance.begin(events, spilled.size)
-        # While it is written the index goes on.
-        writing = asyncio.to_thread(self._local.write, gently=True)
-        self._keeping = asyncio.create_task(writing, name=f"keeping {self.name}")
+        """Begin with a snapshot where it is time, or make one more piece of the one that was begun with."""
+        if self._spilled is None:
+            if self._distance.is_passed(self._log_events):
+                # Two at once would be more than memory was meant to hold, and would come in any order.
+                await self._kept()
+                # Nobody touches the index meanwhile. The group's heartbeats go on.
+                self._spilled = await asyncio.to_thread(self._spill)
+        elif not self._spilled.go_on():
+            spilled, self._spilled = self._spilled, None
+            # While it is written the index goes on.
+            writing = asyncio.to_thread(self._write, spilled)
+            self._keeping = asyncio.create_task(writing, name=f"keeping {self.name}")
 
     def _spill(self) -> Spilled:
+        events = self._spilled_at = self._log_events
+        self._distance.begin(events, 0)
         chains = {name: self._transactions.chains[(name, self.number)] for name in LOGS}
         with self._spilling:
             spilled = self.index.spill()
-            self._local.hold(spilled, self.index.log_ends, chains, self._log_events)
+            self._local.hold(spilled, self.index.log_ends, chains, events)
         return spilled
+
+    def _write(self, spilled: Spilled) -> None:
+        self._distance.begin(self._spilled_at, spilled.size)
+        self._local.write(gently=True)
 
     async def _kept(self) -> None:
         """Wait until the snapshot that is on its way has been written. Raises what has come of it."""

@@ -5,7 +5,8 @@ positions it was taken at, and one that does not fit is discarded and the log fo
 """
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from functools import cached_property
 from typing import Any, Final
 
 import msgspec
@@ -13,7 +14,7 @@ import msgspec
 from events.envelope import Recorded, Versions
 from events.errors import LogDamaged
 from events.wire import decode_event, encode_event
-from streams.features.pieces import Apart
+from streams.features.pieces import Apart, Later
 from streams.features.shelf import Leaving, Moves, moves_of
 from streams.processor import Work
 
@@ -93,17 +94,31 @@ class IndexSnapshot(msgspec.Struct, frozen=True):
 class Spilled:
     """A snapshot and what has left memory with it, for one transaction.
 
-    Made quickly, while an index waits; the snapshot is bytes from the beginning, for an index that goes on changes
-    whatever else it could be made of. What takes longer, sealing the one and encoding the other, is done when it is
-    asked for, by whoever asks.
+    Made quickly, while an index waits. What takes longer is done when it is asked for, by whoever asks: encoding what
+    has left memory, and encoding what has not (:meth:`go_on`, :attr:`body`), between the turns of an index that has
+    gone on.
     """
 
-    def __init__(self, snapshot: IndexSnapshot, leaving: list[Leaving[Any]], cold: int) -> None:
+    def __init__(
+        self, snapshot: IndexSnapshot, leaving: list[Leaving[Any]], cold: int, later: Iterable[Later] = ()
+    ) -> None:
+        """``snapshot``: of what an index will change nothing may be in it, but in what is encoded ``later``."""
         self.leaving = leaving
         #: How many rows lie in the owner's cupboard behind the transaction.
         self.cold = cold
-        #: The snapshot.
-        self.body = msgspec.msgpack.encode(snapshot)
+        self._snapshot = snapshot
+        self._making = (True for one in later for _ in one.make())
+
+    def go_on(self) -> bool:
+        """Encode the next some thousand rows; False where none are left. Between two events of the index."""
+        return next(self._making, False)
+
+    @cached_property
+    def body(self) -> bytes:
+        """The snapshot. Between two events of the index, where :meth:`go_on` has not come to its end."""
+        while self.go_on():
+            pass
+        return msgspec.msgpack.encode(self._snapshot)
 
     @property
     def size(self) -> int:

@@ -1,6 +1,7 @@
 """A shelf is a dict, whatever is hot or cold, spilled, on its way or restored."""
 
 from collections.abc import Callable
+from itertools import islice
 
 import msgspec
 import pytest
@@ -8,7 +9,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from streams.features.shelf import Cold, Cupboard, Shelf, moves_of, shelves_in
+from streams.features.shelf import Cold, Cupboard, Shelf, moves_of, shelves_in, spill
 from streams.hosts.cupboards import Incoming, MemoryCupboard
 
 KEYS = st.sampled_from([f"key {number}" for number in range(12)])
@@ -46,7 +47,7 @@ def attached(state: State, cupboard: Cupboard) -> State:
 def leave_memory(state: State, cupboard: MemoryCupboard) -> None:
     """Every row, for two spills take what nobody touches between them."""
     for _ in range(2):
-        cupboard.apply(moves_of([found.shelf.spill() for found in shelves_in(state)]))
+        cupboard.apply(moves_of(spill([found.shelf for found in shelves_in(state)])))
 
 
 class ShelfAndDict(RuleBasedStateMachine):
@@ -78,7 +79,7 @@ class ShelfAndDict(RuleBasedStateMachine):
         assert len(list(self.cupboard.rows("rows"))) == 1
 
     def _let_go(self, state: State) -> None:
-        self.cupboard.add([found.shelf.spill() for found in shelves_in(state)])
+        self.cupboard.add(spill([found.shelf for found in shelves_in(state)]))
 
     def _row(self) -> Row:
         self.next += 1
@@ -184,7 +185,7 @@ def test_a_row_that_nobody_touches_is_gone_from_memory_behind_two_spills() -> No
     state.rows["left"], state.rows["seen"] = Row(1), Row(2)
     for _ in range(2):
         assert state.rows["seen"].number == 2
-        cupboard.apply(moves_of([state.rows.spill()]))
+        cupboard.apply(moves_of(spill([state.rows])))
     assert (list(state.rows.young), list(state.rows.old)) == ([], ["seen"])
     assert [cold.key for cold in cupboard.rows("rows")] == ["left"]
     assert len(msgspec.msgpack.encode(state.rows)) < 100
@@ -197,7 +198,7 @@ def test_what_was_kept_is_the_state_at_its_spill() -> None:
     for key in ("changed", "removed", "forgotten"):
         state.rows.put(key, Row(1), 20_000 + (key == "forgotten"))
     for _ in range(2):
-        cupboard.apply(moves_of([state.rows.spill()]))
+        cupboard.apply(moves_of(spill([state.rows])))
     snapshot = msgspec.msgpack.encode(state)
     state.rows["changed"].number = 7
     del state.rows["removed"]
@@ -217,6 +218,28 @@ class Asked(MemoryCupboard):
     def get(self, shelf: str, key: str) -> Cold | None:
         self.asked.append(f"{shelf}: {key}")
         return super().get(shelf, key)
+
+
+@pytest.mark.parametrize("pieces", range(4))
+def test_what_has_stayed_is_encoded_as_it_was_at_the_spill(pieces: int) -> None:
+    """However much of it was encoded before rows were changed, removed, forgotten and put anew."""
+    state = attached(State(), MemoryCupboard())
+    for number in range(6):
+        state.rows.put(f"key {number}", Row(number), 20_000 + (number == 5))
+    spill([state.rows])
+    before = msgspec.msgpack.encode(state.rows.old)
+    making = state.rows.stay().pieces(2)
+    made = list(islice(making, pieces))
+    for number in range(3):
+        state.rows[f"key {number}"].marks.append(7)
+    state.rows["key 1"].marks.append(8)
+    del state.rows["key 3"]
+    state.rows["key 4"] = Row(9)
+    state.rows.forget(20_001)
+    rows: dict[str, Row] = {}
+    for piece in (*made, *making):
+        rows.update(msgspec.msgpack.decode(piece, type=dict[str, Row]))
+    assert msgspec.msgpack.encode(rows) == before
 
 
 def test_a_new_key_is_looked_for_nowhere() -> None:

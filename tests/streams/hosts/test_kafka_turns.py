@@ -3,6 +3,7 @@
 import asyncio
 import time
 from concurrent.futures import ThreadPoolExecutor, wait
+from itertools import count
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,14 +13,18 @@ from aiokafka import TopicPartition
 from events.identity import payment_id
 from events.partitions import ClockKind, ClockStruck
 from events.wire import decode_event
+from streams.features import pieces
 from streams.hosts.clocks import SECOND, WallClock
 from streams.hosts.cluster import Cluster
-from streams.hosts.index import Run
+from streams.hosts.index import Index, Run
 from streams.hosts.kafka import KafkaIndex
+from streams.hosts.localstate import LocalState
 from streams.hosts.log import Append
-from streams.hosts.snapshots import Spilled
+from streams.hosts.snapshots import SNAPSHOT_EVENTS, Spilled
+from streams.hosts.standby import Warm
 from streams.topology import LOGS
 from tests.streams.hosts.test_index import CARDS, KEYS, RUN, filled, work
+from tests.streams.hosts.test_standby import Beside
 
 MEBIBYTE = 1 << 20
 PLACE = TopicPartition("house.payments.requests", 0)
@@ -114,6 +119,39 @@ def test_a_payment_is_found_while_it_leaves_memory(tmp_path: Path, monkeypatch: 
     assert index.engines["payments"].sequences.cold > 0
     assert [known] * 3 == [answer.result() for answer in answers]
     hosted._local.close()
+
+
+def test_a_snapshot_is_encoded_between_turns_and_then_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No turn waits for more than a piece of it, and whoever comes after begins with it."""
+    monkeypatch.setattr(pieces, "PIECE", 1)
+    log = Beside.of(filled())
+    hosted = KafkaIndex(Cluster("localhost:1"), 0, RUN, KEYS, tmp_path, clock=None)
+    hosted.index = index = work(log)
+    index.attach(hosted._local)
+    hosted._transactions.chains = {
+        (name, 0): log.read(name, 0, end - 1, 1)[0].chain for name, end in index.log_ends.items()
+    }
+
+    async def turns() -> int:
+        for number in count():
+            await hosted._keep_snapshot()
+            if hosted._spilled is None:
+                await hosted._kept()
+                return number
+        raise AssertionError
+
+    assert asyncio.run(turns()) == 0
+    hosted._log_events = SNAPSHOT_EVENTS
+    assert asyncio.run(turns()) > 10
+    assert asyncio.run(turns()) == 0
+    hosted._local.close()
+    again = Warm(Index(0, RUN, KEYS))
+    assert again.begin(log, LocalState(tmp_path, index.owner))
+    assert again.kept_events == SNAPSHOT_EVENTS
+    assert again.index.snapshot() == index.snapshot()
+    again.close()
 
 
 def test_the_clock_may_be_set_between_a_strike_and_its_tick(

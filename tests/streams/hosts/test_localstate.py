@@ -12,7 +12,7 @@ import msgspec
 import pytest
 
 from events.errors import LogDamaged, Unavailable
-from streams.features.shelf import Shelf
+from streams.features.shelf import Shelf, spill
 from streams.hosts import localstate
 from streams.hosts.index import BEHAVIOUR
 from streams.hosts.localstate import LetGo, LocalState
@@ -57,9 +57,8 @@ class Worker:
     def hold(self, end: int = 3) -> None:
         """Have a snapshot that is still to be written."""
         snapshot = IndexSnapshot(FORMAT, BEHAVIOUR, 1, {}, {}, {}, {})
-        leaving = self.shelf.spill()
         chains = {"payments": self._log.read("payments", 0, end - 1, 1)[0].chain}
-        spilled = Spilled(snapshot, [leaving], self.shelf.cold)
+        spilled = Spilled(snapshot, spill([self.shelf]), self.shelf.cold)
         self.local.hold(spilled, {"payments": end, "settlement": 0}, chains, end)
 
     def with_cold_rows(self) -> "Worker":

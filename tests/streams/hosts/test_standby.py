@@ -14,6 +14,7 @@ from events.errors import Broken, LogDamaged, ReplayDiffers, Unavailable
 from events.partitions import ClockKind
 from events.requests import Tick
 from events.wire import encode_message
+from streams.features import pieces
 from streams.features.shelf import NOTHING, Cupboard
 from streams.forensics.digests import state_digest
 from streams.hosts import snapshots, standby
@@ -22,6 +23,7 @@ from streams.hosts.index import Index, Run
 from streams.hosts.localstate import LocalState
 from streams.hosts.log import Append, Stored, TopicPartition
 from streams.hosts.memory import MemoryLog
+from streams.hosts.snapshots import Spilled
 from streams.hosts.standby import Following, Standby, Warm
 from streams.hosts.worker import Worker
 from streams.topology import LOGS
@@ -159,6 +161,43 @@ def test_it_is_the_same_when_nearly_all_of_it_is_cold(
     assert life.state == state_digest(again.index.summary())
     assert is_mostly_cold(again.index)
     again.close()
+
+
+def test_a_snapshot_that_is_encoded_bit_by_bit_is_that_of_its_moment(
+    life: Outcome, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The index goes on in between, and what it changes is none of its business."""
+    spill_every(100, monkeypatch)
+    monkeypatch.setattr(pieces, "PIECE", 20)
+    log, run = whole(life)
+    at_once, slowly = (begun(Beside.of(log), run, tmp_path / name) for name in ("at once", "slowly"))
+    kept, steps, parts = 0, 0, 400
+    held: tuple[Spilled, bytes] | None = None
+    for part in range(1, parts + 1):
+        up_to = {name: end * part // parts for name, end in ends_of(log).items()}
+        for warm in (at_once, slowly):
+            follow(warm, log, random.Random(part), up_to)
+        if held is not None:
+            if held[0].go_on():
+                steps += 1
+                continue
+            assert held[0].body == held[1]
+            slowly.local.write()
+            held, kept = None, kept + 1
+        elif slowly.is_worth_keeping:
+            held = hold(slowly), hold(at_once).body
+            at_once.local.write()
+    assert kept > 4
+    assert steps > 10 * kept
+    assert at_once.index.snapshot() == slowly.index.snapshot()
+
+
+def hold(warm: Warm) -> Spilled:
+    """A snapshot, not yet written."""
+    spilled = warm.index.spill()
+    warm.local.hold(spilled, warm.index.log_ends, {}, warm.events)
+    warm._distance.begin(warm.events, 0)
+    return spilled
 
 
 def test_it_restores_a_long_log_with_little_in_memory(
