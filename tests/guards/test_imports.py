@@ -59,7 +59,7 @@ LAYERS: Final = (
     layer("startup", "infra/startup.py"),
     layer("infra", "infra/**", f"{_PRODUCT} startup"),
     # Who audits us reads our bytes with a library of somebody else.
-    layer("auditor", "tests/**/auditor*.py", "auditor"),
+    layer("auditor", "tests/simulation/auditor/**", "auditor"),
     layer("tests", "tests/**", f"{_PRODUCT} generator evolution startup auditor tests"),
     layer("examples", "examples/** docs/**", _PRODUCT),
 )
@@ -147,7 +147,7 @@ TREE: Final = """
     streams/__init__.py streams/processor.py streams/topology.py streams/risk.py streams/routing.py
     streams/features/windows.py streams/hosts/engine.py streams/training/trees.py streams/forensics/replay.py
     streams/edge/iso8583/fields.py projections/ledger.py infra/__init__.py infra/cli.py infra/startup.py
-    tests/builders.py tests/simulation/auditor.py examples/first.py
+    tests/builders.py tests/simulation/auditor/books.py examples/first.py
 """.split()
 
 
@@ -196,7 +196,7 @@ def tree(tmp_path: Path) -> Path:
         ("projections/ledger.py", "from infra import cli", "projections may not import infra/cli.py"),
         ("infra/startup.py", "import events.errors", "startup may not import events/errors.py"),
         ("infra/cli.py", "from tests import builders", "infra may not import tests/builders.py"),
-        ("tests/simulation/auditor.py", "import events", "auditor may not import events/__init__.py"),
+        ("tests/simulation/auditor/books.py", "import events", "auditor may not import events/__init__.py"),
         ("examples/first.py", "import tests.builders", "examples may not import tests/builders.py"),
     ],
 )
@@ -223,7 +223,7 @@ def test_a_planted_import_is_found(tree: Path, file: str, line: str, refused: st
         ("streams/edge/iso8583/fields.py", "from streams.forensics import replay"),
         ("infra/cli.py", "from infra import startup; import projections.ledger"),
         ("tests/builders.py", "import infra.cli, events.generate"),
-        ("tests/simulation/auditor.py", "import fastavro, eventsource"),
+        ("tests/simulation/auditor/books.py", "import fastavro, eventsource"),
     ],
 )
 def test_an_import_that_goes_down_is_allowed(tree: Path, file: str, line: str) -> None:

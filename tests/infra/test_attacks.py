@@ -17,7 +17,8 @@ from streams.edge.reference import Entry, published, starter_limits, starter_rul
 from streams.edge.simulate import simulate, write_day
 from streams.hosts.embedded import EmbeddedLog
 from tests.infra.runs import Place, complaint
-from tests.simulation.auditor import TOPICS, audit
+from tests.simulation.auditor import audit
+from tests.simulation.auditor.logs import TOPICS
 
 PAYMENTS = 2_000
 KINDS = {"card_testing", "stolen_card", "rogue_merchant", "account_takeover"}

@@ -35,7 +35,8 @@ from streams.hosts.admission import Keys
 from streams.hosts.index import Run
 from streams.hosts.memory import Crashed, CrashPoint, MemoryLog
 from streams.intake import CLAIM_DAYS
-from tests.simulation.auditor import TOPICS, Record, audit
+from tests.simulation.auditor import audit
+from tests.simulation.auditor.logs import TOPICS, Record
 from tests.simulation.workload import QUARRELSOME
 from tests.simulation.workload import rows as workload
 

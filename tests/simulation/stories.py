@@ -83,7 +83,8 @@ from streams.hosts.edges import Edge, Outgoing
 from streams.hosts.index import Run, Staged
 from streams.hosts.log import Append
 from streams.hosts.memory import MemoryLog
-from tests.simulation.auditor import TOPICS, Record, audit
+from tests.simulation.auditor import audit
+from tests.simulation.auditor.logs import TOPICS, Record
 from tests.simulation.schedules import KEYS
 
 #: A Monday morning: nothing has begun.

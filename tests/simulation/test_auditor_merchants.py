@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from tests.simulation import auditor
+from tests.simulation.auditor.books import Books
+from tests.simulation.auditor.logs import Event
 
 DAY = 24 * 3_600_000_000
 SEVEN = 7 * 3_600_000_000
@@ -67,11 +68,11 @@ def closed(available: int) -> Step:
 def findings(steps: list[Step]) -> list[str]:
     """What the auditor says of steps on the days of the ticks between them."""
     found: list[str] = []
-    books, day = auditor.Books(), 1
+    books, day = Books(), 1
     for number, (name, body) in enumerate(steps):
         day = body["tick"] if name == "TickPassed" else day
         meta = {"recorded_at": day * DAY + SEVEN}
-        found += books.take(auditor.Event(f"step {number}", "settlement", 0, name, meta, body))
+        found += books.take(Event(f"step {number}", "settlement", 0, name, meta, body))
     return found
 
 

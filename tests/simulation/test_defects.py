@@ -12,7 +12,8 @@ from events.partitions import DeadLetterReason, EventDeadLettered
 from events.wire import decode_event
 from streams import intake, risk
 from streams.hosts.memory import MemoryLog
-from tests.simulation.auditor import LOGS, TOPICS, audit
+from tests.simulation.auditor import audit
+from tests.simulation.auditor.logs import LOGS, TOPICS
 from tests.simulation.schedules import Outcome, Simulation
 
 SEED = 2

@@ -19,8 +19,8 @@ from streams.features import online
 from streams.features.logistic import ONE, probability
 from streams.features.profiles import NAMES
 from streams.forensics.explaining import explain
-from tests.simulation import auditor_learning
-from tests.simulation.auditor import Record, audit
+from tests.simulation.auditor import audit, learning
+from tests.simulation.auditor.logs import Record
 from tests.simulation.stories import Story, Word
 from tests.simulation.test_auditor import Change, body, first, gone, honest, meta, more, twice
 from tests.streams.forensics.test_explaining import Whole
@@ -180,7 +180,7 @@ def test_every_verdict_is_explained_with_the_scorecard_of_its_position(honestly:
 def test_the_logistic_functions_agree() -> None:
     """That of the auditor and ours, to the bit; and both with the one of the library, nearly."""
     for odds in (*range(-17 * ONE, 17 * ONE, 65_521), -(1 << 60), 1 << 60):
-        assert probability(odds) == auditor_learning.probability(odds)
+        assert probability(odds) == learning.probability(odds)
         held = max(-16.0, min(16.0, odds / ONE))
         assert probability(odds) / ONE == pytest.approx(1 / (1 + exp(-held)), abs=4e-5)
 
@@ -215,7 +215,7 @@ class Plain:
 def test_plain_numbers_come_to_the_same(honestly: Story) -> None:
     """Over the whole story, every margin within a thousandth of the one that whole numbers gave."""
     plain, batches = Plain(), iter(_batches(honestly))
-    card = auditor_learning.Card(0, 0, msgspec.to_builtins(learner()))
+    card = learning.Card(0, 0, msgspec.to_builtins(learner()))
     apart, learned = 0.0, 0
     for recorded in _of_partition(honestly, 1):
         match recorded:

@@ -25,7 +25,7 @@ from streams.hosts.actors import Actor, EdgeActor, IndexActor
 from streams.hosts.index import Index, Run
 from streams.hosts.log import Append
 from streams.hosts.memory import Crashed, CrashPoint, MemoryLog
-from tests.simulation.auditor import TOPICS, Record
+from tests.simulation.auditor.logs import TOPICS, Record
 from tests.simulation.schedules import KEYS, harsh, planned
 
 #: What a tick stands for: a minute of business time.

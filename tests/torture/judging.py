@@ -19,7 +19,8 @@ from projections.report import Counts, report
 from streams.forensics.digests import state_digest
 from streams.forensics.replay import verify
 from streams.hosts.index import Run
-from tests.simulation.auditor import audit, records_on_kafka
+from tests.simulation.auditor import audit
+from tests.simulation.auditor.reading import records_on_kafka
 from tests.torture.calm import Asked, Calm
 from tests.torture.watching import Stamped, stamped
 

@@ -1,24 +1,20 @@
-"""The scorecard that learns in the stream, learned a second time from the events alone, for the auditor.
+"""The scorecard that learns in the stream, learned a second time from the events alone.
 
-Like the auditor it imports nothing of ours. Every partition of ``payments`` is followed by itself: which scorecard is
-in force, which batches it has learned, what it must say of each payment. Then the weights that a partition says it has,
-by their hash, and every margin in a verdict must be those that come out here.
+Every partition of ``payments`` is followed by itself: which scorecard is in force, which batches it has learned, what
+it must say of each payment. Then the weights that a partition says it has, by their hash, and every margin in a verdict
+must be those that come out here.
 """
 
 import json
 from bisect import bisect_right
 from collections import Counter, defaultdict
-from collections.abc import Iterator
 from decimal import Context, Decimal
 from functools import cache
 from hashlib import sha256
 from math import isqrt
-from typing import Any
 
-Body = dict[str, Any]
-Findings = Iterator[str]
+from tests.simulation.auditor.logs import DAY, Body, Event, Findings
 
-DAY = 86_400_000_000
 ONE = 1 << 20
 STEP = 1 << 16
 REACH = 16 * ONE
@@ -142,7 +138,7 @@ class Relearning:
         self._gathered: Counter[tuple[str, int]] = Counter()
         self._batches: dict[int, Body] = {}
 
-    def take(self, event: Any) -> Findings:
+    def take(self, event: Event) -> Findings:
         """Follow one event of ``payments`` or ``velocity``."""
         name, body, where = event.name, event.body, event.where
         if event.log == "velocity" and name == "ExamplesGathered":

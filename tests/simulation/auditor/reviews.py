@@ -1,18 +1,16 @@
-"""What people look at, followed a second time from the events alone, for the auditor.
+"""What people look at, followed a second time from the events alone.
 
-Like the auditor it imports nothing of ours. It knows of each review whether it is open and whose it is, and holds every
-decision, every assignment and every refusal of one against that.
+It knows of each review whether it is open and whose it is, and holds every decision, every assignment and every refusal
+of one against that.
 """
 
 import json
-from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-Body = dict[str, Any]
-Findings = Iterator[str]
+from tests.simulation.auditor.logs import DAY, Body, Event, Findings
 
 #: How long the end of a review is known by; microseconds.
-REMEMBERED = 180 * 86_400_000_000
+REMEMBERED = 180 * DAY
 
 
 class Wanted(NamedTuple):
@@ -35,7 +33,7 @@ class Reviews:
         self._approved: set[str] = set()
         self._whose = Whose()
 
-    def take(self, event: Any) -> Findings:
+    def take(self, event: Event) -> Findings:
         """Follow each review."""
         where, name, body = event.where, event.name, event.body
         payment = body.get("payment_id", "")
@@ -55,7 +53,7 @@ class Reviews:
             case _:
                 pass
 
-    def _decided(self, event: Any) -> Findings:
+    def _decided(self, event: Event) -> Findings:
         where, body = event.where, event.body
         payment, decision = body["payment_id"], body["decision"]
         if decision == "refund":
@@ -97,7 +95,7 @@ class Whose:
         self._last: dict[str, int] = {}
         self._versions: dict[str, int] = {}
 
-    def take(self, event: Any) -> Findings:
+    def take(self, event: Event) -> Findings:
         """Hold what was done against what was said."""
         body = event.body
         match event.name:
@@ -123,7 +121,7 @@ class Whose:
             case _:
                 pass
 
-    def _hear(self, event: Any) -> None:
+    def _hear(self, event: Event) -> None:
         said = json.loads(event.body["content"])
         wanted = Wanted(
             event.body["version"],
@@ -135,7 +133,7 @@ class Whose:
         self._said[event.event_id] = wanted
         self._waiting.setdefault((event.partition, wanted.payment), []).append(wanted)
 
-    def _given(self, event: Any, analyst: str, by: str) -> Findings:
+    def _given(self, event: Event, analyst: str, by: str) -> Findings:
         where, body = event.where, event.body
         payment = body["payment_id"]
         whose = self._open.get(payment)
@@ -153,7 +151,7 @@ class Whose:
             yield f"{where}: {payment} goes from {body['taken_from']!r} to {analyst!r} and was with {whose!r}"
         self._open[payment] = analyst
 
-    def _refused(self, event: Any) -> Findings:
+    def _refused(self, event: Event) -> Findings:
         body, payment = event.body, event.body["payment_id"]
         yield from self._answers(event, body["analyst"], body["assigned_by"], None)
         reason, at = self._ended.get(payment, ("not_under_review", 0))
@@ -161,7 +159,7 @@ class Whose:
         if payment in self._open or (body["reason"] != reason and not forgotten):
             yield f"{event.where}: {payment} is given to nobody, {body['reason']}, and that is not so"
 
-    def _answers(self, event: Any, analyst: str, by: str, note: str | None) -> Findings:
+    def _answers(self, event: Event, analyst: str, by: str, note: str | None) -> Findings:
         """An event is what its cause has said, and nothing said later has been done before."""
         said = self._said.get(event.meta["causation_id"])
         payment = event.body["payment_id"]
@@ -175,7 +173,7 @@ class Whose:
         self._last[payment] = said.version
         self._answered.add(said.version)
 
-    def _settle(self, event: Any) -> None:
+    def _settle(self, event: Event) -> None:
         """What was said since the last change, and before what has caused this event, has to be as things are: then it
         is done, for it changes nothing."""
         payment = event.body["payment_id"]
@@ -187,7 +185,7 @@ class Whose:
             if in_force and wanted.analyst == self._open[payment]:
                 self._answered.add(wanted.version)
 
-    def _end(self, event: Any, reason: str) -> None:
+    def _end(self, event: Event, reason: str) -> None:
         payment = event.body["payment_id"]
         if payment in self._open:
             self._settle(event)

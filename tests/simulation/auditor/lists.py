@@ -1,20 +1,16 @@
-"""What is seen too often, and who is refused because of it, found a second time from the events alone, for the auditor.
+"""What is seen too often, and who is refused because of it, found a second time from the events alone.
 
-Like the auditor it imports nothing of ours. Payments and declines are counted again in every partition of ``velocity``
-from what was signalled to it, and every decline has to be signalled where its payment was.
+Payments and declines are counted again in every partition of ``velocity`` from what was signalled to it, and every
+decline has to be signalled where its payment was.
 """
 
 import json
 from collections import defaultdict
-from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-Body = dict[str, Any]
-Findings = Iterator[str]
+from tests.simulation.auditor.logs import DAY, Body, Event, Findings, event_time
 
-#: How far from the transport's stamp a producer's time is believed, and how wide windows are; microseconds.
-BELIEVED = 240_000_000
-DAY = 86_400_000_000
+#: How wide windows are; microseconds.
 WIDTHS = {"10m": 600_000_000, "1h": 3_600_000_000, "24h": DAY, "7d": 7 * DAY, "30d": 30 * DAY}
 NAMES = {
     "card": "card_id",
@@ -51,7 +47,7 @@ class Lists:
         self._ticked_at: dict[int, int] = {}
         self._limits: dict[int, list[Body]] = {}
 
-    def take(self, event: Any) -> Findings:
+    def take(self, event: Event) -> Findings:
         """Count what is signalled, and follow what is listed."""
         body, listed = event.body, self._listed[event.partition]
         match event.name:
@@ -76,7 +72,7 @@ class Lists:
                 if listed.pop((body["item"], body["listed_by"]), None) is None:
                     yield f"{event.where}: {body['item']} is released and was not listed"
             case "PaymentRequested":
-                self._paid.setdefault(body["payment_id"], (_keys(body), _event_time(event.meta)))
+                self._paid.setdefault(body["payment_id"], (_keys(body), event_time(event.meta)))
             case "PaymentDeclined":
                 self._declined.add(body["payment_id"])
             case "DeclineNoted":
@@ -86,14 +82,14 @@ class Lists:
             case _:
                 pass
 
-    def _count(self, event: Any) -> None:
-        body, at = event.body, _event_time(event.meta)
+    def _count(self, event: Event) -> None:
+        body, at = event.body, event_time(event.meta)
         self._told[body["payment_id"]].setdefault(event.partition, at)
         for dimension in body["dimensions"]:
             seen = self._seen[event.partition, f"{dimension}:{body[NAMES[dimension]]}"]
             seen.setdefault(body["payment_id"], Seen(at, body["card_id"], body["amount"]))
 
-    def _signalled(self, event: Any) -> Findings:
+    def _signalled(self, event: Event) -> Findings:
         """A decline is told to a partition that knows the payment, with the payment's time, once."""
         payment = event.body["payment_id"]
         if self._told[payment].get(event.partition) != event.body["paid_at"]:
@@ -102,7 +98,7 @@ class Lists:
             yield f"{event.where}: {payment} is told to be declined a second time"
         self._told_declined[payment].add(event.partition)
 
-    def _note(self, event: Any) -> Findings:
+    def _note(self, event: Event) -> Findings:
         """What was declined is noted once, with the keys that the payment has."""
         payment = event.body["payment_id"]
         if payment not in self._declined or payment in self._noted:
@@ -112,7 +108,7 @@ class Lists:
         if (keys, event.body["paid_at"]) != self._paid.get(payment):
             yield f"{event.where}: {payment} is noted as declined with other keys, or of another time, than its own"
 
-    def _passed(self, event: Any) -> Findings:
+    def _passed(self, event: Event) -> Findings:
         body = event.body
         seen = self._seen[event.partition, body["item"]]
         since = body["reached_at"] - WIDTHS[body["window"]]
@@ -158,7 +154,7 @@ class Lists:
             if known != told:
                 yield f"{payment} was told of in partitions {sorted(known)}, its decline in {sorted(told)}"
 
-    def _judged(self, event: Any) -> Findings:
+    def _judged(self, event: Event) -> Findings:
         body, listed = event.body, self._listed[event.partition]
         keys, _ = self._paid.get(body["payment_id"], ({}, 0))
         items = {f"{dimension}:{value}" for dimension, value in keys.items()}
@@ -180,9 +176,3 @@ def _keys(payment: Body) -> dict[str, str]:
     till = payment["channel"] == "point_of_sale"
     keys = {dimension: payment[name] for dimension, name in NAMES.items() if payment[name]}
     return {dimension: value for dimension, value in keys.items() if dimension != "device" or not till}
-
-
-def _event_time(meta: Body) -> int:
-    """The producer's time, as far as it is believed."""
-    stamp = meta["ingested_at"]
-    return min(max(meta["occurred_at"], stamp - BELIEVED), stamp + BELIEVED)
