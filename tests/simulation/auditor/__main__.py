@@ -1,5 +1,6 @@
 """``python -m tests.simulation.auditor``."""
 
+import argparse
 import sqlite3
 import sys
 from pathlib import Path
@@ -10,8 +11,13 @@ from tests.simulation.auditor.reading import records, records_on_kafka
 
 def main(arguments: list[str]) -> int:
     """Audit a file, or a house on Kafka."""
-    ended = "--open" not in arguments
-    (path,) = [argument for argument in arguments if argument != "--open"]
+    parser = argparse.ArgumentParser("python -m tests.simulation.auditor", description=main.__doc__)
+    parser.add_argument("log", help="a file, or kafka://HOST:PORT/PREFIX")
+    parser.add_argument(
+        "--open", action="store_true", help="its run has not ended: nothing is held against being on its way"
+    )
+    given = parser.parse_args(arguments)
+    path, ended = given.log, not given.open
     on_kafka = path.startswith("kafka://")
     books = Audit(holes=on_kafka)
     try:
