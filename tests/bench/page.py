@@ -10,7 +10,7 @@ from typing import Any, Final, NamedTuple
 
 from streams.hosts.snapshots import SNAPSHOT_EVENTS
 from tests.bench import long
-from tests.bench.peers.compare import NAMES, OURS, at_half, fastest
+from tests.bench.peers.compare import NAMES, OURS, alone_over, at_half, fastest, over
 from tests.bench.peers.systems import BENCH_PYTHON, COUNTERPARTIES, DECIDING, PROJECTING, ROOT
 
 PAGE: Final = ROOT / "docs" / "benchmark.md"
@@ -138,16 +138,17 @@ def _rates(figures: Mapping[str, Any]) -> Iterator[Aim]:
         half["p99_ms"] < PROMPT_MS,
         "an answer stands behind three transactions, one after the other, and the line to the networks between them; "
         f"{_busy(half):.1f} of {cores} cores are busy by then beside the projector, for a payment of a smaller batch "
-        f"takes more ({half['budget_us'][DECIDING]:,.0f} µs of deciding); and an index stands still while it takes a "
-        f"snapshot, every {SNAPSHOT_EVENTS:,} events; at a quarter it is {calm['p99_ms']:,.0f} ms",
+        f"takes more ({half['budget_us'][DECIDING]:,.0f} µs of deciding, the snapshot that is written every "
+        f"{SNAPSHOT_EVENTS:,} events among them); at a quarter it is {calm['p99_ms']:,.0f} ms",
     )
     for name, times in TIMES.items():
-        other = fastest(figures["peers"][name])["rate"]
+        ratio = over(figures, figures["peers"], name)
+        wanted = times * rate / ratio
         yield Aim(
             f"{times:g} times {TITLES[name][0]}",
-            f"{rate / other:.2f}",
-            rate >= times * other,
-            f"{times * other:,.0f} a second leave {left(times * other)}",
+            f"{ratio:.2f}",
+            ratio >= times,
+            f"{wanted:,.0f} a second leave {left(wanted)}",
         )
 
 
@@ -230,7 +231,6 @@ def long_run(found: long.Long, *before: long.Long) -> Iterator[str]:
 
 def _authorizations(figures: Mapping[str, Any]) -> Iterator[str]:
     peers = figures["peers"]
-    ours = fastest(peers[OURS])["rate"]
     yield from ("", "## Authorizations", "")
     compared = min(run["compared"] for runs in peers.values() for run in runs)
     yield (
@@ -243,8 +243,9 @@ def _authorizations(figures: Mapping[str, Any]) -> Iterator[str]:
     for name, (title, guarantee) in TITLES.items():
         best = fastest(peers[name])
         half = at_half(best)
+        ratio = 1.0 if name == OURS else over(figures, peers, name)
         yield (
-            f"| {title} | {guarantee} | {best['rate']:,.0f} | {ours / best['rate']:.2f} "
+            f"| {title} | {guarantee} | {best['rate']:,.0f} | {ratio:.2f} "
             f"| {half['p50_ms']:,.0f} ms | {half['p99_ms']:,.0f} ms |"
         )
     yield from (
@@ -252,11 +253,20 @@ def _authorizations(figures: Mapping[str, Any]) -> Iterator[str]:
         "Latencies at half of each system's own rate, open loop: from the moment at which a request was",
     )
     yield "to be sent to the moment at which its outcome was read committed. Each system in its fastest tuning."
-    over = (f"{alone['rate'] / fastest(peers[name])['rate']:.2f} of {TITLES[name][0]}" for name in NAMES[1:])
+    if beside := figures.get("ours_beside"):
+        rates = (
+            f"{TITLES[name][0]} {before:,.0f} and {behind:,.0f}" for name, (before, behind) in beside.items()
+        )
+        yield from (
+            "",
+            "A machine changes meanwhile, so each is held against ours right before and right behind it:",
+        )
+        yield f"{', '.join(rates)}."
+    ratios = (f"{alone_over(figures, peers, name):.2f} of {TITLES[name][0]}" for name in NAMES[1:])
     yield from (
         "",
         "Beside ours a projector, bank and clearing house work meanwhile, beside the peers nothing does. Without",
-        f"them, the path alone takes {alone['rate']:,.0f} payments a second: {', '.join(over)}.",
+        f"them, the path alone takes {alone['rate']:,.0f} payments a second: {', '.join(ratios)}.",
     )
     yield (
         "The projector gives way to whoever decides: until all of the burst is projected, too, it is "

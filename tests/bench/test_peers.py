@@ -1,5 +1,6 @@
 """What the comparison rests on and needs no broker: decisions of the peers, agreement, time line, page."""
 
+from pathlib import Path
 from typing import Any, Final
 
 import msgspec
@@ -215,6 +216,53 @@ def test_the_fastest_tuning_counts() -> None:
         found["ratio_floor"],
     )
     assert 3 == found["outcomes_that_differ"]
+
+
+def test_a_peer_is_held_against_what_we_did_beside_it() -> None:
+    """Not against what we did on a better machine a quarter of an hour before."""
+    tables = {name: [run_at(200.0)] for name in NAMES} | {OURS: [run_at(800.0)]}
+    measured = {
+        "floor_per_second": 1_000.0,
+        "path_alone": run_at(900.0),
+        "ours_beside": {"quix": [500.0, 300.0]},
+    }
+    found = summary(tables, measured)
+    assert (4.0, 2.0, 2.25) == (found["ratio_faust"], found["ratio_quix"], found["ratio_quix_path_alone"])
+
+
+def test_our_burst_is_made_again_beside_each_peer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before the first and behind every one; a peer that does not run has nothing beside it."""
+    rates = iter((400.0, 300.0, 200.0))
+    ran: list[str] = []
+
+    def run(system: Any, *_: Any) -> compare.Ran:
+        ran.append(system.name)
+        return compare.Ran(run_at(500.0), set())
+
+    def again(system: Any, *_: Any) -> float:
+        ran.append(f"{system.name}, {system.tuning.name}, again")
+        return next(rates)
+
+    monkeypatch.setattr(compare, "run", run)
+    monkeypatch.setattr(compare, "rate_of", again)
+    monkeypatch.setattr(compare, "missing", lambda peer: "no Java" if peer.name == "quix" else "")
+    monkeypatch.setattr(compare, "alone", lambda *_: run_at(600.0))
+    monkeypatch.setattr(compare.floor, "floor", lambda *_: {"floor_per_second": 1_000.0})
+    monkeypatch.setattr(compare.recovery, "kill", lambda *_: {})
+    broker = Status("localhost:1", ready=True, ours=True)
+    found = compare.compare(tmp_path, broker, seconds=0.01, say=lambda _: None)
+    ours = f"{OURS}, {compare.TUNINGS[OURS][0].name}, again"
+    times = {name: len(compare.TUNINGS[name]) for name in NAMES}
+    assert ran == [
+        *[OURS] * times[OURS],
+        ours,
+        *["faust"] * times["faust"],
+        ours,
+        *["kafka_streams"] * times["kafka_streams"],
+        ours,
+    ]
+    assert {"faust": [400.0, 300.0], "kafka_streams": [300.0, 200.0]} == found["ours_beside"]
+    assert (0.7, 0.5) == (found["ratio_faust"], found["ratio_kafka_streams"])
 
 
 def test_half_a_comparison_makes_no_page() -> None:

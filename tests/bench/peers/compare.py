@@ -5,15 +5,20 @@
 In each: some payments until it has started, a short burst that says how much it takes, a burst of some seconds, which
 is its rate, and open loops at a quarter, a half and three quarters of that. Afterwards the outcomes are compared with
 ours, payment by payment.
+
+A machine of which others have a share is another one ten minutes later. So our fastest tuning has its burst again
+before and behind each peer, and what we do beside a peer is what its rate is held against.
 """
 
 import argparse
 import json
 import os
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
-from itertools import islice
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing
+from itertools import islice, pairwise
 from pathlib import Path
+from statistics import fmean
 from typing import Any, Final, NamedTuple
 
 from infra.kafka.broker import Jvm, Status, start, status, stop
@@ -61,6 +66,8 @@ def compare(
     tables: dict[str, list[dict[str, Any]]] = {}
     skipped: dict[str, str] = {}
     figures: dict[str, Any] = {}
+    again: list[float] = []
+    held: list[str] = []
     for name in (one for one in NAMES if one in only):
         peer = next((one for one in PEERS if one.name == name), None)
         if peer is not None and (reason := missing(peer)):
@@ -94,6 +101,17 @@ def compare(
             figures["path_alone"] = alone(folder / "alone", broker, bodies, names, seconds, say)
             rate = max(one["rate"] for one in tables[OURS]) * HALF
             figures["recovery"] = recovery.kill(folder / "kill", bootstrap, bodies, names, rate)
+        else:
+            held.append(name)
+        if OURS in tables:
+            best = TUNINGS[OURS][tables[OURS].index(fastest(tables[OURS]))]
+            say(f"{OURS}, {best.name}, again")
+            system = Tallystick(bootstrap, folder / f"again-{len(again)}", f"again-{len(again)}", best, names)
+            again.append(rate_of(system, broker, bodies, seconds))
+            say(f"  {again[-1]:.0f}/s")
+    figures["ours_beside"] = {
+        name: [round(rate, 1) for rate in rates] for name, rates in zip(held, pairwise(again), strict=False)
+    }
     return figures | summary(tables, figures) | {"peers": tables, "peers_skipped": skipped}
 
 
@@ -113,24 +131,14 @@ def alone(
 
 def run(system: System, broker: Status, bodies: Sequence[Any], seconds: float) -> Ran:
     """One system from its start to its end."""
-    with system:
-        driver = Driver(system, broker.bootstrap, [one.pid for one in broker.brokers])
-        try:
-            left = iter(bodies)
-
-            def some(count: int) -> list[Any]:
-                return list(islice(left, count))
-
-            driver.warm_up(some(system.first_payments))
-            probed = driver.burst(some(PROBE))
-            burst = driver.burst(some(burst_size(probed, system.tuning.processes * seconds)))
-            loads = [
-                told(driver.paced(some(int(burst.rate * share * seconds)), burst.rate * share), share)
-                for share in SHARES
-            ]
-            outcomes = driver.collect()
-        finally:
-            driver.close()
+    left = iter(bodies)
+    with system, closing(Driver(system, broker.bootstrap, [one.pid for one in broker.brokers])) as driver:
+        burst = _burst(driver, system, left, seconds)
+        loads = [
+            told(driver.paced(_some(left, int(burst.rate * share * seconds)), burst.rate * share), share)
+            for share in SHARES
+        ]
+        outcomes = driver.collect()
     tuning: Tuning = system.tuning
     figures = {
         "tuning": tuning.name,
@@ -144,6 +152,22 @@ def run(system: System, broker: Status, bodies: Sequence[Any], seconds: float) -
         "loads": loads,
     }
     return Ran(figures, outcomes)
+
+
+def rate_of(system: System, broker: Status, bodies: Sequence[Any], seconds: float) -> float:
+    """What a system does all at once, from its start to its end."""
+    with system, closing(Driver(system, broker.bootstrap)) as driver:
+        return _burst(driver, system, iter(bodies), seconds).rate
+
+
+def _burst(driver: Driver, system: System, left: Iterator[Any], seconds: float) -> Timed:
+    driver.warm_up(_some(left, system.first_payments))
+    probed = driver.burst(_some(left, PROBE))
+    return driver.burst(_some(left, burst_size(probed, system.tuning.processes * seconds)))
+
+
+def _some(left: Iterator[Any], count: int) -> list[Any]:
+    return list(islice(left, count))
 
 
 def burst_size(probed: Timed, seconds: float) -> int:
@@ -186,6 +210,20 @@ def fastest(runs: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
     return max(runs, key=lambda one: float(one["rate"]))
 
 
+def over(figures: Mapping[str, Any], peers: Mapping[str, Sequence[Mapping[str, Any]]], name: str) -> float:
+    """How many of a peer's payments one of ours stands for: our rate beside it, over the one of its fastest tuning."""
+    ours = figures.get("ours_beside", {}).get(name) or [fastest(peers[OURS])["rate"]]
+    return fmean(ours) / float(fastest(peers[name])["rate"])
+
+
+def alone_over(
+    figures: Mapping[str, Any], peers: Mapping[str, Sequence[Mapping[str, Any]]], name: str
+) -> float:
+    """The same of the path alone, which was measured beside the whole of ours."""
+    share = float(figures["path_alone"]["rate"]) / float(fastest(peers[OURS])["rate"])
+    return share * over(figures, peers, name)
+
+
 def summary(tables: Mapping[str, Sequence[Mapping[str, Any]]], figures: Mapping[str, Any]) -> dict[str, Any]:
     """The figures that are looked at first: ours, and ours over each peer's."""
     if OURS not in tables:
@@ -200,8 +238,8 @@ def summary(tables: Mapping[str, Sequence[Mapping[str, Any]]], figures: Mapping[
     for name in NAMES[1:]:
         if name in tables:
             best = fastest(tables[name])
-            found[f"ratio_{name}"] = round(ours["rate"] / best["rate"], 2)
-            found[f"ratio_{name}_path_alone"] = round(figures["path_alone"]["rate"] / best["rate"], 2)
+            found[f"ratio_{name}"] = round(over(figures, tables, name), 2)
+            found[f"ratio_{name}_path_alone"] = round(alone_over(figures, tables, name), 2)
             found[f"{name}_per_second"] = best["rate"]
             found[f"{name}_p99_ms_at_half_load"] = at_half(best)["p99_ms"]
     # The floor is one process, so it lies under one worker.
