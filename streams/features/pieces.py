@@ -8,13 +8,12 @@ What a spill has left on shelves may be encoded later than the rest, while the s
 """
 
 from collections.abc import Iterator
-from itertools import islice
 from types import GenericAlias
 from typing import Any, Final, NamedTuple, TypeVar, get_args, get_origin
 
 import msgspec
 
-from streams.features.shelf import Shelf, Staying, row_decoder, types_of
+from streams.features.shelf import Shelf, Staying, pieces_of, row_decoder, types_of
 
 #: Entries of a dict that are encoded at once: some milliseconds.
 PIECE: Final = 10_000
@@ -101,7 +100,7 @@ def _without(
 ) -> Any:
     """A value without its large dicts, which are put into ``pieces``; the value itself where it has none."""
     if _is_dict(value, kind) and len(value) > PIECE:
-        pieces[path] = list(_pieces(value))
+        pieces[path] = list(pieces_of(value, PIECE))
         return {}
     changed: dict[str, Any] = {}
     if later is not None and isinstance(value, Shelf) and value.old:
@@ -117,12 +116,6 @@ def _without(
     if isinstance(value, list):
         return [changed.get(str(place), one) for place, one in enumerate(value)]
     return msgspec.structs.replace(value, **changed)
-
-
-def _pieces(rows: dict[Any, Any]) -> Iterator[bytes]:
-    items = iter(rows.items())
-    while piece := dict(islice(items, PIECE)):
-        yield _ENCODE(piece)
 
 
 def _is_dict(value: Any, kind: Any) -> bool:

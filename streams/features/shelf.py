@@ -318,9 +318,7 @@ class Staying(Generic[V]):
 
     def pieces(self, size: int) -> Iterator[bytes]:
         """All of it, as msgpack of dicts of so many rows. Once; between two pieces rows may be touched."""
-        rows = iter(self._rows.items())
-        while piece := dict(islice(rows, size)):
-            yield _ENCODE(piece)
+        yield from pieces_of(self._rows, size)
         self._rows = {}
 
 
@@ -408,6 +406,13 @@ def moves_of(leaving: Sequence[Leaving[Any]]) -> Iterator[Moves]:
             rows = one.arriving(keys)
             if rows:
                 yield Moves(one.shelf, False, [], [], rows)
+
+
+def pieces_of(rows: dict[Any, Any], size: int) -> Iterator[bytes]:
+    """A dict as msgpack of dicts of so many of its entries, whose values may be others between two of them."""
+    entries = iter(rows.items())
+    while piece := dict(islice(entries, size)):
+        yield _ENCODE(piece)
 
 
 def lots(what: list[T], size: int) -> Iterator[list[T]]:

@@ -7,7 +7,7 @@ from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final, NamedTuple
 
-from confluent_kafka import TIMESTAMP_LOG_APPEND_TIME, Consumer, KafkaError, KafkaException
+from confluent_kafka import TIMESTAMP_LOG_APPEND_TIME, KafkaError, KafkaException
 from confluent_kafka import TopicPartition as Place
 
 from events.errors import Unavailable
@@ -15,6 +15,7 @@ from streams.hosts.cluster import Cluster
 from streams.hosts.following import Follower
 from streams.hosts.log import TopicPartition
 from streams.topology import LOGS, TOPICS
+from tests.simulation.auditor.reading import committed
 from tests.torture.house import Blow
 
 _SAMPLE_SECONDS: Final = 0.05
@@ -106,23 +107,12 @@ class Stamped(NamedTuple):
 
 def stamped(bootstrap: str, topic: str) -> Iterator[Stamped]:
     """Everything that is committed in a topic, partition by partition."""
-    consumer = Consumer(
-        {
-            "bootstrap.servers": bootstrap,
-            "group.id": f"{topic}.stamps",
-            "isolation.level": "read_committed",
-            "enable.auto.commit": False,
-            "enable.partition.eof": True,
-        }
-    )
-    try:
+    with committed(bootstrap, f"{topic}.stamps") as consumer:
         for partition in sorted(
             consumer.list_topics(topic, timeout=_PATIENCE_SECONDS).topics[topic].partitions
         ):
             consumer.assign([Place(topic, partition, 0)])
             yield from _up_to_the_end(consumer, partition)
-    finally:
-        consumer.close()
 
 
 def _up_to_the_end(consumer: Any, partition: int) -> Iterator[Stamped]:

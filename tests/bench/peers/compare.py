@@ -16,7 +16,7 @@ import os
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
-from itertools import islice, pairwise
+from itertools import islice
 from pathlib import Path
 from statistics import fmean
 from typing import Any, Final, NamedTuple
@@ -66,8 +66,8 @@ def compare(
     tables: dict[str, list[dict[str, Any]]] = {}
     skipped: dict[str, str] = {}
     figures: dict[str, Any] = {}
-    again: list[float] = []
-    held: list[str] = []
+    beside: dict[str, list[float]] = {}
+    before = 0.0
     for name in (one for one in NAMES if one in only):
         peer = next((one for one in PEERS if one.name == name), None)
         if peer is not None and (reason := missing(peer)):
@@ -101,17 +101,17 @@ def compare(
             figures["path_alone"] = alone(folder / "alone", broker, bodies, names, seconds, say)
             rate = max(one["rate"] for one in tables[OURS]) * HALF
             figures["recovery"] = recovery.kill(folder / "kill", bootstrap, bodies, names, rate)
-        else:
-            held.append(name)
         if OURS in tables:
             best = TUNINGS[OURS][tables[OURS].index(fastest(tables[OURS]))]
             say(f"{OURS}, {best.name}, again")
-            system = Tallystick(bootstrap, folder / f"again-{len(again)}", f"again-{len(again)}", best, names)
-            again.append(rate_of(system, broker, bodies, seconds))
-            say(f"  {again[-1]:.0f}/s")
-    figures["ours_beside"] = {
-        name: [round(rate, 1) for rate in rates] for name, rates in zip(held, pairwise(again), strict=False)
-    }
+            again = f"again-{name.replace('_', '-')}"
+            system = Tallystick(bootstrap, folder / again, again, best, names)
+            behind = round(rate_of(system, broker, bodies, seconds), 1)
+            say(f"  {behind:.0f}/s")
+            if peer is not None:
+                beside[name] = [before, behind]
+            before = behind
+    figures["ours_beside"] = beside
     return figures | summary(tables, figures) | {"peers": tables, "peers_skipped": skipped}
 
 

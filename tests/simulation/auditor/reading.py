@@ -6,6 +6,7 @@ import json
 import sqlite3
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -62,18 +63,9 @@ def records(path: Path) -> Iterator[Record]:
 
 def records_on_kafka(bootstrap: str, prefix: str) -> Iterator[Record]:
     """The committed records of a house's topics, by another client than ours. Raises ValueError on a broken chain."""
-    from confluent_kafka import Consumer, TopicPartition
+    from confluent_kafka import TopicPartition
 
-    consumer = Consumer(
-        {
-            "bootstrap.servers": bootstrap,
-            "group.id": f"{prefix}.auditor",
-            "isolation.level": "read_committed",
-            "enable.auto.commit": False,
-            "enable.partition.eof": True,
-        }
-    )
-    try:
+    with committed(bootstrap, f"{prefix}.auditor") as consumer:
         there = consumer.list_topics(timeout=30).topics
         _until_settled(
             bootstrap,
@@ -88,6 +80,24 @@ def records_on_kafka(bootstrap: str, prefix: str) -> Iterator[Record]:
             for partition in sorted(there[f"{prefix}.{topic}"].partitions):
                 consumer.assign([TopicPartition(f"{prefix}.{topic}", partition, 0)])
                 yield from _partition(consumer, topic, partition)
+
+
+@contextmanager
+def committed(bootstrap: str, group: str) -> Iterator[Any]:
+    """A consumer of what is committed, which is told where a partition ends."""
+    from confluent_kafka import Consumer
+
+    consumer = Consumer(
+        {
+            "bootstrap.servers": bootstrap,
+            "group.id": group,
+            "isolation.level": "read_committed",
+            "enable.auto.commit": False,
+            "enable.partition.eof": True,
+        }
+    )
+    try:
+        yield consumer
     finally:
         consumer.close()
 
