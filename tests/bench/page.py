@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from streams.hosts.snapshots import SNAPSHOT_EVENTS
-from tests.bench import long
+from tests.bench import long, takeover
 from tests.bench.peers.compare import NAMES, OURS, alone_over, at_half, fastest, over
 from tests.bench.peers.systems import BENCH_PYTHON, COUNTERPARTIES, DECIDING, PROJECTING, ROOT
 
@@ -26,6 +26,7 @@ TIMES: Final = {"faust": 10, "quix": 2, "kafka_streams": 0.5}
 EVENTS: Final = 100_000
 EMBEDDED: Final = 3_000
 FLAT: Final = 1.1
+TAKE_OVER_SECONDS: Final = 10
 #: Above this, other work was done beside the run, and the page says so; below, it may have ended just before.
 QUIET_LOAD: Final = 1.0
 
@@ -87,6 +88,8 @@ def lines(figures: Mapping[str, Any]) -> Iterator[str]:
     yield from ("", "![Cost and length](benchmark/cost-and-length.png)")
     if runs := long.kept():
         yield from long_run(*runs)
+    if taken := takeover.kept():
+        yield from taken_over(taken)
     yield from ("", "## Other figures", "")
     yield from ("| figure | |", "|---|---:|")
     yield from (f"| {meaning} | {figures[name]:,} |" for name, meaning in _OTHERS.items() if name in figures)
@@ -110,7 +113,7 @@ def aims(figures: Mapping[str, Any]) -> Iterator[str]:
         "| aim | here | met | what stands between |",
         "|---|---:|---|---|",
     )
-    for one in (*_rates(figures), *_events(figures), *_flatness(figures)):
+    for one in (*_rates(figures), *_events(figures), *_flatness(), *warm()):
         yield (
             f"| {one.wanted} | {one.found} | {'yes' if one.is_met else '**no**'} "
             f"| {'' if one.is_met else one.between} |"
@@ -179,7 +182,7 @@ def _events(figures: Mapping[str, Any]) -> Iterator[Aim]:
     )
 
 
-def _flatness(figures: Mapping[str, Any]) -> Iterator[Aim]:
+def _flatness() -> Iterator[Aim]:
     runs = long.kept()
     if not runs:
         return
@@ -197,6 +200,19 @@ def _flatness(figures: Mapping[str, Any]) -> Iterator[Aim]:
         _each(memory),
         max(memory) <= FLAT,
         "what is hot lies in memory a second time while a snapshot of it is written",
+    )
+
+
+def warm() -> Iterator[Aim]:
+    """How soon a partition that holds much is in other hands."""
+    if (kept := takeover.kept()) is None:
+        return
+    found = kept.found
+    yield Aim(
+        f"a partition with {found.open:,} open payments taken over in {TAKE_OVER_SECONDS} s",
+        f"{found.after_kill:.1f} s",
+        found.after_kill < TAKE_OVER_SECONDS,
+        f"from the fence on it takes {found.after_fence:.1f} s of that; before it, the dead one's session ends",
     )
 
 
@@ -227,6 +243,20 @@ def long_run(found: long.Long, *before: long.Long) -> Iterator[str]:
             f"| {number} | {one.wall_us:,.1f} | {one.processor_us:,.1f} "
             f"| {one.deciding_mib:,.0f} | {one.others_mib:,.0f} |"
         )
+
+
+def taken_over(kept: takeover.Kept) -> Iterator[str]:
+    """What a run of its own said of a partition that changes hands."""
+    found = kept.found
+    yield from ("", f"## A partition with {found.open:,} open payments is taken over", "")
+    yield (
+        f"A run of its own (`python -m tests.bench.takeover --kafka --keep`, {kept.date}, commit "
+        f"`{kept.commit[:12]}`, {kept.machine}): {found.payments:,} payments, to be captured by hand, {found.open:,} "
+        "of which are authorized and stay open, each with a card of its own, on a broker and in one partition. Its "
+        f"worker is killed; {found.after_kill} s later the one that kept it warm has committed, six of which are the "
+        f"group's session. From the fence on it took {found.after_fence} s, with {found.folded:,} events to fold. "
+        f"Before that it held {found.heir_mib:,} MiB."
+    )
 
 
 def _authorizations(figures: Mapping[str, Any]) -> Iterator[str]:

@@ -16,6 +16,7 @@ matplotlib.use("agg")
 matplotlib.rcParams.update({"font.size": 9, "savefig.dpi": 130})
 
 import matplotlib.pyplot as plt  # noqa: E402 - the backend is chosen first
+from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter  # noqa: E402
 
 NAMES = {
     "tallystick": "Tallystick",
@@ -44,6 +45,10 @@ def load_and_latency(figures: dict[str, Any], path: Path) -> None:
                 label=f"{label}, {run['tuning']}" if place == 0 else None,
             )
     axes.set(xscale="log", yscale="log", xlabel="payments a second, open loop", ylabel="p99, ms")
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
+        axis.set_minor_formatter(NullFormatter())
     axes.legend(frameon=False)
     keep(path)
 

@@ -3,7 +3,8 @@
 The payments are those of a simulated day, captured by hand and never captured, so that each that was authorized stays
 open. ``python -m tests.bench.takeover --payments 20000,100000`` measures on an embedded log, one size after the other,
 each in a process of its own; with ``--kafka`` also the whole take-over between two workers on a broker: one owns and is
-killed, the other has kept the index warm.
+killed, the other has kept the index warm. A million payments take half an hour of that: what ``--keep`` has kept in
+``tests/bench/measured`` stands on the page of ``make bench``.
 """
 
 import os
@@ -15,7 +16,7 @@ from concurrent.futures import ProcessPoolExecutor
 from contextlib import closing
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Final, NamedTuple, TypeVar
+from typing import Any, Final, NamedTuple, TypeVar
 
 import click
 import msgspec
@@ -47,10 +48,12 @@ from streams.hosts.index import Index, Run
 from streams.hosts.localstate import LocalState
 from streams.hosts.standby import Warm
 from streams.topology import LOGS
-from tests.bench.figures import clock, resident
+from tests.bench.figures import about, clock, resident
 from tests.integration.houses import publish_on_the_wall, start_on_the_wall
 from tests.torture.house import has_index, keeps_warm, shown
+from tests.torture.watching import stamped
 
+KEPT: Final = Path(__file__).parent / "measured" / "takeover.json"
 SEED: Final = 1
 #: How many payments, where nobody says.
 PAYMENTS: Final = 20_000
@@ -198,7 +201,7 @@ def _had_back(log: Beside, run: Run, keys: Keys, folder: Path, payments: int) ->
     standby.close()
     return Measured(
         payments,
-        still_open(log),
+        still_open(_payments(log)),
         events,
         round(folding(), 2),
         round(sealing(), 3),
@@ -209,15 +212,17 @@ def _had_back(log: Beside, run: Run, keys: Keys, folder: Path, payments: int) ->
     )
 
 
-def still_open(log: Beside) -> int:
-    """How many payments are authorized and wait for their capture, by their events."""
-    position, found = 0, 0
+def still_open(events: Iterable[bytes]) -> int:
+    """How many payments are authorized and wait for their capture, by all events of the topic of payments."""
+    headers = (value[:HEADER_BYTES] for value in events)
+    return sum((header in _OPENED) - (header in _CLOSED) for header in headers)
+
+
+def _payments(log: Beside) -> Iterator[bytes]:
+    position = 0
     while records := log.read("payments", 0, position, 5_000):
         position = records[-1].offset + 1
-        for record in records:
-            header = record.value[:HEADER_BYTES]
-            found += (header in _OPENED) - (header in _CLOSED)
-    return found
+        yield from (record.value for record in records)
 
 
 def _follow(standby: Warm, log: Beside) -> None:
@@ -237,12 +242,24 @@ def _follow(standby: Warm, log: Beside) -> None:
 
 class TakenOver(NamedTuple):
     """A take-over between two processes, seconds on the wall: from ``kill -9`` to the first commit that is seen, which
-    begins with the group's session; from the fence to the first commit; and events folded behind the fence."""
+    begins with the group's session; from the fence to the first commit. Events folded behind the fence, payments that
+    were open, and MiB that the heir held before."""
 
     payments: int
+    open: int
     after_kill: float
     after_fence: float
     folded: int
+    heir_mib: int
+
+
+class Kept(msgspec.Struct, frozen=True):
+    """A take-over that stays, and when and on what it was measured."""
+
+    date: str
+    commit: str
+    machine: str
+    found: TakenOver
 
 
 def on_kafka(folder: Path, payments: int) -> TakenOver:
@@ -273,17 +290,21 @@ def _taken_over(folder: Path, bootstrap: str, payments: int) -> TakenOver:
         owner = next(one for one in workers if has_index(one, 0))
         (heir,) = (one for one in workers if one is not owner)
         _until(house, lambda: keeps_warm(heir, 0, 100))
+        held = resident(heir.pid) // 1024
         owner.stopped = True
         assert owner.process is not None
         owner.process.send_signal(signal.SIGKILL)
         killed_at = time.monotonic()
         _until(house, lambda: (has_index(heir, 0) or {"transactions": 0})["transactions"] > 0)
+        after_kill = round(time.monotonic() - killed_at, 2)
         taken = has_index(heir, 0)
         return TakenOver(
             payments,
-            round(time.monotonic() - killed_at, 2),
+            still_open(one.value for one in stamped(bootstrap, cluster.topic("payments"))),
+            after_kill,
             round(taken["first_commit_seconds"], 3),
             taken["restored_events"],
+            held,
         )
 
 
@@ -346,6 +367,18 @@ def takeover_on_kafka(folder: Path) -> dict[str, float]:
     return {"takeover_seconds": on_kafka(folder, PAYMENTS).after_fence}
 
 
+def kept() -> Kept | None:
+    """The take-over that was kept last."""
+    return msgspec.json.decode(KEPT.read_bytes(), type=Kept) if KEPT.exists() else None
+
+
+def keep(made_with: dict[str, Any], found: TakenOver) -> None:
+    """Put a take-over in the place of the one before it."""
+    KEPT.parent.mkdir(exist_ok=True)
+    told = Kept(made_with["date"], made_with["commit"], made_with["machine"], found)
+    KEPT.write_bytes(msgspec.json.format(msgspec.json.encode(told), indent=1) + b"\n")
+
+
 def _sizes(_: click.Context, __: click.Parameter, given: str) -> list[int]:
     try:
         return [int(one) for one in given.split(",")]
@@ -358,8 +391,12 @@ def _sizes(_: click.Context, __: click.Parameter, given: str) -> list[int]:
     "--payments", "sizes", default=str(PAYMENTS), callback=_sizes, show_default=True, metavar="N,N…"
 )
 @click.option("--kafka", is_flag=True, help="Also between two workers on a broker of its own.")
-def main(sizes: list[int], kafka: bool) -> None:
+@click.option("--keep", "keeps", is_flag=True, help="Keep what comes of the last one on a broker.")
+def main(sizes: list[int], kafka: bool, keeps: bool) -> None:
     """Measure, and print a line for each size."""
+    if keeps and not kafka:
+        raise click.UsageError("only a take-over on a broker is kept: add --kafka")
+    made_with = about()
     click.echo(" ".join(f"{name:>21}" for name in Measured._fields))
     for size in sizes:
         click.echo(" ".join(f"{value:>21,}" for value in measured(size)))
@@ -367,7 +404,10 @@ def main(sizes: list[int], kafka: bool) -> None:
         click.echo(" ".join(f"{name:>21}" for name in TakenOver._fields))
         for size in sizes:
             with tempfile.TemporaryDirectory(prefix="takeover-") as made:
-                click.echo(" ".join(f"{value:>21,}" for value in on_kafka(Path(made), size)))
+                found = on_kafka(Path(made), size)
+            click.echo(" ".join(f"{value:>21,}" for value in found))
+        if keeps:
+            keep(made_with, found)
 
 
 if __name__ == "__main__":
