@@ -2,7 +2,7 @@
 
 The payments are those of a simulated day, captured by hand and never captured, so that each that was authorized stays
 open. ``python -m tests.bench.takeover --payments 20000,100000`` measures on an embedded log, one size after the other,
-each in a process of its own; with ``--kafka`` also the whole take-over between two workers on a broker: one owns and is
+each in a process of its own; with ``--kafka`` the whole take-over between two workers on a broker: one owns and is
 killed, the other has kept the index warm. A million payments take half an hour of that: what ``--keep`` has kept in
 ``tests/bench/measured`` stands on the page of ``make bench``.
 """
@@ -16,7 +16,7 @@ from concurrent.futures import ProcessPoolExecutor
 from contextlib import closing
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any, Final, NamedTuple, TypeVar
+from typing import Any, Final, TypeVar
 
 import click
 import msgspec
@@ -70,7 +70,7 @@ _CLOSED: Final = headers_of((AuthorizationExpired, PaymentVoided))
 _T = TypeVar("_T")
 
 
-class Measured(NamedTuple):
+class Measured(msgspec.Struct, frozen=True):
     """Of one size. Processor seconds of one core, MiB, and how many payments are open and events in the logs."""
 
     payments: int
@@ -240,7 +240,7 @@ def _follow(standby: Warm, log: Beside) -> None:
 # --- on a broker ----------------------------------------------------------------------------------------
 
 
-class TakenOver(NamedTuple):
+class TakenOver(msgspec.Struct, frozen=True):
     """A take-over between two processes, seconds on the wall: from ``kill -9`` to the first commit that is seen, which
     begins with the group's session; from the fence to the first commit. Events folded behind the fence, payments that
     were open, and MiB that the heir held before."""
@@ -270,6 +270,12 @@ def on_kafka(folder: Path, payments: int) -> TakenOver:
         return _taken_over(folder, broker.bootstrap, payments)
     finally:
         stop(folder / "kafka", environment)
+
+
+def between_two(payments: int) -> TakenOver:
+    """The same, in a folder of its own."""
+    with tempfile.TemporaryDirectory(prefix="takeover-") as made:
+        return on_kafka(Path(made), payments)
 
 
 def _taken_over(folder: Path, bootstrap: str, payments: int) -> TakenOver:
@@ -390,23 +396,18 @@ def _sizes(_: click.Context, __: click.Parameter, given: str) -> list[int]:
 @click.option(
     "--payments", "sizes", default=str(PAYMENTS), callback=_sizes, show_default=True, metavar="N,N…"
 )
-@click.option("--kafka", is_flag=True, help="Also between two workers on a broker of its own.")
+@click.option("--kafka", is_flag=True, help="Instead between two workers on a broker of its own.")
 @click.option("--keep", "keeps", is_flag=True, help="Keep what comes of the last one on a broker.")
 def main(sizes: list[int], kafka: bool, keeps: bool) -> None:
     """Measure, and print a line for each size."""
     if keeps and not kafka:
         raise click.UsageError("only a take-over on a broker is kept: add --kafka")
     made_with = about()
-    click.echo(" ".join(f"{name:>21}" for name in Measured._fields))
+    click.echo(" ".join(f"{name:>21}" for name in (TakenOver if kafka else Measured).__struct_fields__))
     for size in sizes:
-        click.echo(" ".join(f"{value:>21,}" for value in measured(size)))
-    if kafka:
-        click.echo(" ".join(f"{name:>21}" for name in TakenOver._fields))
-        for size in sizes:
-            with tempfile.TemporaryDirectory(prefix="takeover-") as made:
-                found = on_kafka(Path(made), size)
-            click.echo(" ".join(f"{value:>21,}" for value in found))
-        if keeps:
+        found = between_two(size) if kafka else measured(size)
+        click.echo(" ".join(f"{value:>21,}" for value in msgspec.structs.astuple(found)))
+        if keeps and isinstance(found, TakenOver):
             keep(made_with, found)
 
 
