@@ -6,7 +6,7 @@ starts has to ask: where is the end, and what did I write last?
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Any, Final
 
@@ -55,6 +55,23 @@ async def asking(cluster: Cluster, patience: float | None = PATIENCE_SECONDS) ->
         raise LogDamaged(f"records are gone that were there before: {reason(error)}") from error
     except (KafkaError, TimeoutError, OSError) as error:
         raise Unavailable(f"no answer from Kafka at {cluster.bootstrap}: {reason(error)}") from error
+
+
+async def make_known(consumer: Any, topics: Iterable[str]) -> None:
+    """Let a consumer of the library hear of topics, by their names on the cluster, before it is asked about them.
+
+    Of one that it has not heard of it learns on the way, one at a time, and sleeps a tenth of a second for each: that
+    was most of what a take-over took.
+    """
+    for topic in topics:
+        await consumer._client._wait_on_metadata(topic)
+
+
+async def ends_of(consumer: Any, places: Collection[KafkaPartition]) -> dict[KafkaPartition, int]:
+    """The ends of partitions as a consumer of the library sees them."""
+    await make_known(consumer, {place.topic for place in places})
+    ends: dict[KafkaPartition, int] = await consumer.end_offsets(list(places))
+    return ends
 
 
 class Follower:
@@ -138,7 +155,7 @@ class Follower:
         """The offset behind the last record of each partition, or behind the end of a transaction."""
         named = {KafkaPartition(self.cluster.topic(topic), part): (topic, part) for topic, part in places}
         async with asking(self.cluster):
-            found = await self._consumer.end_offsets(list(named))
+            found = await ends_of(self._consumer, named)
         return {named[place]: end for place, end in found.items()}
 
     async def read_up_to(

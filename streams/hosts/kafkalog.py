@@ -22,7 +22,7 @@ from events.partitions import ClockKind
 from streams.features.shelf import NOTHING, Cupboard, Moves
 from streams.hosts.clocks import WallClock
 from streams.hosts.cluster import BusinessTime, Cluster, stored
-from streams.hosts.following import Follower, group_positions
+from streams.hosts.following import Follower, ends_of, group_positions, make_known
 from streams.hosts.index import Run
 from streams.hosts.log import Append, Stored, TopicPartition
 from streams.hosts.refusals import reason
@@ -34,8 +34,8 @@ PATIENCE_SECONDS: Final = 30.0
 _CLOSE_SECONDS: Final = 5.0
 #: For how long what was learned of the ends is good: reading many partitions asks once for all of them.
 _ENDS_SECONDS: Final = 0.02
-#: How long to wait for records before looking whether there are any: behind the last one may stand the end of a
-#: transaction, over which the consumer passes without a word.
+#: How long to wait for records, here and at the broker, before looking whether there are any: behind the last one may
+#: stand the end of a transaction, over which the consumer passes without a word.
 _FETCH_MS: Final = 5
 #: How often a moment is looked for in which nobody commits.
 _VIEW_TRIES: Final = 200
@@ -94,7 +94,7 @@ class KafkaLog:
             isolation_level="read_committed",
             # A partition that is read to its end would otherwise hold up the others for the library's 500 ms: one
             # question is with the broker at a time, for all partitions that have nothing here. (last() took 0.6 s.)
-            fetch_max_wait_ms=20,
+            fetch_max_wait_ms=_FETCH_MS,
             fetch_max_bytes=8 << 20,
             max_partition_fetch_bytes=2 << 20,
             **self.cluster.options(),
@@ -146,6 +146,7 @@ class KafkaLog:
     async def _turn_to(self, place: KafkaPartition, offset: int) -> None:
         """Let the next record of a partition be the one at ``offset`` or behind it."""
         if place not in self._positions:
+            await make_known(self._consumer, (place.topic,))
             # A new assignment forgets where the old one stood.
             self._positions[place] = offset
             self._consumer.assign(list(self._positions))
@@ -163,7 +164,7 @@ class KafkaLog:
         if self._frozen is not None and place in self._ends:
             return self._ends[place]
         if place not in self._ends or time.monotonic() - self._ends_at > _ENDS_SECONDS:
-            self._ends = await self._consumer.end_offsets([*self._ends.keys() | {place}])
+            self._ends = await ends_of(self._consumer, self._ends.keys() | {place})
             self._ends_at = time.monotonic()
         return self._ends[place]
 
@@ -209,7 +210,7 @@ class KafkaLog:
         self._ends.clear()
         deadline = time.monotonic() + _VISIBLE_SECONDS
         while written and time.monotonic() < deadline:
-            found = await self._consumer.end_offsets(list(written))
+            found = await ends_of(self._consumer, written)
             if all(found[place] >= end for place, end in written.items()):
                 return
             await asyncio.sleep(_VIEW_SECONDS)
@@ -264,9 +265,9 @@ class KafkaLog:
 
     async def _places(self) -> list[TopicPartition]:
         found = []
+        await make_known(self._consumer, (self.cluster.topic(topic.name) for topic in TOPICS))
         for topic in TOPICS:
             name = self.cluster.topic(topic.name)
-            await self._consumer._client._wait_on_metadata(name)
             parts = self._consumer.partitions_for_topic(name)
             if not parts:
                 raise Unavailable(
