@@ -27,7 +27,7 @@ V = TypeVar("V")
 UNFILED: Final = -1
 
 #: Keys that are moved at once, and what lies under each on all shelves: some milliseconds. Others go on in between.
-_AT_ONCE: Final = 500
+_AT_ONCE: Final = 160
 
 _ENCODE: Final = msgspec.msgpack.Encoder().encode
 
@@ -42,6 +42,8 @@ class Cold(NamedTuple):
 
 class Moves(NamedTuple):
     """What a spill does to the cupboard of one shelf, in this order: days go, rows go, rows come.
+
+    Cupboards are given lists of them: what is done together, of several shelves.
 
     ``anew``: of what lies there nothing counts, for it belongs to no snapshot that is used; all of it goes first.
     """
@@ -242,7 +244,8 @@ class Shelf(msgspec.Struct, Generic[V], dict=True):
         days = {key: filed[key] for key in rows if key in filed}
         if days:
             self.filed = {key: day for key, day in filed.items() if key not in days}
-        leaving = Leaving(self._name, not self.cold, self.forgotten, self.taken, rows, days)
+        is_bare = not (self.cold or self.forgotten or self.taken)
+        leaving = Leaving(self._name, is_bare, self.forgotten, self.taken, rows, days)
         self.young, self.old = {}, self.young
         self.taken, self.forgotten = {}, []
         self.cold += len(rows)
@@ -354,11 +357,13 @@ class Leaving(Generic[V]):
         """Whether what the cupboard has under a key counts no more: it went with all, was taken, or comes anew."""
         return self.anew or key in self.taken or key in self.rows
 
-    def clearing(self) -> Iterator[Moves]:
-        """What goes from the cupboard because of this."""
-        yield Moves(self.shelf, self.anew, self.forgotten, [], [])
-        for keys in lots(sorted(self.taken), _AT_ONCE):
-            yield Moves(self.shelf, False, [], keys, [])
+    def clearing(self) -> Moves:
+        """What goes from the cupboard because of this, beside what was taken."""
+        return Moves(self.shelf, self.anew, self.forgotten, [], [])
+
+    def moving(self, keys: Sequence[str]) -> Moves:
+        """What goes and comes under some keys."""
+        return Moves(self.shelf, False, [], [key for key in keys if key in self.taken], self.arriving(keys))
 
     def arriving(self, keys: Iterable[str]) -> list[Cold]:
         """Those of these that come into the cupboard."""
@@ -394,18 +399,16 @@ def spill(shelves: Sequence[Shelf[Any]]) -> list[Leaving[Any]]:
     return leaving
 
 
-def moves_of(leaving: Sequence[Leaving[Any]]) -> Iterator[Moves]:
-    """What all of this does to the cupboard, so many rows at a time.
+def moves_of(leaving: Sequence[Leaving[Any]]) -> Iterator[list[Moves]]:
+    """What all of this does to the cupboard, so many keys at a time.
 
-    What comes comes by its key, whatever its shelf: what has left memory of a payment lies together.
+    What goes and comes under a key is told together, whatever the shelf: it lies together.
     """
-    for one in leaving:
-        yield from one.clearing()
-    for keys in lots(sorted(set().union(*(one.rows for one in leaving))), _AT_ONCE):
-        for one in leaving:
-            rows = one.arriving(keys)
-            if rows:
-                yield Moves(one.shelf, False, [], [], rows)
+    yield [one.clearing() for one in leaving]
+    keys = set().union(*(one.rows for one in leaving), *(one.taken for one in leaving))
+    for some in lots(sorted(keys), _AT_ONCE):
+        moves = [one.moving(some) for one in leaving]
+        yield [one for one in moves if one.taken or one.rows]
 
 
 def pieces_of(rows: dict[Any, Any], size: int) -> Iterator[bytes]:

@@ -273,7 +273,7 @@ class EmbeddedLog:
         appends: Sequence[Append],
         positions: Mapping[TopicPartition, int],
         state: bytes | None = None,
-        moves: Iterable[Moves] = (),
+        moves: Iterable[Sequence[Moves]] = (),
     ) -> None:
         with self.round():
             heads = self._heads

@@ -174,7 +174,7 @@ class KafkaLog:
         appends: Sequence[Append],
         positions: Mapping[TopicPartition, int],
         state: bytes | None = None,
-        moves: Iterable[Moves] = (),
+        moves: Iterable[Sequence[Moves]] = (),
     ) -> None:
         """As the owner's own host does it; the first commit of an owner shuts out whoever had the name before."""
         if state is not None or moves:

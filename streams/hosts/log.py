@@ -63,7 +63,7 @@ class Log(Protocol):
         appends: Sequence[Append],
         positions: Mapping[TopicPartition, int],
         state: bytes | None = None,
-        moves: Iterable[Moves] = (),
+        moves: Iterable[Sequence[Moves]] = (),
     ) -> None:
         """Append, move positions and (unless None) replace the owner's state, in one transaction.
 

@@ -51,7 +51,7 @@ class MemoryLog:
         appends: Sequence[Append],
         positions: Mapping[TopicPartition, int],
         state: bytes | None = None,
-        moves: Iterable[Moves] = (),
+        moves: Iterable[Sequence[Moves]] = (),
     ) -> None:
         crash = self._crash(owner)
         if crash is CrashPoint.BEFORE_COMMIT:

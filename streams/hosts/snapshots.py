@@ -19,7 +19,7 @@ from streams.features.shelf import Leaving, Moves, moves_of
 from streams.processor import Work
 
 #: Raised whenever the layout below, or the state of any processor, changes its meaning.
-FORMAT: Final = 8
+FORMAT: Final = 9
 
 #: How many events a log grows by until its index is worth another snapshot...
 SNAPSHOT_EVENTS: Final = 100_000
@@ -129,7 +129,7 @@ class Spilled:
         """The snapshot as it is kept beside a log on the machine, which takes its size in memory again."""
         return _sealed(self.body)
 
-    def moves(self) -> Iterator[Moves]:
+    def moves(self) -> Iterator[list[Moves]]:
         """What becomes of the cupboard."""
         return moves_of(self.leaving)
 

@@ -22,9 +22,9 @@ def moves(
     forgotten: tuple[int, ...] = (),
     taken: tuple[str, ...] = (),
     shelf: str = ROWS,
-) -> list[Moves]:
+) -> list[list[Moves]]:
     """What one spill of one shelf does."""
-    return [Moves(shelf, anew, list(forgotten), list(taken), list(rows))]
+    return [[Moves(shelf, anew, list(forgotten), list(taken), list(rows))]]
 
 
 @pytest.fixture(params=IMPLEMENTATIONS, ids=["memory", "embedded"])
@@ -72,12 +72,31 @@ def test_shelves_and_owners_are_apart(harness: Harness) -> None:
         (moves(), [ONE, TWO, THREE]),
     ],
 )
-def test_days_go_then_rows_go_then_rows_come(harness: Harness, what: list[Moves], left: list[Cold]) -> None:
+def test_days_go_then_rows_go_then_rows_come(
+    harness: Harness, what: list[list[Moves]], left: list[Cold]
+) -> None:
     """In this order, so that what comes is there in the end."""
     harness.log.commit(ALICE, (), {}, b"state", what)
     harness.reopen()
     assert found(harness) == left
     assert found(harness, BOB) == [ONE, TWO, THREE]
+
+
+def test_what_lies_under_one_key_goes_and_comes_by_its_shelf(harness: Harness) -> None:
+    """Whatever else lies there, and whichever day that is filed under."""
+    fees, other = "payments/fees/profiles", Cold("a", 20_001, b"fees")
+    harness.log.commit(ALICE, (), {}, b"state", moves(other, shelf=fees))
+    harness.log.commit(ALICE, (), {}, b"state", moves(ONE._replace(day=20_001), taken=("a",)))
+    harness.reopen()
+    cupboard = harness.log.cupboard(ALICE)
+    assert (cupboard.filed(ROWS, 20_000), cupboard.filed(fees, 20_001)) == ([], ["a"])
+    assert set(cupboard.filed(ROWS, 20_001)) == {"a", "b"}
+    harness.log.commit(ALICE, (), {}, b"state", moves(forgotten=(20_001,)))
+    harness.reopen()
+    assert (found(harness), found(harness, shelf=fees)) == ([THREE], [other])
+    harness.log.commit(ALICE, (), {}, b"state", moves(anew=True) + moves(taken=("a",), shelf=fees))
+    harness.reopen()
+    assert list(harness.log.cupboard(ALICE).keys()) == []
 
 
 def test_it_tells_its_keys(harness: Harness) -> None:
@@ -111,13 +130,14 @@ def test_tables_of_an_older_version_are_made_anew(tmp_path: Path) -> None:
     """What lies there belongs to a snapshot that nobody uses any more."""
     path = tmp_path / "log.db"
     log = EmbeddedLog(path)
-    log.commit(ALICE, (), {}, b"state", moves(ONE, TWO))
     log.close()
     with sqlite3.connect(path) as db:
-        db.execute("ALTER TABLE cold RENAME TO new")
-        db.execute("CREATE TABLE cold (shelf, key, day, row, sha256, PRIMARY KEY (shelf, key)) WITHOUT ROWID")
-        db.execute("INSERT INTO cold SELECT shelf, key, day, row, sha256 FROM new")
-        db.execute("DROP TABLE new")
+        for table in ("shelf", "cold", "filed"):
+            db.execute(f"DROP TABLE {table}")
+        db.execute("CREATE TABLE shelf (number INTEGER PRIMARY KEY, owner TEXT, name TEXT)")
+        db.execute("CREATE TABLE cold (owner, key, shelf, day, row, sha256, PRIMARY KEY (owner, key, shelf))")
+        db.execute("INSERT INTO shelf VALUES (1, ?, ?)", (ALICE, ROWS))
+        db.execute("INSERT INTO cold VALUES (1, 'a', 1, 20000, x'00', x'00')")
     db.close()
     log = EmbeddedLog(path)
     assert list(log.cupboard(ALICE).rows(ROWS)) == []
@@ -154,7 +174,9 @@ def test_a_round_that_is_taken_back_takes_the_rows_back(tmp_path: Path) -> None:
     log.close()
 
 
-@pytest.mark.parametrize("change", ["row = x'00'", "day = 20002", "key = 'A'", "sha256 = x''", "row = 'one'"])
+@pytest.mark.parametrize(
+    "change", ["rows = x'00'", "rows = x'80'", "key = 'A'", "sha256 = x''", "rows = 'one'"]
+)
 @pytest.mark.parametrize("look", [EmbeddedLog.check_tree, lambda log: list(log.cupboard(ALICE).rows(ROWS))])
 def test_an_altered_row_is_found(tmp_path: Path, change: str, look: Callable[[EmbeddedLog], object]) -> None:
     """When it is read, and by whoever looks at the whole log."""
@@ -168,6 +190,47 @@ def test_an_altered_row_is_found(tmp_path: Path, change: str, look: Callable[[Em
     log = EmbeddedLog(tmp_path / "log.db", read_only=True)
     with pytest.raises(LogDamaged, match="altered"):
         look(log)
+    log.close()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "UPDATE cold SET owner = 2 WHERE key = 'a'",
+        "DELETE FROM cold WHERE key = 'a'",
+        "DELETE FROM filed WHERE day = 20000",
+        "UPDATE filed SET day = 20002 WHERE day = 20000",
+        "UPDATE filed SET number = 3 WHERE day = 20000",
+        "UPDATE shelf SET rows = 3",
+    ],
+)
+def test_what_is_lost_or_misfiled_is_found(tmp_path: Path, change: str) -> None:
+    """By whoever looks at the whole log: what is there is sound, and not all of it."""
+    log = EmbeddedLog(tmp_path / "log.db")
+    log.commit(ALICE, (), {}, b"state", moves(ONE, TWO))
+    log.close()
+    with sqlite3.connect(tmp_path / "log.db") as db:
+        assert db.execute(change).rowcount == 1
+    db.close()
+    log = EmbeddedLog(tmp_path / "log.db", read_only=True)
+    with pytest.raises(LogDamaged, match="altered"):
+        log.check_tree()
+    log.close()
+
+
+@pytest.mark.parametrize("change", ["DELETE FROM cold WHERE key = 'a'", "UPDATE filed SET number = 3"])
+def test_a_day_that_is_misfiled_is_not_forgotten(tmp_path: Path, change: str) -> None:
+    """Rows that were to go would be left, or others taken."""
+    log = EmbeddedLog(tmp_path / "log.db")
+    log.commit(ALICE, (), {}, b"state", moves(ONE, TWO._replace(day=20_001), THREE))
+    with sqlite3.connect(tmp_path / "log.db") as db:
+        db.execute("DELETE FROM filed WHERE day = 20001")
+        assert db.execute(change).rowcount == 1
+    db.close()
+    log.close()
+    log = EmbeddedLog(tmp_path / "log.db")
+    with pytest.raises(LogDamaged, match="days"):
+        log.commit(ALICE, (), {}, b"state", moves(forgotten=(20_000,)))
     log.close()
 
 

@@ -525,12 +525,12 @@ def test_what_was_spilled_stays_as_it_was_while_the_index_goes_on() -> None:
     """It is written behind the index's back: whatever the index becomes meanwhile is none of its business."""
     log = filled()
     actor = IndexActor(log, 0, RUN, KEYS)
-    spills: list[tuple[Spilled, bytes, list[Moves]]] = []
+    spills: list[tuple[Spilled, bytes, list[list[Moves]]]] = []
     while actor.turn(1):
         spilled = actor.index.spill()
         spills.append((spilled, spilled.sealed(), list(spilled.moves())))
         log.commit(actor.name, [], {}, *spills[-1][1:])
-    assert any(move.rows for _, _, moves in spills for move in moves)
+    assert any(move.rows for _, _, moves in spills for together in moves for move in together)
     assert len(spills) == len({snapshot for _, snapshot, _ in spills}) > 20
     assert [one for one in spills if (one[0].sealed(), list(one[0].moves())) != one[1:]] == []
 

@@ -191,7 +191,7 @@ def _overwritten(path: Path) -> None:
         _changed("DELETE FROM part"),
         _changed("UPDATE part SET body = substr(body, 2)"),
         _changed("UPDATE part SET body = 'no bytes'"),
-        _changed("UPDATE cold SET row = x'01' WHERE key = 'key 500'"),
+        _changed("UPDATE cold SET rows = x'01' WHERE key = 'key 500'"),
         _changed("DELETE FROM cold WHERE key = 'key 500'"),
         _changed("DROP TABLE cold"),
     ],
@@ -344,7 +344,7 @@ def test_a_folder_that_cannot_be_had(tmp_path: Path, log: MemoryLog) -> None:
 def test_a_file_that_goes_bad_under_its_owner_is_an_error(tmp_path: Path, log: MemoryLog) -> None:
     """Nothing is decided by a row that was altered."""
     worker = Worker(tmp_path, log).with_cold_rows()
-    _changed("UPDATE cold SET row = x'05' WHERE key = 'key 007'")(worker.local.path)
+    _changed("UPDATE cold SET rows = x'05' WHERE key = 'key 007'")(worker.local.path)
     with pytest.raises((LogDamaged, Unavailable)):
         worker.shelf["key 007"]
     assert worker.shelf["key 008"] == 8
