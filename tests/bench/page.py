@@ -140,9 +140,10 @@ def _rates(figures: Mapping[str, Any]) -> Iterator[Aim]:
         f"{half['p99_ms']:,.0f} ms at {half['offered']:,.0f} a second",
         half["p99_ms"] < PROMPT_MS,
         "an answer stands behind three transactions, one after the other, and the line to the networks between them; "
-        f"{_busy(half):.1f} of {cores} cores are busy by then beside the projector, for a payment of a smaller batch "
-        f"takes more ({half['budget_us'][DECIDING]:,.0f} µs of deciding, the snapshot that is written every "
-        f"{SNAPSHOT_EVENTS:,} events among them); at a quarter it is {calm['p99_ms']:,.0f} ms",
+        f"{_busy(half):.1f} of {cores} cores are busy by then beside the projector, for a payment takes more than in "
+        f"the burst ({half['budget_us'][DECIDING]:,.0f} µs of deciding): it stands behind many more, of whose state "
+        f"the processor's cache holds less, a snapshot is written every {SNAPSHOT_EVENTS:,} events, and batches are "
+        f"smaller; at a quarter it is {calm['p99_ms']:,.0f} ms",
     )
     for name, times in TIMES.items():
         ratio = over(figures, figures["peers"], name)
