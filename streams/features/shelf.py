@@ -405,9 +405,10 @@ def moves_of(leaving: Sequence[Leaving[Any]]) -> Iterator[list[Moves]]:
     What goes and comes under a key is told together, whatever the shelf: it lies together.
     """
     yield [one.clearing() for one in leaving]
-    keys = set().union(*(one.rows for one in leaving), *(one.taken for one in leaving))
+    moving = [one for one in leaving if one.rows or one.taken]
+    keys = set().union(*(one.rows for one in moving), *(one.taken for one in moving))
     for some in lots(sorted(keys), _AT_ONCE):
-        moves = [one.moving(some) for one in leaving]
+        moves = [one.moving(some) for one in moving]
         yield [one for one in moves if one.taken or one.rows]
 
 

@@ -44,6 +44,7 @@ _READ: Final = 1_000
 #: Entries of a statement, five values each: SQLite before 3.32 takes no 1,000. Not one by one, for a thread lets go of
 #: the interpreter at each statement, and beside one that decides it waits each time until it gets it back.
 _WRITTEN: Final = 160
+#: The same of what is filed, three values each.
 _FILED: Final = 300
 _PUT: Final = "INSERT OR REPLACE INTO cold VALUES "
 _REMOVE: Final = "DELETE FROM cold WHERE number IN "
@@ -59,7 +60,6 @@ _KEYS: Final = "SELECT key FROM cold WHERE owner = ? AND key > ? ORDER BY key LI
 _KEYS_OF_DAY: Final = """
 SELECT cold.key FROM filed JOIN cold ON cold.number = filed.number WHERE filed.shelf = ? AND filed.day = ?
 """
-
 _DAYS: Final = "SELECT shelf, day, count(*), sum(number) FROM filed GROUP BY shelf, day"
 
 #: What sqlite3 raises; the second where what SQLite complains of, an altered name, is no text.
@@ -72,7 +72,6 @@ _Changes = dict[int, _Row | None]
 _ENCODE: Final = msgspec.msgpack.Encoder().encode
 #: Made before there are threads: see EngineSpec.
 _ROWS: Final = msgspec.msgpack.Decoder(dict[int, _Row])
-_NONE: Final[_Row] = (UNFILED, b"")
 
 
 def prepare(db: sqlite3.Connection) -> None:
@@ -136,7 +135,9 @@ class Tables:
         first = self._first(owner)
         if first is None:
             return
-        self._empty(first, {shelf for shelf, one in there if one.anew})
+        anew = {shelf for shelf, one in there if one.anew}
+        if anew:
+            self._empty(first, anew)
         changes: defaultdict[str, _Changes] = defaultdict(dict)
         for shelf, one in there:
             for day in one.forgotten:
@@ -146,7 +147,7 @@ class Tables:
             for key, day, row in one.rows:
                 changes[key][shelf] = (day, row)
         for keys in lots(sorted(changes), _WRITTEN):
-            found = {entry.key: entry for entry in self._found(first, _UNDER + f"({_list('?', keys)})", keys)}
+            found = {entry.key: entry for entry in self._under(first, keys)}
             entries = (found.get(key) or self._new(key) for key in keys)
             self._rewrite(first, [(entry, changes[entry.key]) for entry in entries])
 
@@ -162,13 +163,14 @@ class Tables:
         filed = self._db.execute("SELECT number FROM filed WHERE shelf = ? AND day = ?", (shelf, day))
         for numbers in lots([number for (number,) in filed], _WRITTEN):
             found = self._found(owner, _NUMBERED + f"({_list('?', numbers)})", numbers)
-            if len(found) != len(numbers) or any(entry.rows.get(shelf, _NONE)[0] != day for entry in found):
+            days = [entry.rows[shelf][0] for entry in found if shelf in entry.rows]
+            if days != [day] * len(numbers):
                 raise LogDamaged("the days of rows outside memory have been altered")
             self._rewrite(owner, [(entry, {shelf: None}) for entry in found])
 
     def _rewrite(self, owner: int, changed: Sequence[tuple[_Entry, _Changes]]) -> None:
         """Change what lies under some keys, no more of them than a statement takes."""
-        written: list[object] = []
+        written: list[tuple[object, ...]] = []
         empty: list[int] = []
         filed: list[tuple[int, int, int]] = []
         unfiled: defaultdict[tuple[int, int], list[int]] = defaultdict(list)
@@ -187,12 +189,12 @@ class Tables:
                         filed.append((shelf, coming[0], number))
             if rows:
                 body = _ENCODE(rows)
-                written += (number, owner, key, body, _check(owner, key, body))
+                written.append((number, owner, key, body, _check(owner, key, body)))
             else:
                 empty.append(number)
         execute = self._db.execute
         if written:
-            execute(_PUT + _list("(?, ?, ?, ?, ?)", written[::5]), written)
+            execute(_PUT + _list("(?, ?, ?, ?, ?)", written), _flat(written))
         if empty:
             execute(_REMOVE + f"({_list('?', empty)})", empty)
         for place, numbers in unfiled.items():
@@ -235,10 +237,12 @@ class Tables:
     def get(self, owner: str, shelf: str, key: str) -> Cold | None:
         try:
             number = self._number(owner, shelf)
-            found = [] if number is None else self._found(number.owner, "owner = ? AND key = ?", (key,))
+            if number is None:
+                return None
+            found = self._under(number.owner, (key,))
         except ERRORS as error:
             raise self._failure(error) from error
-        row = found[0].rows.get(number.shelf) if found and number is not None else None
+        row = found[0].rows.get(number.shelf) if found else None
         return None if row is None else Cold(key, *row)
 
     def keys(self, owner: str) -> Iterator[str]:
@@ -284,6 +288,9 @@ class Tables:
             if len(found) < _READ:
                 return
             last = found[-1].key
+
+    def _under(self, owner: int, keys: Sequence[str]) -> list[_Entry]:
+        return self._found(owner, _UNDER + f"({_list('?', keys)})", keys)
 
     def _found(self, owner: int, which: str, values: Sequence[str | int]) -> list[_Entry]:
         found = self._db.execute(_FOUND + which, (owner, *values)).fetchall()
@@ -444,8 +451,8 @@ def _list(one: str, of: Sequence[object]) -> str:
     return ", ".join([one] * len(of))
 
 
-def _flat(triples: Sequence[tuple[int, int, int]]) -> list[int]:
-    return list(chain.from_iterable(triples))
+def _flat(rows: Sequence[tuple[object, ...]]) -> list[object]:
+    return list(chain.from_iterable(rows))
 
 
 def _check(owner: int, key: str, rows: bytes) -> bytes:

@@ -12,6 +12,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
+import msgspec
+
 from events.errors import TallystickError
 from streams.hosts.embedded import EmbeddedLog
 from streams.topology import LOGS
@@ -37,6 +39,12 @@ def about() -> dict[str, Any]:
         "python": platform.python_version(),
         "versions": {name: version(name) for name in ("duckdb", "fastavro", "msgspec", "numpy")},
     }
+
+
+def put_down(path: Path, figures: object) -> None:
+    """Write figures that stay, in the place of those before them, as JSON that people can read."""
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(msgspec.json.format(msgspec.json.encode(figures), indent=1) + b"\n")
 
 
 class Along(NamedTuple):

@@ -23,6 +23,7 @@ from tests.bench.figures import (
     children,
     command,
     length,
+    put_down,
     resident,
     seconds_of_all,
     while_running,
@@ -92,9 +93,7 @@ def kept() -> list[Long]:
 
 def keep(found: Long) -> None:
     """Put a run before the others; the oldest goes."""
-    KEPT.parent.mkdir(exist_ok=True)
-    runs = [found, *kept()][:RUNS]
-    KEPT.write_bytes(msgspec.json.format(msgspec.json.encode(runs), indent=1) + b"\n")
+    put_down(KEPT, [found, *kept()][:RUNS])
 
 
 def figures() -> dict[str, float]:

@@ -48,7 +48,7 @@ from streams.hosts.index import Index, Run
 from streams.hosts.localstate import LocalState
 from streams.hosts.standby import Warm
 from streams.topology import LOGS
-from tests.bench.figures import about, clock, resident
+from tests.bench.figures import about, clock, put_down, resident
 from tests.integration.houses import publish_on_the_wall, start_on_the_wall
 from tests.torture.house import has_index, keeps_warm, shown
 from tests.torture.watching import stamped
@@ -380,9 +380,7 @@ def kept() -> Kept | None:
 
 def keep(made_with: dict[str, Any], found: TakenOver) -> None:
     """Put a take-over in the place of the one before it."""
-    KEPT.parent.mkdir(exist_ok=True)
-    told = Kept(made_with["date"], made_with["commit"], made_with["machine"], found)
-    KEPT.write_bytes(msgspec.json.format(msgspec.json.encode(told), indent=1) + b"\n")
+    put_down(KEPT, Kept(made_with["date"], made_with["commit"], made_with["machine"], found))
 
 
 def _sizes(_: click.Context, __: click.Parameter, given: str) -> list[int]:
