@@ -8,6 +8,7 @@ cannot go on. Its position stands in the store, in one transaction with its rows
 
 import json
 import os
+import select
 import selectors
 import subprocess
 import sys
@@ -179,7 +180,7 @@ def follow(
 
     selector = selectors.DefaultSelector()
     selector.register(control, selectors.EVENT_READ)
-    with _reader(log) as source, closing(_held(store)) as held:
+    with _reader(log) as source, closing(_held(store, _hangs_up(control))) as held:
         held.reach = reach
         projector = Projector(source, held, partitions)
         asked = ""
@@ -214,12 +215,24 @@ def _reader(log: "Path | Cluster") -> "Iterator[Log]":
         yield topics
 
 
-def _held(address: StoreAddress) -> "SqlStore":
-    """The store, waited for while the projector of a job that was killed still has it."""
+def _hangs_up(control: IO[str]) -> Callable[[], bool]:
+    """Whether nobody can say anything more, whatever has been said before."""
+    poll = select.poll()
+    poll.register(control, 0)  # A hang-up is told unasked.
+    return lambda: bool(poll.poll(0))
+
+
+def _held(address: StoreAddress, is_alone: Callable[[], bool]) -> "SqlStore":
+    """The store, waited for while the projector of a job that was killed still has it.
+
+    Not by one whose own job has died meanwhile: it would take the store when others have done with it and ask for it.
+    """
     from projections.port import StoreBusy
 
     patience_ends = time.monotonic() + _STORE_SECONDS
     while True:
+        if is_alone():
+            raise Unavailable(f"nobody waits any more for what was to be projected into {address}")
         try:
             return open_store(address)
         except StoreBusy:

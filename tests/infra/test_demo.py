@@ -1,5 +1,6 @@
 """`tallystick demo`: one JSON object, the same digests however a run is cut up, and a sentence for what cannot be."""
 
+import json
 import os
 import pty
 import shutil
@@ -21,8 +22,10 @@ from infra.commandline import run
 from infra.job import Job, Stage
 from infra.job import run as run_job
 from infra.stores import in_file
+from projections.duck import DuckStore
 from streams.edge.inputs import read_rows, write_rows
 from streams.edge.simulate import write_day
+from streams.hosts.embedded import EmbeddedLog
 from tests.infra.runs import ROOT, Done, Place, complaint, content, copy
 
 PAYMENTS, SEED = 60, 5
@@ -353,7 +356,7 @@ def test_a_store_that_somebody_has_is_waited_for(tmp_path: Path, monkeypatch: py
         with monkeypatch.context() as patch:
             patch.setattr(projecting, "_STORE_SECONDS", 0.0)
             with pytest.raises(Unavailable, match="in use by another process"):
-                projecting._held(in_file(store))
+                projecting._held(in_file(store), lambda: False)
 
         def let_go(_: float) -> None:
             assert holder.stdin is not None
@@ -362,7 +365,26 @@ def test_a_store_that_somebody_has_is_waited_for(tmp_path: Path, monkeypatch: py
             holder.wait()
 
         monkeypatch.setattr("infra.projecting.time.sleep", let_go)
-        projecting._held(in_file(store)).close()
+        projecting._held(in_file(store), lambda: False).close()
+
+
+def test_whose_job_has_died_does_not_wait_for_the_store(tmp_path: Path) -> None:
+    """It would take it when others have done with it, just when they ask for it."""
+    log, store = tmp_path / "log.db", tmp_path / "store.duckdb"
+    EmbeddedLog(log).close()
+    holder = DuckStore(str(store))
+    projector = subprocess.run(
+        [sys.executable, "-m", "infra.projecting", f"sqlite:{log}", "1"],
+        cwd=ROOT,
+        env={**os.environ, "TALLYSTICK_STORE": f"duckdb:{store}"},
+        input="",
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    holder.close()
+    assert (projector.returncode, projector.stderr) == (3, "")
+    assert "nobody waits any more" in json.loads(projector.stdout)
 
 
 # --- what cannot be -----------------------------------------------------------------------------------
